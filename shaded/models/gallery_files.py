@@ -1,0 +1,76 @@
+"""The vocabulary and the anchor gallery as they lie in the package: found, read, and nothing decoded."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from shaded.shading.concepts import Concept, Vocabulary
+
+
+@dataclass(frozen=True)
+class GalleryEntry:
+    """One bundled anchor picture: a square WebP with alpha, an object alone on transparent ground."""
+
+    concept: str
+    variant: int
+    path: Path
+    sha256: str
+
+
+@functools.cache
+def load_vocabulary() -> Vocabulary:
+    """Read the bundled vocabulary of everyday concepts (`vocabulary.toml`)."""
+    tables: dict[str, Any] = tomllib.loads(_package_folder().joinpath("vocabulary.toml").read_text("utf-8"))
+    related = {kind: frozenset(others) for kind, others in tables.pop("related").items()}
+    concepts = tuple(
+        Concept(name, kind, tuple(_class_indices(entry.get("classes", ""))), tuple(entry.get("aliases", ())))
+        for kind, entries in tables.items()
+        for name, entry in entries.items()
+    )
+    return Vocabulary(concepts, related)
+
+
+@functools.cache
+def load_gallery() -> tuple[GalleryEntry, ...]:
+    """List the bundled anchors, ordered by concept and variant.
+
+    A file `hot-air-balloon-2.webp` is the second variant of the concept `hot-air balloon`; a file whose
+    name belongs to no concept of the vocabulary is a mistake in the package and raises `ValueError`.
+    """
+    names = {concept_slug(concept.name): concept.name for concept in load_vocabulary().concepts}
+    entries = []
+    for path in gallery_folder().glob("*.webp"):
+        slug, _, variant = path.stem.rpartition("-")
+        if slug not in names or not variant.isdecimal():
+            raise ValueError(f"{path.name}: not named CONCEPT-NUMBER.webp after a concept of the vocabulary")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        entries.append(GalleryEntry(names[slug], int(variant), path, digest))
+    return tuple(sorted(entries, key=lambda entry: (entry.concept, entry.variant)))
+
+
+def concept_slug(name: str) -> str:
+    """Give the part of a gallery file's name that stands for a concept: `hot-air balloon` -> `hot-air-balloon`."""
+    return name.replace(" ", "-").replace("'", "")
+
+
+def gallery_folder() -> Path:
+    """Give the folder that holds the anchors' vector sources and their rendered pictures."""
+    return _package_folder() / "gallery"
+
+
+def _package_folder() -> Path:
+    return Path(str(files("shaded.models")))
+
+
+def _class_indices(ranges: str) -> Iterator[int]:
+    """Expand `"7 8 10-16"` to the numbers it names."""
+    for part in ranges.split():
+        first, _, last = part.partition("-")
+        yield from range(int(first), int(last or first) + 1)

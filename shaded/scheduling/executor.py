@@ -1,0 +1,28 @@
+"""The seam between the daemon and whatever does the shading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from shaded.scheduling.messages import Failure, Progress, Ready, Rendered, ShadeTask, Verified, VerifyTask, WorkerDied
+
+AnyTask = ShadeTask | VerifyTask
+AnyEvent = Ready | Progress | Rendered | Verified | Failure | WorkerDied
+
+
+class Executor(Protocol):
+    """Takes batches of tasks, gives events; one process, many, or a cluster behind it."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether tasks were submitted whose outcome was not given yet."""
+
+    def submit(self, batch: Sequence[AnyTask]) -> None:
+        """Hand over tasks that may run together. Called only while not busy."""
+
+    def events(self, timeout: float) -> Sequence[AnyEvent]:
+        """Wait at most ``timeout`` seconds for something to report; possibly nothing."""
+
+    def close(self, *, now: bool = False) -> None:
+        """Stop the workers: after what is under way, or at once."""

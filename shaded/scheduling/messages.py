@@ -1,0 +1,153 @@
+"""What the daemon and its worker process say to each other: frozen models, one JSON line each.
+
+No pickles cross the pipe, and no pixels either: a task names a file and the hash that its bytes must have; an outcome
+names the rendered file in the staging folder. The same messages serve an executor on another machine.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from shaded.settings import Budget, Profile, Shading
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ShadeTask(_Message):
+    """Shade one picture into ``staging``.
+
+    Attributes:
+        job_id: Names the job in every log line and outcome.
+        root: The folder ``source`` must lie in; it is opened without following links.
+        source: The file to read.
+        sha256: What its bytes must hash to; another hash means that the file changed meanwhile. Empty: any.
+        name: The file name that the sidecar states as the source's.
+        staging: An existing folder for the rendered file and its sidecar.
+        output_name: The published file's name (its suffix says the format); the sidecar names it.
+        concept_origin: Who named ``profile.concept``, when it is set: the profile or the command line.
+        secret: The installation's secret as hexadecimal digits; it chooses targets.
+        max_pixels: Pictures with more pixels are refused before they are decoded.
+        max_bytes: Larger files are refused before they are read.
+    """
+
+    kind: Literal["shade"] = "shade"
+    job_id: str
+    root: Path
+    source: Path
+    sha256: str = ""
+    name: str
+    staging: Path
+    output_name: str
+    profile: Profile = Profile()
+    concept_origin: Literal["profile", "command"] = "profile"
+    budget: Budget = Budget()
+    secret: str
+    max_pixels: int = 200_000_000
+    max_bytes: int = 1_000_000_000
+
+
+class VerifyTask(_Message):
+    """Measure a published file again and hold it to its sidecar."""
+
+    kind: Literal["verify"] = "verify"
+    job_id: str
+    published: Path
+    original: Path | None = None
+    anchor_out: Path | None = None
+
+
+class Stop(_Message):
+    """Finish what is under way and exit."""
+
+    kind: Literal["stop"] = "stop"
+
+
+Task = Annotated[ShadeTask | VerifyTask, Field(discriminator="kind")]
+Request = Annotated[ShadeTask | VerifyTask | Stop, Field(discriminator="kind")]
+
+
+class Start(_Message):
+    """The first line a worker reads: how to set itself up."""
+
+    shading: Shading
+    niceness: int = 0
+    log_level: str = "info"
+
+
+class Ready(_Message):
+    """The worker has loaded its models."""
+
+    kind: Literal["ready"] = "ready"
+    device: str
+    seconds: float
+
+
+class Progress(_Message):
+    """How far a job is; ``pull`` is what the optimiser sees so far, not a measurement."""
+
+    kind: Literal["progress"] = "progress"
+    job_id: str
+    stage: str
+    step: int = 0
+    steps: int = 0
+    pull: float | None = None
+
+
+class Rendered(_Message):
+    """A shaded file stands in the staging folder, measured and inside its budget.
+
+    ``sidecar`` is the file beside ``picture``; ``sha256`` and ``bytes`` are the rendered picture's. ``summary`` holds
+    the few numbers a table shows: concept, target, pull, lpips, psnr_db, seconds.
+    """
+
+    kind: Literal["rendered"] = "rendered"
+    job_id: str
+    picture: Path
+    sidecar: Path
+    sha256: str
+    bytes: int
+    summary: dict[str, Any]
+
+
+class Verified(_Message):
+    """What a verification found; ``problems`` is empty when the file keeps its sidecar's word."""
+
+    kind: Literal["verified"] = "verified"
+    job_id: str
+    problems: tuple[str, ...]
+    measured: dict[str, Any]
+
+
+class Failure(_Message):
+    """A job ended without a result.
+
+    ``outcome``: ``refused`` is a decision and final; ``failed`` is permanent until the file changes; ``changed`` means
+    that the file is no longer what was settled on; ``transient`` may pass by itself.
+    """
+
+    kind: Literal["failure"] = "failure"
+    job_id: str
+    outcome: Literal["refused", "failed", "changed", "transient"]
+    what: str
+    remedy: str = ""
+
+
+class WorkerDied(_Message):
+    """The worker process ended while it held these jobs; written by the executor, never by a worker."""
+
+    kind: Literal["died"] = "died"
+    job_ids: tuple[str, ...]
+    detail: str
+
+
+Event = Annotated[
+    Ready | Progress | Rendered | Verified | Failure | WorkerDied, Field(discriminator="kind")
+]
+
+REQUESTS: TypeAdapter[ShadeTask | VerifyTask | Stop] = TypeAdapter(Request)
+EVENTS: TypeAdapter[Ready | Progress | Rendered | Verified | Failure | WorkerDied] = TypeAdapter(Event)

@@ -1,0 +1,291 @@
+"""One tree of frozen settings: TOML file, then environment (``SHADED_...``), then flags.
+
+Every value has a default; ``config.example.toml`` shows them all and a test holds it to this module. A wrong key or
+value is a :class:`~shaded.errors.ConfigurationError` that names the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shaded.errors import ConfigurationError
+
+Intensity = Literal["low", "default", "high"]
+Quality = Literal["fast", "balanced", "thorough"]
+OutputFormat = Literal["same", "jpeg", "png", "webp", "tiff", "avif"]
+
+
+def _absolute(path: Path) -> Path:
+    """Expand ``~`` and make absolute without resolving links: a link as a root is the user's own choice."""
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - Path.resolve would follow links
+
+
+FolderPath = Annotated[Path, AfterValidator(_absolute)]
+
+
+class _Table(BaseModel):
+    """A frozen table that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rights(_Table):
+    """What the published file says about rights, for machines and people."""
+
+    data_mining: Literal["prohibited", "prohibited-ai-training", "keep"] = "prohibited-ai-training"
+    creator: str = ""
+    notice: str = ""
+
+
+class Metadata(_Table):
+    """Which of the source's metadata the published file keeps."""
+
+    exif: bool = True
+    gps: bool = False
+    xmp: bool = True
+
+
+class Profile(_Table):
+    """The settings that hold for one folder. The same picture is shaded once per profile."""
+
+    intensity: Intensity = "default"
+    quality: Quality = "balanced"
+    concept: str = ""
+    target: str = ""
+    output_format: OutputFormat = "same"
+    max_side: int = Field(default=0, ge=0, le=65535)
+    min_pull: float = Field(default=0.0, ge=0.0, le=1.0)
+    metadata: Metadata = Metadata()
+    rights: Rights = Rights()
+
+    def digest(self) -> str:
+        """The profile's identity: SHA-256 over its canonical JSON, 64 hexadecimal digits."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Folder(_Table):
+    """One watched pair: originals arrive in ``outbox``, shaded copies and sidecars go to ``publish``."""
+
+    outbox: FolderPath
+    publish: FolderPath
+    profile: str = "default"
+
+
+class Watching(_Table):
+    """How arrivals are seen and when they count as settled."""
+
+    quiet_seconds: float = Field(default=3.0, ge=0.1, le=3600)
+    longest_wait_seconds: float = Field(default=1800.0, ge=1)
+    rescan_seconds: float = Field(default=300.0, ge=1)
+    ignore: tuple[str, ...] = ()
+    max_pixels: int = Field(default=200_000_000, ge=1)
+    max_bytes: int = Field(default=1_000_000_000, ge=1)
+
+    @model_validator(mode="after")
+    def _wait_is_longer_than_quiet(self) -> Self:
+        if self.longest_wait_seconds <= self.quiet_seconds:
+            raise ValueError("longest_wait_seconds must be larger than quiet_seconds")
+        return self
+
+
+class Shading(_Table):
+    """The engine: device, canvas and models."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    threads: int = Field(default=0, ge=0, le=256)
+    canvas_pixels: int = Field(default=1_048_576, ge=65_536, le=16_777_216)
+    surrogates: tuple[FolderPath, ...] = ()
+    anchors: FolderPath | None = None
+
+
+class Budget(_Table):
+    """Hard limits on visible change; an unset one is the intensity's own."""
+
+    max_lpips: float | None = Field(default=None, gt=0, le=1)
+    min_psnr_db: float | None = Field(default=None, ge=20, le=60)
+    max_local_lpips: float | None = Field(default=None, gt=0, le=1)
+    max_delta_e: float | None = Field(default=None, gt=0, le=50)
+
+
+class Scheduling(_Table):
+    """When jobs run, how often they are tried, and how long an idle worker is kept."""
+
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    retry_seconds: float = Field(default=60.0, ge=0)
+    lease_seconds: float = Field(default=900.0, ge=10)
+    worker_idle_seconds: float = Field(default=60.0, ge=0)
+    ageing_seconds: float = Field(default=600.0, gt=0)
+    niceness: int = Field(default=10, ge=0, le=19)
+
+
+class Publishing(_Table):
+    """Where rendered files wait before they are moved into place."""
+
+    staging: FolderPath | None = None
+
+
+class Logging(_Table):
+    """What is logged and how it looks."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+def default_state_dir(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
+    """The platform's state folder for this program (XDG on Linux, Application Support on macOS)."""
+    home = Path(environment.get("HOME") or Path.home())
+    if platform == "darwin":
+        return home / "Library" / "Application Support" / "shaded"
+    base = environment.get("XDG_STATE_HOME", "")
+    return (Path(base) if base.startswith("/") else home / ".local" / "state") / "shaded"
+
+
+def default_config_file(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
+    """Where the settings file is looked for when no ``--config`` is given."""
+    home = Path(environment.get("HOME") or Path.home())
+    if platform == "darwin":
+        return home / "Library" / "Application Support" / "shaded" / "config.toml"
+    base = environment.get("XDG_CONFIG_HOME", "")
+    return (Path(base) if base.startswith("/") else home / ".config") / "shaded" / "config.toml"
+
+
+class _TomlSource(PydanticBaseSettingsSource):
+    """The settings file as the lowest layer; already parsed, so that its errors can name the file."""
+
+    def __init__(self, settings_cls: type[BaseSettings], table: Mapping[str, Any]) -> None:
+        super().__init__(settings_cls)
+        self._table = dict(table)
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the base's shape
+        return self._table.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return self._table
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="SHADED_", env_nested_delimiter="__", env_ignore_empty=True
+    )
+    _file_table: ClassVar[Mapping[str, Any]] = {}
+
+    state_dir: FolderPath = Field(default_factory=default_state_dir)
+    folder: tuple[Folder, ...] = ()
+    profile: dict[str, Profile] = Field(default_factory=dict)
+    watching: Watching = Watching()
+    shading: Shading = Shading()
+    budget: Budget = Budget()
+    scheduling: Scheduling = Scheduling()
+    publishing: Publishing = Publishing()
+    logging: Logging = Logging()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        **_unused: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags over environment over file."""
+        return init_settings, env_settings, _TomlSource(settings_cls, cls._file_table)
+
+    @model_validator(mode="after")
+    def _profiles_exist(self) -> Self:
+        for number, folder in enumerate(self.folder):
+            if folder.profile != "default" and folder.profile not in self.profile:
+                known = ", ".join(sorted({"default", *self.profile}))
+                raise ValueError(f"folder.{number}.profile: no profile is named {folder.profile!r} (there are: {known})")
+        return self
+
+    @model_validator(mode="after")
+    def _folders_do_not_overlap(self) -> Self:
+        named = [(f"folder.{n}.{kind}", path) for n, f in enumerate(self.folder) for kind, path in
+                 (("outbox", f.outbox), ("publish", f.publish))]
+        named.append(("state_dir", self.state_dir))
+        if self.publishing.staging is not None:
+            named.append(("publishing.staging", self.publishing.staging))
+        real = [(key, Path(os.path.realpath(path))) for key, path in named]
+        for i, (key, path) in enumerate(real):
+            for other_key, other in real[i + 1 :]:
+                both_publish = key.endswith(".publish") and other_key.endswith(".publish")
+                state_pair = {key, other_key} == {"state_dir", "publishing.staging"}
+                if both_publish or state_pair:
+                    continue
+                if path == other or path in other.parents or other in path.parents:
+                    raise ValueError(f"{key} and {other_key} overlap ({path} and {other}): give each its own folder")
+        return self
+
+    def profile_named(self, name: str) -> Profile:
+        """The profile of that name; ``default`` exists without being written down."""
+        return self.profile.get(name, Profile())
+
+    @property
+    def staging_dir(self) -> Path:
+        """Where rendered files wait until they are published."""
+        return self.publishing.staging or self.state_dir / "staging"
+
+
+def _explain(error: ValidationError) -> str:
+    """One sentence per mistake, each beginning with the key."""
+    sentences = []
+    for mistake in error.errors():
+        key = ".".join(str(part) for part in mistake["loc"]) or "settings"
+        message = mistake["msg"].removeprefix("Value error, ")
+        if mistake["type"] == "extra_forbidden":
+            message = "there is no such key"
+        sentences.append(message if key == "settings" else f"{key}: {message}")
+    return "; ".join(sentences)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Parse a settings file.
+
+    Raises:
+        ConfigurationError: The file is missing, unreadable or not TOML.
+    """
+    try:
+        with path.open("rb") as stream:
+            return tomllib.load(stream)
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            "there is no such settings file", path=path, remedy="Name another with --config, or copy config.example.toml"
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(f"the settings file cannot be read: {error.strerror}", path=path) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the settings file is not valid TOML: {error}", path=path, remedy="Mend that line") from error
+
+
+def load_settings(config: Path | None = None, **flags: Any) -> Settings:
+    """Read the file, then the environment, then ``flags``.
+
+    Args:
+        config: The settings file; ``None`` looks in the platform's place and is content when there is none.
+        flags: Top-level keys of :class:`Settings` that win over everything.
+
+    Raises:
+        ConfigurationError: With the key and what is wrong about it.
+    """
+    place = config if config is not None else default_config_file()
+    table = read_toml(place) if config is not None or place.exists() else {}
+    loader = type("Settings", (Settings,), {"_file_table": table, "__module__": __name__})
+    try:
+        return loader(**flags)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error), path=place if table else None, remedy="Mend the setting") from error
+    except ValueError as error:  # pydantic-settings: a nested environment value that is not JSON
+        raise ConfigurationError(str(error), remedy="Mend the environment variable") from error

@@ -1,0 +1,34 @@
+"""Weight files: float16 safetensors with a name, a revision, a licence and the hash of the recipe that made them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+__all__ = ["recipe_hash", "save_weights"]
+
+
+def recipe_hash(*extra: str) -> str:
+    """A short hash of every source file of the recipe and of the networks, and of the words in `extra`."""
+    here = Path(__file__).resolve().parent
+    files = sorted([*here.glob("*.py"), *(here.parent / "shading").glob("*.py")])
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    digest.update("\0".join(extra).encode())
+    return digest.hexdigest()[:16]
+
+
+def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write `state` as float16 to `path`, replacing it in one step so that a reader never sees half a file."""
+    tensors = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in state.items()}
+    staged = path.with_name(f".~{path.name}.tmp")
+    save_file(tensors, staged, metadata=dict(metadata))
+    os.replace(staged, path)

@@ -1,0 +1,41 @@
+"""Fixtures that the whole suite shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _shared(name: str) -> Path:
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"the reference {name} are not at hand ({folder})")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_pictures() -> Path:
+    """The folder of real pictures, or a skip that says so."""
+    return _shared("pictures")
+
+
+@pytest.fixture(scope="session")
+def shared_encoders() -> Path:
+    """The folder of real encoders, or a skip that says so."""
+    return _shared("encoders")
+
+
+@pytest.fixture(autouse=True)
+def _private_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test away from the user's own settings and state."""
+    for key in list(os.environ):
+        if key.startswith("SHADED_"):
+            monkeypatch.delenv(key)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("SHADED_STATE_DIR", str(home / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "local-state"))
