@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-Format = Literal["jpeg", "png", "webp", "tiff", "avif"]
+from shaded.publishing.formats import Format
+
+__all__ = ["Container", "Format", "Picture", "Pixels"]
+
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
@@ -18,14 +20,23 @@ class Container:
 
     Attributes:
         format: The container, from the content and not from the name.
-        mode: Pillow's name of the stored mode, such as ``RGB``, ``P``, ``I;16`` or ``LA``.
+        mode: The stored mode in Pillow's words, such as ``RGB``, ``P``, ``1`` or ``LA``; 16-bit modes are ``I;16``,
+            ``LA;16``, ``RGB;16`` and ``RGBA;16``.
         icc: The ICC profile's bytes; shading happens in the picture's own colour values, so it stays true.
-        exif: The EXIF block as Pillow gives it (orientation included; pixels are never turned).
+        exif: The EXIF block from its TIFF header on (orientation included; pixels are never turned).
         xmp: The XMP packet.
+        iptc: The IPTC-IIM records (of a JPEG's APP13 or a TIFF's tag 33723).
+        comment: A JPEG's comment.
         dpi: Dots per inch, horizontal and vertical.
-        jpeg_tables: A JPEG's quantisation tables, and its chroma subsampling as Pillow numbers it (0 is 4:4:4).
-        lossless: Whether a WebP or AVIF was stored without loss.
-        extra: What else the same format can carry back (PNG text, TIFF compression, ...), by name.
+        jpeg_tables: A JPEG's quantisation tables, one per component in their order.
+        jpeg_subsampling: A JPEG's chroma subsampling as Pillow numbers it: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0.
+        jpeg_progressive: Whether a JPEG was stored in several scans.
+        jpeg_rgb: Whether a JPEG stores red, green and blue instead of luminance and chroma.
+        lossless: Whether a WebP was stored without loss.
+        png_chunks: A PNG's chunks on colour and text that are written back as they are.
+        tiff_compression: A TIFF's compression scheme and predictor, by their TIFF numbers.
+        avif_colour: An AVIF's coded primaries and transfer function, by their H.273 numbers.
+        warnings: What decoding could not keep, in sentences for a person.
     """
 
     format: Format
@@ -33,11 +44,18 @@ class Container:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    iptc: bytes | None = None
+    comment: bytes | None = None
     dpi: tuple[float, float] | None = None
     jpeg_tables: tuple[tuple[int, ...], ...] | None = None
     jpeg_subsampling: int | None = None
+    jpeg_progressive: bool = False
+    jpeg_rgb: bool = False
     lossless: bool = False
-    extra: dict[str, object] = field(default_factory=dict)
+    png_chunks: tuple[tuple[bytes, bytes], ...] = ()
+    tiff_compression: tuple[int, int] | None = None
+    avif_colour: tuple[int, int] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

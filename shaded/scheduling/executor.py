@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from shaded.scheduling.messages import Failure, Progress, Ready, Rendered, ShadeTask, Verified, VerifyTask, WorkerDied
+from shaded.scheduling.messages import (
+    Failure,
+    Progress,
+    Ready,
+    Rendered,
+    ShadeTask,
+    Unusable,
+    Verified,
+    VerifyTask,
+    WorkerDied,
+)
 
 AnyTask = ShadeTask | VerifyTask
-AnyEvent = Ready | Progress | Rendered | Verified | Failure | WorkerDied
+AnyEvent = Ready | Progress | Rendered | Verified | Failure | WorkerDied | Unusable
 
 
 class Executor(Protocol):
@@ -17,6 +27,10 @@ class Executor(Protocol):
     @property
     def busy(self) -> bool:
         """Whether tasks were submitted whose outcome was not given yet."""
+
+    @property
+    def next_check(self) -> float | None:
+        """When :meth:`events` must be called although nothing happened (on ``Clock.monotonic``), or ``None``."""
 
     def submit(self, batch: Sequence[AnyTask]) -> None:
         """Hand over tasks that may run together. Called only while not busy."""

@@ -76,7 +76,8 @@ class Start(_Message):
 
     shading: Shading
     niceness: int = 0
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "json"
 
 
 class Ready(_Message):
@@ -138,16 +139,30 @@ class Failure(_Message):
 
 
 class WorkerDied(_Message):
-    """The worker process ended while it held these jobs; written by the executor, never by a worker."""
+    """The worker process ended while it held these jobs; written by the executor, never by a worker.
+
+    ``opened`` says whether the models were loaded by then: if not, the pictures are not to blame.
+    """
 
     kind: Literal["died"] = "died"
     job_ids: tuple[str, ...]
     detail: str
+    opened: bool = True
+
+
+class Unusable(_Message):
+    """No picture can be shaded here: the models or the settings are wrong. The daemon stops with this error."""
+
+    kind: Literal["unusable"] = "unusable"
+    cause: Literal["model", "configuration"]
+    what: str
+    path: Path | None = None
+    remedy: str = ""
 
 
 Event = Annotated[
-    Ready | Progress | Rendered | Verified | Failure | WorkerDied, Field(discriminator="kind")
+    Ready | Progress | Rendered | Verified | Failure | WorkerDied | Unusable, Field(discriminator="kind")
 ]
 
 REQUESTS: TypeAdapter[ShadeTask | VerifyTask | Stop] = TypeAdapter(Request)
-EVENTS: TypeAdapter[Ready | Progress | Rendered | Verified | Failure | WorkerDied] = TypeAdapter(Event)
+EVENTS: TypeAdapter[Ready | Progress | Rendered | Verified | Failure | WorkerDied | Unusable] = TypeAdapter(Event)

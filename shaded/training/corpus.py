@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-__all__ = ["Corpus", "Pixels", "Sample", "build_cache", "load_corpus"]
+__all__ = ["Corpus", "Pixels", "Sample", "build_cache", "centred_anchor", "load_corpus"]
 
 Pixels = NDArray[np.uint8]
 
@@ -236,6 +236,21 @@ def _composed(
     composed = ground.copy()
     composed.paste(piece, seen[:2], piece)
     return composed
+
+
+def centred_anchor(thing: Image.Image, original: Image.Image, ground: str) -> Image.Image:
+    """An anchor as it is composed at run time: `thing` centred at 80 % of the shorter side, `original`'s size.
+
+    `ground` is "white", "mean" (the original's mean colour) or "blurred" (the original, strongly blurred).
+    """
+    if ground == "white":
+        canvas = Image.new("RGB", original.size, (255, 255, 255))
+    else:
+        grain = 1 if ground == "mean" else 8
+        canvas = original.resize((grain, grain), Image.Resampling.BOX).resize(original.size, Image.Resampling.BICUBIC)
+    thing = ImageOps.contain(thing, (round(0.8 * min(original.size)),) * 2)
+    canvas.paste(thing, ((canvas.width - thing.width) // 2, (canvas.height - thing.height) // 2), thing)
+    return canvas
 
 
 def _main() -> None:

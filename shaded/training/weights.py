@@ -31,4 +31,5 @@ def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str,
     tensors = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in state.items()}
     staged = path.with_name(f".~{path.name}.tmp")
     save_file(tensors, staged, metadata=dict(metadata))
+    staged.chmod(0o644)
     os.replace(staged, path)

@@ -1,0 +1,141 @@
+"""Measuring a published picture: budget, strength and survival, on the pixels read back from its file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shaded.shading.laundering import LAUNDERINGS
+from shaded.shading.perceptibility import ReferenceDistance, colour_drift
+from shaded.shading.presets import Visibility
+from shaded.shading.pull import direction, pull
+from shaded.shading.surrogates import Surrogate
+
+#: Below this pull nothing is left to divide by: survival is not stated.
+LEAST_PULL = 0.01
+
+
+@dataclass(frozen=True)
+class Check:
+    """One limit and what was measured against it."""
+
+    limit: float | bool
+    measured: float | bool
+    ok: bool
+
+
+@dataclass(frozen=True)
+class Strength:
+    """What one encoder sees: pull, and the cosine between the way gone and the way to the anchor."""
+
+    pull: float
+    direction: float
+
+
+@dataclass(frozen=True)
+class Survival:
+    """What one laundering leaves, in the encoder where the least is left; ``share`` is ``None`` where pull was ~0."""
+
+    pull: float
+    share: float | None
+    surrogate: str
+
+
+def full_psnr(published: NDArray[np.generic], original: NDArray[np.generic], alpha: NDArray[np.generic] | None) -> float:
+    """PSNR in dB over full-size pixels ``(H, W, C)`` of the same type; pixels under full transparency do not count.
+
+    99 where nothing differs. Rows are taken in strips, so that large pictures need little memory.
+    """
+    peak = float(np.iinfo(original.dtype).max)
+    total, count = 0.0, 0
+    for top in range(0, original.shape[0], 256):
+        rows = slice(top, top + 256)
+        squares = (published[rows].astype(np.float32) - original[rows].astype(np.float32)) ** 2
+        shown = np.ones(squares.shape[:2], dtype=bool) if alpha is None else alpha[rows] > 0
+        total += float(squares[shown].sum(dtype=np.float64))
+        count += int(shown.sum()) * squares.shape[2]
+    if total == 0:
+        return 99.0
+    return float(10 * np.log10(peak**2 * count / total))
+
+
+def largest_spread(colour: NDArray[np.generic]) -> int:
+    """The largest distance between the channels of one pixel, in the file's own units: 0 for a gray picture."""
+    if colour.shape[2] == 1:
+        return 0
+    return max(
+        int(np.ptp(colour[top : top + 256].astype(np.int32), axis=2).max()) for top in range(0, colour.shape[0], 256)
+    )
+
+
+@torch.no_grad()
+def measure_budget(
+    shaded: Tensor, distance: ReferenceDistance, original: Tensor, visibility: Visibility, psnr_db: float, gray_kept: bool
+) -> dict[str, Check]:
+    """Every limit of the budget, by its name in the sidecar.
+
+    Args:
+        shaded: The published file's canvas ``(1, 3, H, W)``.
+        distance: LPIPS to the original's canvas.
+        original: The original's canvas.
+        visibility: The limits.
+        psnr_db: From :func:`full_psnr`.
+        gray_kept: Whether a gray original came out gray; ``True`` for one in colour.
+    """
+    mean, worst = (float(value) for value in distance.mean_and_worst(shaded))
+    drift = float(colour_drift(shaded, original))
+    return {
+        "lpips": _at_most(visibility.lpips, mean),
+        "local_lpips": _at_most(visibility.local_lpips, worst),
+        "psnr_db": Check(visibility.psnr_db, round(psnr_db, 3), psnr_db >= visibility.psnr_db),
+        "max_delta_e": _at_most(visibility.delta_e, drift),
+        "gray_kept": Check(True, gray_kept, gray_kept),
+    }
+
+
+def _at_most(limit: float, measured: float) -> Check:
+    return Check(limit, round(measured, 5), measured <= limit)
+
+
+@torch.no_grad()
+def measure_strength(
+    encoders: Sequence[Surrogate], shaded: Tensor, original: Tensor, anchor: Tensor
+) -> dict[str, Strength]:
+    """Pull and direction in each encoder; all three pictures are canvases ``(1, 3, H, W)`` of one size."""
+    result = {}
+    for encoder in encoders:
+        latents = [encoder.encode(picture) for picture in (shaded, original, anchor)]
+        result[encoder.name] = Strength(round(float(pull(*latents)), 4), round(float(direction(*latents)), 4))
+    return result
+
+
+@torch.no_grad()
+def measure_survival(
+    encoders: Sequence[Surrogate],
+    shaded: Tensor,
+    original: Tensor,
+    anchor: Tensor,
+    before: Mapping[str, Strength],
+    launderings: Mapping[str, Callable[[Tensor], Tensor]] = LAUNDERINGS,
+) -> dict[str, Survival]:
+    """For each laundering, the worst encoder's pull after it and its share of the pull ``before``.
+
+    All three pictures go through the laundering, so that what is measured is the shading that is left and not what the
+    laundering itself does to latents.
+    """
+    result = {}
+    for name, launder in launderings.items():
+        washed = [launder(picture) for picture in (shaded, original, anchor)]
+        candidates = []
+        for encoder in encoders:
+            after = float(pull(*(encoder.encode(picture) for picture in washed)))
+            start = before[encoder.name].pull
+            share = after / start if start >= LEAST_PULL else None
+            candidates.append(Survival(round(after, 4), None if share is None else round(share, 4), encoder.name))
+        result[name] = min(candidates, key=lambda one: (float("inf") if one.share is None else one.share, one.pull))
+    return result

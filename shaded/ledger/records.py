@@ -1,0 +1,196 @@
+"""What the ledger holds, as frozen values."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from shaded.filestat import FileStat
+
+State = Literal["settled", "running", "rendered", "published", "refused", "failed"]
+STATES: tuple[State, ...] = get_args(State)
+
+AdmissionKind = Literal["new", "known", "publish_again", "waiting", "refused", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One content with one profile.
+
+    Attributes:
+        id: Names it everywhere, in logs and messages too.
+        sha256: The content's hash; ``unread:...`` where the file was set aside without being read.
+        profile_digest: The profile's hash.
+        profile: The profile as JSON.
+        state: ``settled`` waits, ``running`` is leased, ``rendered`` stands in staging, ``published`` is in at least
+            one place, ``refused`` and ``failed`` are final until something changes or ``retry``.
+        priority: Larger runs earlier.
+        queued_at: When it began to wait (seconds since 1970).
+        not_before: When it may run at the earliest (seconds since 1970); 0: at once.
+        attempts: How often it was begun and the attempt counted.
+        interruptions: How often the whole program ended while it ran; each takes one point of priority.
+        picture: The rendered picture in the staging folder.
+        sidecar: The sidecar beside it.
+        output_sha256: The rendered picture's hash.
+        output_bytes: The rendered picture's size.
+        summary: The few numbers that a table shows.
+        reason: Why it was refused, failed or put off.
+        remedy: What to do about it.
+        changed_at: When the state last changed (seconds since 1970).
+    """
+
+    id: str
+    sha256: str
+    profile_digest: str
+    profile: str
+    state: State
+    priority: int
+    queued_at: float
+    not_before: float
+    attempts: int
+    interruptions: int
+    picture: Path | None
+    sidecar: Path | None
+    output_sha256: str | None
+    output_bytes: int | None
+    summary: dict[str, Any]
+    reason: str
+    remedy: str
+    changed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One path in an outbox, and where its shaded copy is.
+
+    Attributes:
+        id: Names it in the ledger's methods.
+        job_id: The job of the content that lies there.
+        root: The outbox.
+        relative: The path in it.
+        stat: How the file looked when it was admitted (its device is not kept).
+        seen_at: When it was admitted (seconds since 1970).
+        published: The shaded copy's path; ``None`` until it is published.
+        published_sha256: The shaded copy's hash.
+        published_at: When it was published (seconds since 1970).
+    """
+
+    id: int
+    job_id: str
+    root: Path
+    relative: Path
+    stat: FileStat
+    seen_at: float
+    published: Path | None
+    published_sha256: str | None
+    published_at: float | None
+
+    @property
+    def path(self) -> Path:
+        """The whole path of the source."""
+        return self.root / self.relative
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What became of an arrival.
+
+    ``kind``: ``new`` waits from now on; ``waiting`` is queued or under way already; ``publish_again`` has a finished
+    result that this place lacks; ``known`` is published here already; ``refused`` and ``failed`` were decided before
+    for the same content and profile.
+    """
+
+    job: Job
+    placement: Placement
+    kind: AdmissionKind
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A leased job with the place to read its content from."""
+
+    job: Job
+    placement: Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A waiting job: its place in the queue counted from one, its rank now, and why that is so, as a sentence."""
+
+    job: Job
+    placement: Placement
+    position: int
+    rank: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A job at one place, with its story: (seconds since 1970, sentence), the oldest first."""
+
+    job: Job
+    placement: Placement
+    events: tuple[tuple[float, str], ...] = field(default=())
+
+
+JOB_COLUMNS = (
+    "jobs.id, sha256, profile_digest, profile, state, priority, queued_at, not_before, attempts, interruptions, "
+    "picture, sidecar, output_sha256, output_bytes, summary, reason, remedy, changed_at"
+)
+PLACEMENT_COLUMNS = (
+    "placements.id, job_id, root, relative, size, mtime_ns, inode, seen_at, published, published_sha256, published_at"
+)
+_JOB_WIDTH = JOB_COLUMNS.count(",") + 1
+
+
+def path_to_blob(path: Path) -> bytes:
+    """A path as the bytes that the operating system knows it by."""
+    return os.fsencode(path)
+
+
+def _path(blob: bytes | None) -> Path | None:
+    return None if blob is None else Path(os.fsdecode(blob))
+
+
+def signed(number: int) -> int:
+    """An unsigned 64-bit number as SQLite can hold it."""
+    return number - 2**64 if number >= 2**63 else number
+
+
+def job_from(row: sqlite3.Row) -> Job:
+    """Read the columns of ``JOB_COLUMNS``."""
+    values = tuple(row)[:_JOB_WIDTH]
+    return Job(
+        str(values[0]),
+        *values[1:10],
+        _path(values[10]),
+        _path(values[11]),
+        *values[12:14],
+        json.loads(values[14]),
+        *values[15:],
+    )
+
+
+def placement_from(values: tuple[Any, ...]) -> Placement:
+    """Read the columns of ``PLACEMENT_COLUMNS``."""
+    number, job_id, root, relative, size, mtime_ns, inode, seen_at, published, sha256, published_at = values
+    return Placement(
+        id=number,
+        job_id=str(job_id),
+        root=Path(os.fsdecode(root)),
+        relative=Path(os.fsdecode(relative)),
+        stat=FileStat(size, mtime_ns, inode % 2**64),
+        seen_at=seen_at,
+        published=_path(published),
+        published_sha256=sha256,
+        published_at=published_at,
+    )
+
+
+def both_from(row: sqlite3.Row) -> tuple[Job, Placement]:
+    """Read the columns of ``JOB_COLUMNS`` followed by those of ``PLACEMENT_COLUMNS``."""
+    return job_from(row), placement_from(tuple(row)[_JOB_WIDTH:])

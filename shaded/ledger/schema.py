@@ -1,0 +1,109 @@
+"""The ledger's tables, as a list of steps from an empty file to the newest version.
+
+Each step is applied in one transaction together with the number that records it (``PRAGMA user_version``), so a file
+is always at some whole version. Steps are only ever added; a released one is never changed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+_FIRST = (
+    # One row for each content and profile: the work.
+    """
+    CREATE TABLE jobs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sha256 TEXT NOT NULL,
+        profile_digest TEXT NOT NULL,
+        profile TEXT NOT NULL,
+        state TEXT NOT NULL
+            CHECK (state IN ('settled', 'running', 'rendered', 'published', 'refused', 'failed')),
+        priority INTEGER NOT NULL DEFAULT 0,
+        queued_at REAL NOT NULL,
+        not_before REAL NOT NULL DEFAULT 0,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        interruptions INTEGER NOT NULL DEFAULT 0,
+        lease_until REAL,
+        picture BLOB,
+        sidecar BLOB,
+        output_sha256 TEXT,
+        output_bytes INTEGER,
+        summary TEXT NOT NULL DEFAULT '{}',
+        reason TEXT NOT NULL DEFAULT '',
+        remedy TEXT NOT NULL DEFAULT '',
+        changed_at REAL NOT NULL,
+        UNIQUE (sha256, profile_digest)
+    )
+    """,
+    "CREATE INDEX jobs_by_state ON jobs (state, changed_at)",
+    # One row for each path: where a content lies, and where its shaded copy went. Paths are bytes: a file name need
+    # not be text. Inode numbers are stored as signed 64-bit integers.
+    """
+    CREATE TABLE placements (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE RESTRICT,
+        root BLOB NOT NULL,
+        relative BLOB NOT NULL,
+        size INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        seen_at REAL NOT NULL,
+        published BLOB,
+        published_sha256 TEXT,
+        published_at REAL,
+        UNIQUE (root, relative),
+        CHECK ((published IS NULL) = (published_sha256 IS NULL))
+    )
+    """,
+    "CREATE INDEX placements_by_job ON placements (job_id)",
+    "CREATE INDEX placements_by_published ON placements (published) WHERE published IS NOT NULL",
+    # Every hash that was ever rendered here, kept when its job is long gone.
+    "CREATE TABLE outputs (sha256 TEXT PRIMARY KEY) WITHOUT ROWID",
+    # What happened, in sentences; the oldest are dropped. Rows outlive their jobs, so there is no foreign key.
+    """
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        job_id INTEGER NOT NULL,
+        path BLOB,
+        at REAL NOT NULL,
+        what TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX events_by_job ON events (job_id)",
+    "CREATE INDEX events_by_path ON events (path) WHERE path IS NOT NULL",
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+)
+
+#: Step ``n`` (counted from one) leads from version ``n - 1`` to version ``n``.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+NEWEST = len(MIGRATIONS)
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """The version that the file is at; 0 for an empty one."""
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(number)
+
+
+def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> int:
+    """Bring the file to the newest version; the connection must be in autocommit mode.
+
+    Returns:
+        How many steps were applied.
+    """
+    applied = 0
+    for number, statements in enumerate(migrations, start=1):
+        if number <= version(connection):
+            continue
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if version(connection) < number:  # another process may have been faster
+                for statement in statements:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {number:d}")
+                applied += 1
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+    return applied

@@ -1,0 +1,98 @@
+"""Logs: readable lines on a terminal, JSON lines anywhere else, always on standard error.
+
+A line names what happened in plain words (``picture published``) and carries its facts as keys. Everything on one
+picture's way is logged inside :func:`about_job`, so that each of its lines has the same ``job``.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import AbstractContextManager
+from typing import Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+LogFormat = Literal["console", "json"]
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def resolve_format(wanted: Literal["auto", "console", "json"], stream: TextIO) -> LogFormat:
+    """What ``auto`` means for this stream: ``console`` on a terminal, else ``json``."""
+    if wanted != "auto":
+        return wanted
+    return "console" if stream.isatty() else "json"
+
+
+def get_logger(room: str) -> FilteringBoundLogger:
+    """A logger whose lines carry ``room``, the part of the program that speaks."""
+    logger: FilteringBoundLogger = structlog.get_logger(room=room)
+    return logger
+
+
+def about_job(job_id: str) -> AbstractContextManager[None]:
+    """Bind every line logged inside the ``with`` block to this job."""
+    return structlog.contextvars.bound_contextvars(job=job_id)
+
+
+class _CurrentStderr:
+    """Looks standard error up at every write, because a live display replaces it while it draws."""
+
+    def msg(self, line: str) -> None:
+        """Write one line at once, so that lines of two threads do not mix."""
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    log = debug = info = warn = warning = error = critical = exception = failure = fatal = msg
+
+
+def _plain_level(_logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """Name the level without structlog's aliases (``exception`` is an error)."""
+    event["level"] = "error" if name == "exception" else name
+    return event
+
+
+def _processors(style: LogFormat, colours: bool) -> list[Processor]:
+    """The pipeline that every line goes through, renderer last."""
+    steps: list[Processor] = [structlog.contextvars.merge_contextvars, _plain_level]
+    if style == "json":
+        return [
+            *steps,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+        ]
+    return [
+        *steps,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+        structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0),
+    ]
+
+
+class _FromStandardLibrary(logging.Handler):
+    """Hands what libraries log through ``logging`` to the same pipeline."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one record under its library's name."""
+        structlog.get_logger(room=record.name).log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+
+
+def configure(level: str = "info", style: LogFormat = "console") -> None:
+    """Set the pipeline up for this process; later calls replace earlier ones.
+
+    Args:
+        level: Lines below ``debug``, ``info``, ``warning`` or ``error`` are dropped. Libraries are heard from
+            ``warning`` on, whatever this says.
+        style: ``console`` or ``json``; see :func:`resolve_format`.
+    """
+    structlog.configure(
+        processors=_processors(style, colours=sys.stderr.isatty()),
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=lambda *_names: _CurrentStderr(),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers = [handler for handler in root.handlers if not isinstance(handler, _FromStandardLibrary)]
+    root.addHandler(_FromStandardLibrary(level=logging.WARNING))
+    logging.captureWarnings(True)

@@ -1,0 +1,223 @@
+"""One outbox: the daemon asks it what arrived, and when to ask again.
+
+Events tell quickly, scans tell truly. Both only say which paths to look at; what a look finds goes through the
+stability tracker, and what comes to rest there and is not in the ledger yet is an :class:`Arrival`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from shaded.clock import Clock
+from shaded.filestat import FileStat
+from shaded.outbox.ignore import IgnoreRules
+from shaded.outbox.observer import Observer
+from shaded.outbox.scan import look, scan, scan_below
+from shaded.outbox.stability import StabilityTracker
+from shaded.settings import Folder, Watching
+
+#: How long the first pause before a failed observer is started again is, and the longest (seconds).
+FIRST_BACK_OFF = 1.0
+LONGEST_BACK_OFF = 60.0
+#: How often an observer is asked whether it is healthy (seconds).
+HEALTH_SECONDS = 5.0
+#: How many troubles and restless paths ``status`` names.
+MOST_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A file that has come to rest in an outbox.
+
+    Attributes:
+        root: The outbox.
+        relative: Where the file lies in it.
+        stat: How it looked at both ends of the quiet period; another look now means that it changed since.
+    """
+
+    root: Path
+    relative: Path
+    stat: FileStat
+
+    @property
+    def path(self) -> Path:
+        """The whole path."""
+        return self.root / self.relative
+
+
+class Outbox:
+    """One watched folder.
+
+    Args:
+        folder: Which.
+        watching: Quiet period, longest wait, interval of the scans, patterns.
+        clock: Its monotonic time is the only time used.
+        observer: Hears of changes below ``folder.outbox``.
+        already_known: Whether a path relative to the outbox was dealt with as it looks now; the ledger's answer.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        watching: Watching,
+        clock: Clock,
+        observer: Observer,
+        already_known: Callable[[Path, FileStat], bool],
+    ) -> None:
+        self.folder = folder
+        self._root = folder.outbox
+        self._watching = watching
+        self._clock = clock
+        self._observer = observer
+        self._already_known = already_known
+        self._tracker = StabilityTracker(watching.quiet_seconds, watching.longest_wait_seconds)
+        self._rules = IgnoreRules(watching.ignore)
+        self._log = structlog.get_logger("shaded.outbox").bind(outbox=str(self._root))
+        self._complained: set[Path] = set()
+        self._troubles: dict[Path, str] = {}
+        self._observing = False
+        self._observer_trouble = ""
+        self._back_off = FIRST_BACK_OFF
+        self._check_at = 0.0
+        self._scan_at = 0.0
+        self._last_scan: float | None = None
+
+    def start(self) -> None:
+        """Listen first, then scan, so that nothing falls between; a missing folder is waited for, not an error."""
+        self._start_observer()
+        self.rescan()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._observer.stop()
+        self._observing = False
+
+    def poll(self) -> list[Arrival]:
+        """Do what is due, and hand over what has come to rest; each arrival once, until a scan finds it still unknown."""
+        now = self._clock.monotonic()
+        if now >= self._check_at:
+            self._check_observer()
+        drained = self._observer.drain()
+        for path in drained.paths:
+            self._heard_of(path, now)
+        if drained.overflowed:
+            self._log.warning("more happened than could be queued; scanning")
+        if drained.overflowed or now >= self._scan_at:
+            self.rescan()
+        for relative in self._tracker.due(now):
+            self._tracker.note(relative, look(self._root / relative), now)
+        self._complain_of_restless()
+        return [
+            Arrival(self._root, relative, stat)
+            for relative, stat in self._tracker.take_settled()
+            if not self._already_known(relative, stat)
+        ]
+
+    def rescan(self) -> None:
+        """Look at everything; the rules are read anew, since ``.shadedignore`` may have changed."""
+        now = self._clock.monotonic()
+        self._rules = IgnoreRules.for_root(self._root, self._watching.ignore)
+        self._troubles.clear()
+        self._note_all(scan(self._root, self._rules, self._trouble), now)
+        self._last_scan = now
+        self._scan_at = now + self._watching.rescan_seconds
+
+    def next_deadline(self) -> float:
+        """When :meth:`poll` has something to do even if nothing is heard of (monotonic seconds)."""
+        look_at = self._tracker.next_deadline()
+        deadlines = [self._check_at, self._scan_at, *([] if look_at is None else [look_at])]
+        return min(deadlines)
+
+    @property
+    def unsettled(self) -> int:
+        """How many files are still expected to come to rest."""
+        return self._tracker.unsettled
+
+    @property
+    def healthy(self) -> bool:
+        """Whether changes are heard of as they happen, and the folder could be scanned."""
+        return self._observing and self._root not in self._troubles
+
+    def why_not(self, relative: Path) -> str | None:
+        """What keeps a tracked file from being taken, as a sentence; ``None`` where it is not waiting here."""
+        if relative in self._tracker.restless:
+            return f"it has not stopped changing for more than {self._watching.longest_wait_seconds:g} seconds"
+        if relative in self._tracker:
+            return f"it is taken once it has not changed for {self._watching.quiet_seconds:g} seconds"
+        return None
+
+    def status(self) -> dict[str, Any]:
+        """For a person and for ``--json``: what is waited for, what is heard, what is wrong. Ages in seconds."""
+        now = self._clock.monotonic()
+        troubles = [f"{path}: {why}" for path, why in self._troubles.items()]
+        return {
+            "outbox": str(self._root),
+            "publish": str(self.folder.publish),
+            "profile": self.folder.profile,
+            "healthy": self.healthy,
+            "watching": self._observer.kind if self._observing else "scans only",
+            "trouble": ([self._observer_trouble] if self._observer_trouble else []) + troubles[:MOST_NAMED],
+            "tracked": len(self._tracker),
+            "restless": [str(path) for path in list(self._tracker.restless)[:MOST_NAMED]],
+            "last_scan_age": None if self._last_scan is None else now - self._last_scan,
+        }
+
+    def _heard_of(self, path: Path, now: float) -> None:
+        if not path.is_relative_to(self._root) or path == self._root:
+            return
+        relative = path.relative_to(self._root)
+        stat = look(path)
+        if stat is None and path.is_dir() and not path.is_symlink():
+            self._note_all(scan_below(self._root, relative, self._rules, self._trouble), now)
+        elif self._rules.ignored(relative) is None:
+            self._note_all([(relative, stat)], now)
+
+    def _note_all(self, looks: Iterable[tuple[Path, FileStat | None]], now: float) -> None:
+        for relative, stat in looks:
+            fresh = stat is not None and relative not in self._tracker
+            if not (fresh and stat is not None and self._already_known(relative, stat)):
+                self._tracker.note(relative, stat, now)
+
+    def _trouble(self, path: Path, error: OSError) -> None:
+        why = error.strerror or str(error)
+        if path not in self._troubles:
+            self._log.warning("cannot be looked at", path=str(path), why=why)
+        self._troubles[path] = why
+
+    def _complain_of_restless(self) -> None:
+        restless = set(self._tracker.restless)
+        for relative in restless - self._complained:
+            self._log.warning("does not stop changing", path=str(self._root / relative))
+        self._complained = restless
+
+    def _start_observer(self) -> None:
+        now = self._clock.monotonic()
+        try:
+            self._observer.start()
+        except OSError as error:
+            why = error.strerror or str(error)
+            if why != self._observer_trouble:
+                self._log.warning("cannot be watched; it is scanned instead", why=why, again_in=self._back_off)
+            self._observing, self._observer_trouble = False, why
+            self._check_at = now + self._back_off
+            self._back_off = min(self._back_off * 2, LONGEST_BACK_OFF)
+        else:
+            self._observing, self._observer_trouble = True, ""
+            self._check_at = now + HEALTH_SECONDS
+
+    def _check_observer(self) -> None:
+        """Start the observer anew where it died or its folder was replaced, and scan for what it missed."""
+        if self._observer.healthy():
+            self._back_off = FIRST_BACK_OFF
+            self._check_at = self._clock.monotonic() + HEALTH_SECONDS
+            return
+        if self._observing:
+            self._log.warning("the watcher stopped; starting it anew")
+        self._start_observer()
+        if self._observing:
+            self.rescan()

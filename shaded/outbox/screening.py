@@ -1,0 +1,178 @@
+"""Screening: a settled file is opened without following links, read once, recognised, and bounded before decoding.
+
+Everything that is said about a file comes from one open descriptor and the bytes read from it, never from its name; so
+what was checked is what is shaded. Pure Python: the idle daemon screens without loading an imaging library.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from shaded.errors import PictureError, Refusal, SourceChanged, Unreadable, from_os_error
+from shaded.publishing import formats
+from shaded.publishing.formats import Format, sniff
+from shaded.publishing.probing import probe
+
+__all__ = ["Screened", "open_inside", "read_bytes", "screen", "sniff"]
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+#: O_NONBLOCK: opening a pipe that nobody writes to must not hang; it is refused right after.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_STEP = 1 << 20
+
+
+@dataclass(frozen=True)
+class Screened:
+    """A file that may be decoded: its format, from the content, and its size in pixels as stored."""
+
+    format: Format
+    width: int
+    height: int
+
+
+def _parts_below(path: Path, root: Path) -> tuple[str, ...]:
+    try:
+        parts = path.relative_to(root).parts
+    except ValueError:
+        parts = ()
+    if not parts or ".." in parts:
+        raise Refusal("it lies outside the watched folder", path=path, remedy="Put the picture itself into the outbox")
+    return parts
+
+
+def _folder_error(error: OSError, parent: int, name: str, path: Path) -> PictureError:
+    """Opening a folder no-follow says "not a directory" for a link as well; tell the two apart."""
+    try:
+        is_link = stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+    except OSError:
+        is_link = False
+    if is_link:
+        return Refusal(
+            f"its folder {name!r} is a symbolic link", path=path, remedy="Put the folder itself into the outbox"
+        )
+    return from_os_error(error, path)
+
+
+@contextmanager
+def open_inside(path: Path, root: Path) -> Iterator[int]:
+    """A read-only descriptor of the regular file ``path`` below ``root``, reached without following any link below it.
+
+    Raises:
+        Refusal: The file, or a folder on the way below ``root``, is a link; it is no regular file; it lies elsewhere.
+        SourceChanged: It is gone.
+        Transient: It cannot be opened now.
+    """
+    parts = _parts_below(path, root)
+    held: list[int] = []
+    try:
+        try:
+            held.append(os.open(root, _FOLDER))
+            for name in parts[:-1]:
+                try:
+                    held.append(os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=held[-1]))
+                except OSError as error:
+                    raise _folder_error(error, held[-1], name, path) from error
+            descriptor = os.open(parts[-1], _FILE, dir_fd=held[-1])
+            held.append(descriptor)
+            regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        except OSError as error:
+            raise from_os_error(error, path) from error
+        if not regular:
+            raise Refusal("it is not a regular file", path=path, remedy="Put the picture itself into the outbox")
+        yield descriptor
+    finally:
+        for descriptor in reversed(held):
+            os.close(descriptor)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _read_exactly(descriptor: int, size: int) -> bytes:
+    """At most ``size`` + 1 bytes: the one more tells that the file has grown."""
+    pieces: list[bytes] = []
+    left = size + 1
+    while left > 0:
+        piece = os.read(descriptor, min(left, _STEP))
+        if not piece:
+            break
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
+def read_bytes(path: Path, root: Path, max_bytes: int) -> bytes:
+    """Read a settled file once, from one descriptor.
+
+    Args:
+        path: The file, below ``root``.
+        root: The watched folder; it may itself be a link, since the user named it.
+        max_bytes: Larger files are refused before they are read.
+
+    Raises:
+        Refusal: See :func:`open_inside`; or the file is larger than ``max_bytes``.
+        Unreadable: It is empty.
+        SourceChanged: It is gone, or it changed while it was read.
+        Transient: It cannot be read now.
+    """
+    with open_inside(path, root) as descriptor:
+        before = os.fstat(descriptor)
+        if before.st_size == 0:
+            raise Unreadable("the file is empty", path=path, remedy="Save the picture again")
+        if before.st_size > max_bytes:
+            raise Refusal(
+                f"the file has {before.st_size:,} bytes and the limit is {max_bytes:,}",
+                path=path, remedy="Save it smaller, or raise watching.max_bytes",
+            )  # fmt: skip
+        try:
+            data = _read_exactly(descriptor, before.st_size)
+            after = os.fstat(descriptor)
+        except OSError as error:
+            raise from_os_error(error, path) from error
+    if _identity(before) != _identity(after) or len(data) != before.st_size:
+        raise SourceChanged("the file changed while it was read", path=path, remedy="It is looked at again by itself")
+    return data
+
+
+def screen(data: bytes, path: Path | None, max_pixels: int) -> Screened:
+    """Decide, without decoding, whether the bytes of a file can be shaded.
+
+    Args:
+        data: The whole file.
+        path: Only for messages.
+        max_pixels: The largest width times height that is decoded.
+
+    Raises:
+        Refusal: It is a known kind that is not shaded (an animation, a document, CMYK, too many pixels).
+        Unreadable: It is no picture, or cut off, or damaged.
+    """
+    if not data:
+        raise Unreadable("the file is empty", path=path, remedy="Save the picture again")
+    form = sniff(data)
+    if form is None:
+        known = formats.foreign(data)
+        if known is not None:
+            raise Refusal(f"it is {known[0]}", path=path, remedy=known[1])
+        raise Unreadable(
+            "it is not a picture that is known here", path=path, remedy="JPEG, PNG, WebP, TIFF and AVIF are shaded"
+        )
+    try:
+        found = probe(data, form)
+    except ValueError as error:
+        raise Unreadable(
+            f"the {form.upper()} file is damaged or incomplete ({error})", path=path, remedy="Save the picture again"
+        ) from error
+    if found.obstacle is not None:
+        raise Refusal(found.obstacle[0], path=path, remedy=found.obstacle[1])
+    if found.width * found.height > max_pixels:
+        raise Refusal(
+            f"it has {found.width} x {found.height} pixels and the limit is {max_pixels:,} in all",
+            path=path, remedy="Save it smaller, or raise watching.max_pixels",
+        )  # fmt: skip
+    return Screened(form, found.width, found.height)

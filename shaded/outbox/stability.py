@@ -1,0 +1,117 @@
+"""When a file has stopped changing: a function of time and stats alone.
+
+Nothing here touches a disk or a clock. The caller looks at files, tells :meth:`StabilityTracker.note` what it saw and
+when (monotonic seconds), and takes what has come to rest. A path is settled once two looks at least the quiet period
+apart found the same size, modification time, inode and device, with no different look between them. Empty files never settle: most
+programs create the file first and write later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from shaded.filestat import FileStat
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """What is known about one path that has not settled.
+
+    Attributes:
+        stat: How it looked last.
+        first_seen: When it was first noted; it decides when the path counts as restless.
+        look_at: When the next look can settle it: the quiet period after it was first seen looking like ``stat``.
+    """
+
+    stat: FileStat
+    first_seen: float
+    look_at: float
+
+
+class StabilityTracker:
+    """Paths on their way to rest.
+
+    The tracked paths are kept in the order of their next look, which is the order in which they changed, so that
+    asking what is due costs no more than what is due.
+    """
+
+    def __init__(self, quiet_seconds: float, longest_wait_seconds: float) -> None:
+        self._quiet = quiet_seconds
+        self._longest_wait = longest_wait_seconds
+        self._tracked: dict[Path, Tracked] = {}
+        self._settled: dict[Path, FileStat] = {}
+        self._restless: dict[Path, float] = {}
+
+    def note(self, path: Path, stat: FileStat | None, now: float) -> None:
+        """Record one look at ``path``; ``None`` says that it is gone or no regular file any more."""
+        known = self._tracked.get(path)
+        if stat is None:
+            self._forget(path)
+        elif known is None:
+            if self._settled.get(path) != stat:
+                self._settled.pop(path, None)
+                self._tracked[path] = Tracked(stat, now, now + self._quiet)
+        elif known.stat != stat:
+            self._move_back(path, replace(known, stat=stat, look_at=now + self._quiet), now)
+        elif now >= known.look_at:
+            self._rested(path, known, now)
+
+    def _rested(self, path: Path, known: Tracked, now: float) -> None:
+        if known.stat.size == 0:
+            self._move_back(path, replace(known, look_at=now + self._quiet), now)
+            return
+        self._forget(path)
+        self._settled[path] = known.stat
+
+    def _move_back(self, path: Path, tracked: Tracked, now: float) -> None:
+        self._tracked.pop(path)
+        self._tracked[path] = tracked
+        if now - tracked.first_seen >= self._longest_wait:
+            self._restless[path] = tracked.first_seen
+
+    def _forget(self, path: Path) -> None:
+        self._tracked.pop(path, None)
+        self._settled.pop(path, None)
+        self._restless.pop(path, None)
+
+    def due(self, now: float) -> list[Path]:
+        """The paths to look at now: they settle if they still look the same."""
+        paths = []
+        for path, tracked in self._tracked.items():
+            if tracked.look_at > now:
+                break
+            paths.append(path)
+        return paths
+
+    def take_settled(self) -> list[tuple[Path, FileStat]]:
+        """Hand over what has come to rest, with the stat that it rests at; each once."""
+        taken = list(self._settled.items())
+        self._settled.clear()
+        return taken
+
+    def next_deadline(self) -> float | None:
+        """When :meth:`due` next has something to say (monotonic seconds); ``None`` while nothing is tracked."""
+        first = next(iter(self._tracked.values()), None)
+        return None if first is None else first.look_at
+
+    @property
+    def restless(self) -> Mapping[Path, float]:
+        """Paths that did not rest within the longest wait, with the time they were first seen; they stay tracked."""
+        return MappingProxyType(self._restless)
+
+    @property
+    def unsettled(self) -> int:
+        """How many tracked paths are expected to settle: neither restless nor still empty after a quiet period."""
+        return sum(
+            path not in self._restless and (tracked.stat.size > 0 or tracked.look_at <= tracked.first_seen + self._quiet)
+            for path, tracked in self._tracked.items()
+        )
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._tracked
+
+    def __len__(self) -> int:
+        return len(self._tracked)

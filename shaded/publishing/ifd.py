@@ -1,0 +1,129 @@
+"""Reading and writing TIFF directories: the structure of a TIFF file, and of an EXIF block inside any other file.
+
+Entries keep their value as raw bytes in the block's own byte order, so that copying a tag can never change it.
+(TIFF revision 6.0, section 2; BigTIFF for files over 4 GB is read as well.)
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+ByteOrder = Literal["<", ">"]
+
+#: Bytes of one value per TIFF type; 0 for unknown types, whose entries are skipped.
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
+_MOST_ENTRIES = 4096
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tag: its TIFF type, how many values, and their bytes in the block's byte order."""
+
+    type: int
+    count: int
+    raw: bytes
+
+    def integers(self, order: ByteOrder) -> tuple[int, ...]:
+        """The values as whole numbers; empty when the type holds none."""
+        code = _CODES.get(self.type)
+        return () if code is None else struct.unpack(f"{order}{self.count}{code}", self.raw)
+
+    def text(self) -> str:
+        """The value as text, without the closing zero."""
+        return self.raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip()
+
+
+@dataclass(frozen=True)
+class Header:
+    """Byte order, where the first directory is, and whether it is BigTIFF."""
+
+    order: ByteOrder
+    first: int
+    big: bool
+
+
+@dataclass(frozen=True)
+class Directory:
+    """The entries of one directory by tag, and where the next one is (0: none)."""
+
+    entries: Mapping[int, Entry] = field(default_factory=dict)
+    following: int = 0
+
+    def number(self, tag: int, order: ByteOrder, default: int = 0) -> int:
+        """The first whole number of a tag."""
+        entry = self.entries.get(tag)
+        values = entry.integers(order) if entry is not None else ()
+        return values[0] if values else default
+
+
+def read_header(data: bytes) -> Header:
+    """The first bytes of a TIFF block.
+
+    Raises:
+        ValueError: It is not one.
+    """
+    order: ByteOrder
+    if data[:2] == b"II":
+        order = "<"
+    elif data[:2] == b"MM":
+        order = ">"
+    else:
+        raise ValueError("not a TIFF block")
+    if len(data) < 8:
+        raise ValueError("the TIFF block is cut off")
+    magic = struct.unpack(f"{order}H", data[2:4])[0]
+    if magic == 42:
+        return Header(order, struct.unpack(f"{order}I", data[4:8])[0], big=False)
+    if magic == 43 and len(data) >= 16:
+        return Header(order, struct.unpack(f"{order}Q", data[8:16])[0], big=True)
+    raise ValueError("not a TIFF block")
+
+
+def read_directory(data: bytes, at: int, header: Header) -> Directory:
+    """The directory at an offset. Entries of unknown type, or whose value lies outside the data, are left out.
+
+    Raises:
+        ValueError: The directory itself lies outside the data or is absurdly large.
+    """
+    order = header.order
+    count_code, size, inline, offset_code = ("Q", 20, 8, "Q") if header.big else ("H", 12, 4, "I")
+    lead = struct.calcsize(count_code)
+    if at < 8 or at + lead > len(data):
+        raise ValueError("a directory lies outside the file")
+    count = struct.unpack_from(f"{order}{count_code}", data, at)[0]
+    end = at + lead + count * size
+    if count > _MOST_ENTRIES or end > len(data):
+        raise ValueError("a directory is cut off")
+    entries: dict[int, Entry] = {}
+    for place in range(at + lead, end, size):
+        tag, kind, values = struct.unpack_from(f"{order}HH{offset_code}", data, place)
+        length = _SIZES.get(kind, 0) * values
+        start = place + size - inline
+        if length > inline:
+            start = struct.unpack_from(f"{order}{offset_code}", data, start)[0]
+        if length and start + length <= len(data) and tag not in entries:
+            entries[tag] = Entry(kind, values, data[start : start + length])
+    following = 0
+    if end + inline <= len(data):
+        following = struct.unpack_from(f"{order}{offset_code}", data, end)[0]
+    return Directory(entries, following)
+
+
+def write_directory(entries: Mapping[int, Entry], at: int, order: ByteOrder) -> bytes:
+    """A classic directory that is to stand at an (even) offset, followed by its longer values; no next directory."""
+    head = bytearray(struct.pack(f"{order}H", len(entries)))
+    tail = bytearray()
+    place = at + 2 + 12 * len(entries) + 4
+    for tag in sorted(entries):
+        entry = entries[tag]
+        head += struct.pack(f"{order}HHI", tag, entry.type, entry.count)
+        if len(entry.raw) <= 4:
+            head += entry.raw.ljust(4, b"\0")
+        else:
+            head += struct.pack(f"{order}I", place + len(tail))
+            tail += entry.raw + b"\0" * (len(entry.raw) & 1)
+    return bytes(head + b"\0\0\0\0" + tail)

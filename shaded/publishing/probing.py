@@ -1,0 +1,212 @@
+"""Size and kind of a picture from its header, before anything is decoded.
+
+Each probe answers with a :class:`Probe`; an obstacle in it says, for a person, why the picture cannot be shaded. A file
+that ends too early or contradicts itself raises ``ValueError`` (:class:`~shaded.publishing.walking.Cut` among them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shaded.publishing.formats import Format, brands
+from shaded.publishing.ifd import Directory, Header, read_directory, read_header
+from shaded.publishing.walking import Cut, iso_boxes, jpeg_segments, png_chunks, riff_chunks
+
+_ANIMATION = ("it is an animation", "Export one still picture of it as PNG or JPEG")
+_PAGES = ("it holds several pages", "Save each page as a file of its own")
+_CMYK = ("its colours are CMYK (for print)", "Convert it to RGB and save it again")
+_RAW = ("it is a camera raw file", "Develop it in your raw converter and export a JPEG or TIFF")
+_HDR = ("it is a high-dynamic-range picture", "Export a standard-range (SDR) version")
+_MOST_PAGES = 64
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a header says.
+
+    Attributes:
+        width: In pixels, as stored.
+        height: In pixels, as stored.
+        obstacle: Why the picture cannot be shaded and what to do, or ``None``.
+    """
+
+    width: int
+    height: int
+    obstacle: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class AvifFacts:
+    """What the boxes of an AVIF say: bits per channel and the coded colour space (H.273 primaries and transfer)."""
+
+    width: int
+    height: int
+    bits: int
+    primaries: int
+    transfer: int
+    animated: bool
+
+
+def probe(data: bytes, form: Format) -> Probe:
+    """Read the header of ``data``, which :func:`~shaded.publishing.formats.sniff` has recognised as ``form``.
+
+    Raises:
+        ValueError: It is broken or cut off.
+    """
+    found = _PROBES[form](data)
+    if found.obstacle is None and (found.width < 1 or found.height < 1):
+        raise ValueError("the picture has no pixels")
+    return found
+
+
+def _jpeg(data: bytes) -> Probe:
+    frame: Probe | None = None
+    for marker, _, content in jpeg_segments(data):
+        code = marker[0]
+        if 0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC):
+            if len(content) < 6:
+                raise Cut("the frame header is cut off")
+            height, width = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
+            obstacle = None
+            if content[0] != 8:
+                obstacle = (f"it is a {content[0]}-bit JPEG, which is hardly used", "Export a 16-bit PNG or TIFF")
+            elif code in (0xC3, 0xC7, 0xCB, 0xCF):
+                obstacle = ("it is a lossless JPEG, which is hardly used", "Export a PNG or TIFF")
+            elif content[5] == 4:
+                obstacle = _CMYK
+            frame = Probe(width, height, obstacle)
+    if frame is None:
+        raise Cut("there is no frame header")
+    if data.rfind(b"\xff\xd9") < 0:
+        raise Cut("the file ends before its end mark")
+    return frame
+
+
+def _png(data: bytes) -> Probe:
+    found: Probe | None = None
+    pixels = False
+    for kind, _, content in png_chunks(data):
+        if found is None:
+            if kind != b"IHDR" or len(content) != 13:
+                raise ValueError("the header is missing")
+            found = Probe(int.from_bytes(content[:4], "big"), int.from_bytes(content[4:8], "big"))
+        elif kind == b"acTL" and int.from_bytes(content[:4], "big") > 1:
+            found = Probe(found.width, found.height, _ANIMATION)
+        elif kind == b"cICP" and len(content) == 4 and content[1] in (16, 18):
+            found = Probe(found.width, found.height, _HDR)
+        pixels = pixels or kind == b"IDAT"
+    if found is None or not pixels:
+        raise Cut("there are no pixels")
+    return found
+
+
+def _webp(data: bytes) -> Probe:
+    found: Probe | None = None
+    for kind, _, content in riff_chunks(data):
+        if kind == b"VP8X" and len(content) >= 10:
+            size = 1 + int.from_bytes(content[4:7], "little"), 1 + int.from_bytes(content[7:10], "little")
+            found = Probe(*size, _ANIMATION if content[0] & 0x02 else None)
+        elif kind == b"VP8 " and found is None:
+            if content[3:6] != b"\x9d\x01\x2a" or len(content) < 10:
+                raise ValueError("the frame header is damaged")
+            width, height = int.from_bytes(content[6:8], "little"), int.from_bytes(content[8:10], "little")
+            found = Probe(width & 0x3FFF, height & 0x3FFF)
+        elif kind == b"VP8L" and found is None:
+            if content[:1] != b"\x2f" or len(content) < 5:
+                raise ValueError("the frame header is damaged")
+            bits = int.from_bytes(content[1:5], "little")
+            found = Probe((bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1)
+    if found is None:
+        raise Cut("there are no pixels")
+    return found
+
+
+def tiff_pages(data: bytes) -> tuple[Header, list[Directory]]:
+    """The full-size pages of a TIFF; reduced copies (thumbnails, bit 0 of NewSubfileType) are passed over."""
+    header = read_header(data)
+    pages: list[Directory] = []
+    seen: set[int] = set()
+    at = header.first
+    while at and at not in seen and len(seen) < _MOST_PAGES:
+        seen.add(at)
+        page = read_directory(data, at, header)
+        if not pages or not page.number(254, header.order) & 1:
+            pages.append(page)
+        at = page.following
+    return header, pages
+
+
+def _tiff_obstacle(page: Directory, header: Header) -> tuple[str, str] | None:
+    order = header.order
+    photometric = page.number(262, order, -1)
+    bits = page.entries[258].integers(order) if 258 in page.entries else (1,)
+    kinds = page.entries[339].integers(order) if 339 in page.entries else (1,)
+    if 50706 in page.entries or photometric in (32803, 34892) or (page.number(254, order) & 1 and 330 in page.entries):
+        return _RAW
+    if photometric == 5:
+        return _CMYK
+    if photometric == 6 and page.number(259, order) == 7:
+        photometric = 2
+    if photometric not in (0, 1, 2, 3):
+        return "its colour model is not gray, palette or RGB", "Convert it to RGB and save it again"
+    if set(kinds) - {1, 4}:
+        return "its pixels are not plain whole numbers (floating point or signed)", "Save it with 16 bits per channel"
+    if len(set(bits)) != 1 or not (bits[0] in (8, 16) or bits[0] == 1 or (photometric == 3 and bits[0] in (2, 4))):
+        return f"it has {bits[0]} bits per channel", "Save it with 8 or 16 bits per channel"
+    return None
+
+
+def _tiff(data: bytes) -> Probe:
+    header, pages = tiff_pages(data)
+    if not pages:
+        raise Cut("there are no pixels")
+    page = pages[0]
+    size = page.number(256, header.order), page.number(257, header.order)
+    obstacle = _tiff_obstacle(page, header)
+    if obstacle is not None:
+        return Probe(*size, obstacle)
+    if len(pages) > 1:
+        return Probe(*size, _PAGES)
+    for offsets, counts in ((273, 279), (324, 325)):
+        if offsets in page.entries and counts in page.entries:
+            places = page.entries[offsets].integers(header.order)
+            sizes = page.entries[counts].integers(header.order)
+            if any(at + length > len(data) for at, length in zip(places, sizes, strict=False)):
+                raise Cut("the pixels are cut off")
+    return Probe(*size)
+
+
+def avif_facts(data: bytes) -> AvifFacts:
+    """The largest picture in an AVIF's ``meta`` box; grids and thumbnails have smaller items beside it."""
+    sizes: list[tuple[int, int]] = [(0, 0)]
+    bits, primaries, transfer, movie = 8, 2, 2, False
+    for kind, at, content in iso_boxes(data):
+        movie = movie or kind == b"moov"
+        if kind != b"meta":
+            continue
+        stop = at + len(content)
+        for _, ip_at, iprp in (part for part in iso_boxes(data, at + 4, stop) if part.kind == b"iprp"):
+            for _, co_at, ipco in (part for part in iso_boxes(data, ip_at, ip_at + len(iprp)) if part.kind == b"ipco"):
+                for prop, _, value in iso_boxes(data, co_at, co_at + len(ipco)):
+                    if prop == b"ispe" and len(value) >= 12:
+                        sizes.append((int.from_bytes(value[4:8], "big"), int.from_bytes(value[8:12], "big")))
+                    elif prop == b"av1C" and len(value) >= 3 and value[2] & 0x40:
+                        bits = 12 if value[2] & 0x20 else 10
+                    elif prop == b"colr" and value[:4] == b"nclx" and len(value) >= 10:
+                        primaries, transfer = int.from_bytes(value[4:6], "big"), int.from_bytes(value[6:8], "big")
+    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    found = brands(data)
+    animated = found[0] == b"avis" or (b"avis" in found and movie)
+    return AvifFacts(width, height, bits, primaries, transfer, animated)
+
+
+def _avif(data: bytes) -> Probe:
+    facts = avif_facts(data)
+    obstacle = _ANIMATION if facts.animated else _HDR if facts.transfer in (16, 18) else None
+    return Probe(facts.width, facts.height, obstacle)
+
+
+_PROBES: dict[Format, Callable[[bytes], Probe]] = {
+    "jpeg": _jpeg, "png": _png, "webp": _webp, "tiff": _tiff, "avif": _avif,
+}  # fmt: skip

@@ -1,0 +1,330 @@
+"""An :class:`~shaded.scheduling.executor.Executor` with one worker process behind it.
+
+The process is started when there is work, watched, replaced when it dies or falls silent, and stopped after an idle
+time. One thread per process reads its events and another relays what it logs; everything else happens in the thread
+that calls :meth:`ProcessExecutor.submit` and :meth:`ProcessExecutor.events`.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+import shaded
+from shaded import logs
+from shaded.clock import Clock, SystemClock
+from shaded.scheduling.executor import AnyEvent, AnyTask
+from shaded.scheduling.messages import (
+    EVENTS,
+    Failure,
+    Ready,
+    Rendered,
+    Start,
+    Stop,
+    Unusable,
+    Verified,
+    WorkerDied,
+)
+
+logger = logs.get_logger("executor")
+
+WORKER_COMMAND = (sys.executable, "-m", "shaded.scheduling.worker")
+#: Workers that died in a row before their models were loaded, after which nothing is expected of the next one.
+HOPELESS_STARTS = 3
+#: How long a worker that was told to stop may take before it is killed; nothing of value is under way then.
+STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A worker's event stream ended and its process was reaped."""
+
+    code: int
+
+
+@dataclass(frozen=True)
+class _Said:
+    """One thing a worker reported. ``worker`` tells a replaced one's late words apart."""
+
+    worker: _Worker
+    what: AnyEvent | _Ended
+
+
+@dataclass(eq=False)
+class _Worker:
+    """One process, and what is known of it."""
+
+    process: subprocess.Popen[bytes]
+    opened: bool = False
+    killed_because: str = ""
+    listener: threading.Thread | None = None
+    last_words: deque[str] = field(default_factory=lambda: deque(maxlen=5))
+
+    def send(self, *lines: str) -> None:
+        """Write lines to its standard input. A worker that is gone is noticed by its event stream ending."""
+        stream = self.process.stdin
+        if stream is None or stream.closed:
+            return
+        with suppress(BrokenPipeError):
+            stream.write("".join(line + "\n" for line in lines).encode())
+            stream.flush()
+
+    def stop(self) -> None:
+        """Ask it to finish what is under way and exit."""
+        self.send(Stop().model_dump_json())
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close its standard input."""
+        if self.process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self.process.stdin.close()
+
+    def kill(self, why: str) -> None:
+        """End it and everything it started, at once."""
+        if self.process.poll() is None:
+            self.killed_because = why
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def obituary(self, code: int) -> str:
+        """How it ended, in words, with the last things it wrote."""
+        if self.killed_because:
+            how = self.killed_because
+        elif code < 0:
+            how = f"the worker was killed by {_signal_name(-code)}"
+            if -code == signal.SIGKILL:
+                how += " (by hand, or because memory ran out)"
+        else:
+            how = f"the worker ended unexpectedly with code {code}"
+        words = " | ".join(self.last_words)
+        return f"{how}: {words}" if words else how
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def thread_count(threads: int) -> int:
+    """The number of compute threads: as set, or the cores that this process may use."""
+    if threads:
+        return threads
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def worker_environment(threads: int, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The worker's environment: compute threads as set, and none that spins while it waits."""
+    count = str(thread_count(threads))
+    return {**environment, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "GOMP_SPINCOUNT": "0"}
+
+
+class ProcessExecutor:
+    """Feeds one worker process.
+
+    Args:
+        start: What a new worker is told first.
+        idle_seconds: A worker without work for so long is stopped, so that an idle daemon holds no models.
+        silence_seconds: A worker that holds work and says nothing for so long is killed and replaced.
+        on_event: Called from another thread whenever :meth:`events` has something new.
+        command: The worker's command line.
+    """
+
+    def __init__(
+        self,
+        start: Start,
+        *,
+        idle_seconds: float,
+        silence_seconds: float,
+        clock: Clock | None = None,
+        on_event: Callable[[], None] = lambda: None,
+        command: Sequence[str] = WORKER_COMMAND,
+    ) -> None:
+        self._start_message = start
+        self._idle_seconds = idle_seconds
+        self._silence_seconds = silence_seconds
+        self._clock = clock or SystemClock()
+        self._on_event = on_event
+        self._command = tuple(command)
+        self._inbox: queue.SimpleQueue[_Said] = queue.SimpleQueue()
+        self._worker: _Worker | None = None
+        self._retired: list[_Worker] = []
+        self._held: list[str] = []
+        self._heard_at = 0.0
+        self._deaths_in_a_row = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a submitted task's outcome is still to come."""
+        return bool(self._held)
+
+    @property
+    def worker_pid(self) -> int | None:
+        """The process id of the worker, while there is one."""
+        return None if self._worker is None else self._worker.process.pid
+
+    @property
+    def next_check(self) -> float | None:
+        """When the worker will have been silent, or idle, for too long."""
+        if self._worker is None:
+            return None
+        return self._heard_at + (self._silence_seconds if self._held else self._idle_seconds)
+
+    def submit(self, batch: Sequence[AnyTask]) -> None:
+        """Hand tasks over, starting a worker if there is none."""
+        if self._worker is not None and self._worker.process.poll() is not None:
+            self._retired.append(self._worker)  # it died idle: no picture is to blame
+            self._worker = None
+        if self._worker is None:
+            self._worker = self._launch()
+        self._held.extend(task.job_id for task in batch)
+        self._heard_at = self._clock.monotonic()
+        self._worker.send(*(task.model_dump_json() for task in batch))
+
+    def events(self, timeout: float) -> Sequence[AnyEvent]:
+        """What the worker said since the last call, waiting at most ``timeout`` seconds for the first word."""
+        told: list[AnyEvent] = []
+        wait = timeout
+        while True:
+            try:
+                said = self._inbox.get(timeout=wait) if wait > 0 else self._inbox.get_nowait()
+            except queue.Empty:
+                break
+            wait = 0.0
+            event = self._take(said)
+            if event is not None:
+                told.append(event)
+        self._look_after()
+        return told
+
+    def close(self, *, now: bool = False) -> None:
+        """Stop the worker: after what it holds, or at once. Its last events stay readable."""
+        worker, self._worker = self._worker, None
+        workers = [*self._retired, *([] if worker is None else [worker])]
+        for each in workers:
+            if now:
+                each.kill("the worker was stopped")
+            else:
+                each.stop()
+        for each in workers:
+            try:
+                each.process.wait(None if self._held and not now else STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                each.kill("the worker did not stop")
+                each.process.wait()
+            each.hang_up()
+            if each.listener is not None:
+                each.listener.join(timeout=2.0)
+        self._retired.clear()
+
+    def _launch(self) -> _Worker:
+        process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=worker_environment(self._start_message.shading.threads),
+            cwd=Path(shaded.__file__).parents[1],
+            process_group=0,  # Ctrl-C in the terminal reaches the daemon only
+        )
+        worker = _Worker(process)
+        relay = threading.Thread(target=_relay, args=(worker,), daemon=True, name="worker-log")
+        relay.start()
+        worker.listener = threading.Thread(target=self._listen, args=(worker, relay), daemon=True, name="worker-events")
+        worker.listener.start()
+        worker.send(self._start_message.model_dump_json())
+        logger.debug("worker started", pid=process.pid)
+        return worker
+
+    def _listen(self, worker: _Worker, relay: threading.Thread) -> None:
+        """Queue a worker's events until its end; runs in its own thread."""
+        assert worker.process.stdout is not None  # noqa: S101 - it was started with a pipe
+        with worker.process.stdout as stream:
+            for line in stream:
+                try:
+                    event = EVENTS.validate_json(line)
+                except ValidationError:
+                    logger.warning("the worker said something that nobody understands", line=line[:200].decode("latin-1"))
+                    continue
+                self._inbox.put(_Said(worker, event))
+                self._on_event()
+        code = worker.process.wait()
+        relay.join(timeout=1.0)
+        self._inbox.put(_Said(worker, _Ended(code)))
+        self._on_event()
+
+    def _take(self, said: _Said) -> AnyEvent | None:
+        """Keep the books for one thing that was said."""
+        if isinstance(said.what, _Ended):
+            return self._bury(said.worker, said.what.code)
+        self._heard_at = self._clock.monotonic()
+        if isinstance(said.what, Ready):
+            said.worker.opened = True
+            self._deaths_in_a_row = 0
+        if isinstance(said.what, Rendered | Verified | Failure) and said.what.job_id in self._held:
+            self._held.remove(said.what.job_id)
+        if isinstance(said.what, Unusable):
+            self._held.clear()
+        return said.what
+
+    def _bury(self, worker: _Worker, code: int) -> AnyEvent | None:
+        """A worker ended: say so if anything was lost with it."""
+        worker.hang_up()
+        if worker in self._retired:
+            self._retired.remove(worker)
+            return None
+        self._worker = None if worker is self._worker else self._worker
+        if not self._held:
+            return None
+        held, self._held = tuple(self._held), []
+        detail = worker.obituary(code)
+        if not worker.opened:
+            self._deaths_in_a_row += 1
+            if self._deaths_in_a_row >= HOPELESS_STARTS:
+                return Unusable(
+                    cause="model",
+                    what=f"the worker died {self._deaths_in_a_row} times before its models were loaded ({detail})",
+                    remedy="The log has the details; reinstalling may help",
+                )
+        return WorkerDied(job_ids=held, detail=detail, opened=worker.opened)
+
+    def _look_after(self) -> None:
+        """Kill a worker that fell silent; stop one that has had nothing to do."""
+        worker, due = self._worker, self.next_check
+        if worker is None or due is None or self._clock.monotonic() < due:
+            return
+        if self._held:
+            self._heard_at = self._clock.monotonic()
+            worker.kill(f"the worker said nothing for {self._silence_seconds:.0f} seconds and was ended")
+            return
+        worker.stop()
+        self._retired.append(worker)
+        self._worker = None
+        logger.debug("worker stopped after an idle time", pid=worker.process.pid)
+
+
+def _relay(worker: _Worker) -> None:
+    """Pass on what a worker logs, whole lines at a time, and remember the last of it; runs in its own thread."""
+    assert worker.process.stderr is not None  # noqa: S101 - it was started with a pipe
+    with worker.process.stderr as stream:
+        for raw in stream:
+            line = raw.decode("utf-8", "replace").rstrip("\n")
+            if line.strip():
+                worker.last_words.append(line.strip()[:300])
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()

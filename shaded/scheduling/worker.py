@@ -1,0 +1,255 @@
+"""The worker process: the only place where models are loaded.
+
+It reads one :class:`~shaded.scheduling.messages.Start` line and then one request per line from standard input, and
+writes one event per line to what was its standard output. Standard output itself is pointed at standard error first,
+so that a stray ``print`` in a library cannot corrupt the conversation. When standard input ends without a ``Stop``,
+the daemon is gone and the worker goes at once, in the middle of a picture if need be.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import BinaryIO, Literal, NoReturn, Protocol
+
+from shaded import logs
+from shaded.errors import (
+    ConfigurationError,
+    ModelError,
+    PictureError,
+    Refusal,
+    ShadedError,
+    SourceChanged,
+    Transient,
+    from_os_error,
+)
+from shaded.scheduling.executor import AnyEvent
+from shaded.scheduling.messages import (
+    REQUESTS,
+    Failure,
+    Progress,
+    Ready,
+    Rendered,
+    ShadeTask,
+    Start,
+    Stop,
+    Unusable,
+    Verified,
+    VerifyTask,
+)
+
+logger = logs.get_logger("worker")
+
+#: Progress of one stage is told at most this often; more would only keep the daemon awake.
+PROGRESS_SECONDS = 0.2
+
+
+class Engine(Protocol):
+    """What does the work, once its models are loaded."""
+
+    device: str
+
+    def shade(self, task: ShadeTask, progress: Callable[[Progress], None]) -> Rendered:
+        """Shade one picture into the task's staging folder."""
+
+    def verify(self, task: VerifyTask) -> Verified:
+        """Measure one published file again."""
+
+
+EngineFactory = Callable[[Start], Engine]
+
+
+class _Voice:
+    """Writes events, one line each; the daemon being gone ends the process."""
+
+    def __init__(self, stream: BinaryIO, on_orphaned: Callable[[], None]) -> None:
+        self._stream = stream
+        self._on_orphaned = on_orphaned
+        self._told: tuple[str, str] = ("", "")
+        self._told_at = 0.0
+
+    def say(self, event: AnyEvent) -> None:
+        try:
+            self._stream.write(event.model_dump_json().encode() + b"\n")
+            self._stream.flush()
+        except (BrokenPipeError, ValueError):
+            self._on_orphaned()
+
+    def progress(self, event: Progress) -> None:
+        """Say it, unless the same stage was told a moment ago; the last step is always told."""
+        now = time.monotonic()
+        stage = (event.job_id, event.stage)
+        if stage == self._told and now - self._told_at < PROGRESS_SECONDS and event.step != event.steps:
+            return
+        self._told, self._told_at = stage, now
+        self.say(event)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this is any of the ways in which Python, PyTorch or CUDA say that memory ran out."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
+
+
+def failure_of(job_id: str, error: Exception) -> Failure:
+    """Sort an exception into one of the four outcomes."""
+    if isinstance(error, OSError):
+        error = from_os_error(error)
+    if is_out_of_memory(error):
+        return Failure(
+            job_id=job_id,
+            outcome="transient",
+            what="there is not enough memory",
+            remedy="Close other programs; it is tried again by itself",
+        )
+    if not isinstance(error, PictureError):
+        return Failure(
+            job_id=job_id,
+            outcome="failed",
+            what=f"an unexpected error ({type(error).__name__}: {error})",
+            remedy="The log has the details; please report them",
+        )
+    outcome: Literal["refused", "failed", "changed", "transient"] = "failed"
+    if isinstance(error, Refusal):
+        outcome = "refused"
+    elif isinstance(error, SourceChanged):
+        outcome = "changed"
+    elif isinstance(error, Transient):
+        outcome = "transient"
+    return Failure(job_id=job_id, outcome=outcome, what=error.what, remedy=error.remedy)
+
+
+def _unusable(error: Exception) -> Unusable:
+    """Say that nothing at all can be shaded here."""
+    cause: Literal["model", "configuration"] = "configuration" if isinstance(error, ConfigurationError) else "model"
+    if isinstance(error, ShadedError):
+        return Unusable(cause=cause, what=error.what, path=error.path, remedy=error.remedy)
+    return Unusable(
+        cause=cause,
+        what=f"the engine could not be opened ({type(error).__name__}: {error})",
+        remedy="The log has the details; reinstalling may help",
+    )
+
+
+def _listen(requests: BinaryIO, inbox: queue.SimpleQueue[ShadeTask | VerifyTask | Stop],
+            on_orphaned: Callable[[], None]) -> None:
+    """Queue every request until ``Stop``; the stream ending before one means that the daemon is gone."""
+    for line in requests:
+        request = REQUESTS.validate_json(line)
+        inbox.put(request)
+        if isinstance(request, Stop):
+            return
+    on_orphaned()
+
+
+def _do(engine: Engine, task: ShadeTask | VerifyTask, voice: _Voice) -> None:
+    """Do one task and say how it ended.
+
+    Raises:
+        ModelError, ConfigurationError: Nothing can be shaded any more.
+    """
+    try:
+        outcome: AnyEvent = engine.verify(task) if isinstance(task, VerifyTask) else engine.shade(task, voice.progress)
+    except (ModelError, ConfigurationError):
+        raise
+    except Exception as error:  # noqa: BLE001 - one picture's trouble must never end the worker
+        failure = failure_of(task.job_id, error)
+        if failure.outcome == "failed" and not isinstance(error, PictureError):
+            logger.error("the picture failed unexpectedly", exc_info=True)  # noqa: G201, LOG014 - structlog's own way
+        outcome = failure
+    voice.say(outcome)
+
+
+def serve(open_engine: EngineFactory, requests: BinaryIO, events: BinaryIO, on_orphaned: Callable[[], None]) -> int:
+    """Answer requests until told to stop.
+
+    Args:
+        open_engine: Loads the models; called at the first task.
+        requests: A ``Start`` line, then request lines.
+        events: Where event lines go.
+        on_orphaned: Called, in whichever thread notices, when nobody is at the other end.
+
+    Returns:
+        The exit code: 0 after ``Stop``, 1 when no picture can be shaded here.
+    """
+    start = Start.model_validate_json(requests.readline())
+    logs.configure(start.log_level, start.log_format)
+    if start.niceness:
+        with suppress(OSError):
+            os.nice(start.niceness)
+    inbox: queue.SimpleQueue[ShadeTask | VerifyTask | Stop] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, inbox, on_orphaned), daemon=True, name="requests").start()
+    voice = _Voice(events, on_orphaned)
+    engine: Engine | None = None
+    while not isinstance(task := inbox.get(), Stop):
+        with logs.about_job(task.job_id):
+            try:
+                if engine is None:
+                    engine = _open(open_engine, start, voice)
+                _do(engine, task, voice)
+            except Exception as error:  # noqa: BLE001 - said to the daemon, which stops with it
+                if is_out_of_memory(error):
+                    voice.say(failure_of(task.job_id, error))
+                    continue
+                logger.debug("the engine is unusable", exc_info=True)
+                voice.say(_unusable(error))
+                return 1
+    return 0
+
+
+def _open(open_engine: EngineFactory, start: Start, voice: _Voice) -> Engine:
+    """Load the models and say so."""
+    begun = time.monotonic()
+    engine = open_engine(start)
+    seconds = time.monotonic() - begun
+    logger.info("models loaded", device=engine.device, seconds=round(seconds, 1))
+    voice.say(Ready(device=engine.device, seconds=seconds))
+    return engine
+
+
+def private_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Take standard input and output away from everyone else in this process.
+
+    Returns:
+        The request stream and the event stream. Descriptor 0 reads nothing afterwards, descriptor 1 is standard error.
+    """
+    requests = os.fdopen(os.dup(0), "rb")
+    events = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return requests, events
+
+
+def _leave(code: int = 0) -> NoReturn:
+    """End this process at once, without waiting for threads and libraries that hold nothing worth saving."""
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def main(open_engine: EngineFactory) -> NoReturn:
+    """Run a worker on this process's standard streams, then end the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's: it lets the picture under way finish
+    requests, events = private_streams()
+    _leave(serve(open_engine, requests, events, _leave))
+
+
+def _engine(start: Start) -> Engine:
+    """Load the real engine; PyTorch is imported here and nowhere sooner."""
+    from shaded.scheduling.rendering import open_engine  # noqa: PLC0415 - see above
+
+    engine: Engine = open_engine(start)
+    return engine
+
+
+if __name__ == "__main__":
+    main(_engine)

@@ -1,0 +1,129 @@
+"""The service files: a systemd user unit and a launchd agent, as pure functions of paths.
+
+``systemd/shaded.service`` and ``launchd/org.shaded.daemon.plist`` in the source tree are what these functions give for
+the paths in :data:`TREE_PATHS`; a test keeps them equal.
+"""
+
+from __future__ import annotations
+
+import plistlib
+from dataclasses import dataclass
+from pathlib import Path
+
+LABEL = "org.shaded.daemon"
+UNIT_NAME = "shaded.service"
+PLIST_NAME = f"{LABEL}.plist"
+
+#: How long a stop may take: the picture under way is finished first.
+STOP_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class ServicePaths:
+    """Where things are on this machine.
+
+    Attributes:
+        program: The ``shaded`` command; absolute.
+        config: The settings file; ``None`` leaves the daemon to look in the platform's place.
+        state_dir: Only where it is not the platform's own.
+        log: The file that launchd appends standard error to; systemd has its journal.
+    """
+
+    program: Path
+    config: Path | None = None
+    state_dir: Path | None = None
+    log: Path | None = None
+
+
+#: What the files in the source tree are built from; ``%h`` is systemd's word for the home folder.
+TREE_SYSTEMD = ServicePaths(program=Path("/usr/local/bin/shaded"))
+TREE_LAUNCHD = ServicePaths(program=Path("/usr/local/bin/shaded"), log=Path("/tmp/shaded.log"))  # noqa: S108 - an example
+
+
+def command(paths: ServicePaths) -> list[str]:
+    """The daemon's command line."""
+    config = [] if paths.config is None else ["--config", str(paths.config)]
+    return [str(paths.program), "run", *config]
+
+
+def _quoted(word: str) -> str:
+    """One word of a systemd command line: ``%`` and ``$`` stand for themselves, spaces and quotes are kept."""
+    word = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{word}"' if any(c in word for c in " \t'\";\\") else word
+
+
+def systemd_unit(paths: ServicePaths) -> str:
+    """The text of the user unit.
+
+    Hardened as far as shading allows: a GPU needs its device nodes (no ``PrivateDevices``), compilers that make code
+    at run time need writable executable memory (no ``MemoryDenyWriteExecute``), and CUDA reads all of ``/proc``
+    (no ``ProcSubset=pid``). Outboxes and publish folders may be anywhere the user can write, so the home stays visible.
+    """
+    environment = ""
+    if paths.state_dir is not None:
+        assignment = f"SHADED_STATE_DIR={paths.state_dir}".replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+        environment = f'Environment="{assignment}"\n'
+    return f"""\
+# Made by `shaded service show`. Install it with `shaded service install`.
+[Unit]
+Description=Publishes shaded copies of an artist's own pictures
+Documentation=man:systemd.service(5)
+StartLimitIntervalSec=600
+StartLimitBurst=5
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart={" ".join(_quoted(word) for word in command(paths))}
+{environment}Restart=on-failure
+RestartSec=10
+# 75: another instance runs. 78: the settings are wrong. Starting again would not help.
+RestartPreventExitStatus=75 78
+# The first scan of a large outbox may take a while before the daemon says READY.
+TimeoutStartSec=600
+# SIGTERM goes to the daemon alone, which lets its worker finish the picture under way.
+KillMode=mixed
+TimeoutStopSec={STOP_SECONDS}
+
+Nice=10
+CPUSchedulingPolicy=batch
+IOSchedulingClass=idle
+OOMPolicy=continue
+OOMScoreAdjust=500
+
+UMask=0077
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictNamespaces=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=default.target
+"""
+
+
+def launchd_plist(paths: ServicePaths) -> bytes:
+    """The agent's property list: started at login, again after a failure, in the background."""
+    agent: dict[str, object] = {
+        "Label": LABEL,
+        "ProgramArguments": command(paths),
+        "RunAtLoad": True,
+        "KeepAlive": {"SuccessfulExit": False},
+        "ThrottleInterval": 30,
+        "ProcessType": "Background",
+        "LowPriorityIO": True,
+        "Nice": 10,
+        "ExitTimeOut": STOP_SECONDS,
+        "Umask": 0o077,
+    }
+    if paths.state_dir is not None:
+        agent["EnvironmentVariables"] = {"SHADED_STATE_DIR": str(paths.state_dir)}
+    if paths.log is not None:
+        agent["StandardErrorPath"] = str(paths.log)
+        agent["StandardOutPath"] = str(paths.log)
+    return plistlib.dumps(agent, sort_keys=False)

@@ -1,0 +1,150 @@
+"""Shading one canvas: the shader network's proposal, refined by the optimiser, held to the canvas budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shaded.shading.limits import texture_limits
+from shaded.shading.optimiser import Ceilings, latent_goal, optimise, proposal_goal
+from shaded.shading.perceptibility import ReferenceDistance, colour_drift, hold_colour, psnr
+from shaded.shading.presets import Visibility
+from shaded.shading.surrogates import Surrogate
+
+#: The canvas is held a little tighter than the budget, since saving the file costs some of it again.
+HEADROOM = 0.96
+
+
+@dataclass(frozen=True)
+class CanvasWork:
+    """What one canvas is to become.
+
+    Attributes:
+        original: ``(1, 3, H, W)`` in ``[0, 1]``, transparency over white.
+        anchor: The destination, same shape.
+        mask: How much each pixel shows, ``(1, 1, H, W)`` in ``[0, 1]``: alpha, or ones.
+        gray: Whether the shading must be the same in all three channels.
+        visibility: The budget.
+        steps: Optimiser steps.
+        seed: Makes the random launderings repeatable; from the content hash.
+    """
+
+    original: Tensor
+    anchor: Tensor
+    mask: Tensor
+    gray: bool
+    visibility: Visibility
+    steps: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class ShadedCanvas:
+    """The shading of one canvas.
+
+    Attributes:
+        delta: What is added to the colour, ``(1, 3, H, W)`` in ``[0, 1]`` units, inside ``limits``.
+        limits: The largest change per pixel, ``(1, 1, H, W)``.
+        scale: What the shading was multiplied with to come inside the budget.
+        steps: Optimiser steps that were taken.
+    """
+
+    delta: Tensor
+    limits: Tensor
+    scale: float
+    steps: int
+
+
+def shade_canvas(
+    work: CanvasWork,
+    shader: nn.Module,
+    surrogates: Sequence[Surrogate],
+    lpips: Any,
+    progress: Callable[[int, int, float], None] = lambda step, steps, pull: None,
+) -> ShadedCanvas:
+    """Find the shading of one canvas. Deterministic: the same work gives the same shading on the same device.
+
+    Args:
+        work: The canvas and what is asked of it.
+        shader: The bundled network ``(picture, anchor, limits) -> delta``; its proposal is where the optimiser starts.
+        surrogates: Encoders to optimise against besides; none is needed.
+        lpips: From :func:`~shaded.shading.perceptibility.build_lpips`.
+        progress: Told the step, the number of steps and the pull so far as the optimiser sees it.
+    """
+    budget = work.visibility
+    limits = texture_limits(work.original, budget.flat / 255, budget.busy / 255)
+    project = _projection(work, limits)
+    with torch.no_grad():
+        proposal = project(shader(work.original, work.anchor, limits))
+    distance = ReferenceDistance(lpips, work.original)
+    goals = [proposal_goal(work.original, proposal, limits)]
+    goals += [latent_goal(surrogate, work.original, work.anchor) for surrogate in surrogates]
+    ceilings = Ceilings(lpips=budget.lpips * HEADROOM, local_lpips=budget.local_lpips * HEADROOM)
+    taken = 0
+
+    def count(step: int, steps: int, pull: float) -> None:
+        nonlocal taken
+        taken = step
+        progress(step, steps, pull)
+
+    generator = torch.Generator(device=work.original.device).manual_seed(work.seed)
+    delta = optimise(
+        work.original, proposal, limits, goals, distance, ceilings, project,
+        steps=work.steps, generator=generator, progress=count,
+    )  # fmt: skip
+    scale = largest_scale(lambda share: fits(work, delta * share, distance))
+    return ShadedCanvas(delta=delta * scale, limits=limits, scale=scale, steps=taken)
+
+
+def _projection(work: CanvasWork, limits: Tensor) -> Callable[[Tensor], Tensor]:
+    """Back inside limits, value range, mask and grayness, without a gradient."""
+
+    @torch.no_grad()
+    def project(delta: Tensor) -> Tensor:
+        if work.gray:
+            delta = delta.mean(dim=1, keepdim=True).expand_as(delta)
+        delta = hold_colour(delta, work.original, work.visibility.delta_e * HEADROOM)
+        bound = limits * work.mask
+        delta = torch.minimum(torch.maximum(delta, -bound), bound)
+        if work.gray:
+            # One amount for all channels, so that the one nearest to black or white decides.
+            low = -work.original.amin(dim=1, keepdim=True)
+            high = 1 - work.original.amax(dim=1, keepdim=True)
+            return torch.minimum(torch.maximum(delta, low), high).contiguous()
+        return (work.original + delta).clamp(0, 1) - work.original
+
+    return project
+
+
+def as_saved(picture: Tensor) -> Tensor:
+    """``picture`` as 8 bits hold it."""
+    return (picture.clamp(0, 1) * 255).round() / 255
+
+
+@torch.no_grad()
+def fits(work: CanvasWork, delta: Tensor, distance: ReferenceDistance) -> bool:
+    """Whether a shading is inside the canvas budget after rounding to 8 bits."""
+    shaded = as_saved(work.original + delta)
+    mean, worst = distance.mean_and_worst(shaded)
+    budget = work.visibility
+    return bool(
+        float(mean) <= budget.lpips * HEADROOM
+        and float(worst) <= budget.local_lpips * HEADROOM
+        and float(psnr(shaded, work.original)) >= budget.psnr_db + 0.2
+        and float(colour_drift(shaded, work.original)) <= budget.delta_e * HEADROOM
+    )
+
+
+def largest_scale(fits_at: Callable[[float], bool], halvings: int = 5) -> float:
+    """The largest share in ``(0, 1]`` of a shading that fits, to within ``2 ** -halvings``; 0 when none does."""
+    if fits_at(1.0):
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(halvings):
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits_at(middle) else (low, middle)
+    return low

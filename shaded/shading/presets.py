@@ -1,0 +1,37 @@
+"""What the words low, default, high, fast, balanced and thorough mean, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Visibility:
+    """The budget of one intensity.
+
+    Attributes:
+        flat: Per-pixel limit in flat areas, in 8-bit grey levels.
+        busy: Per-pixel limit in busy areas, in 8-bit grey levels.
+        lpips: LPIPS (AlexNet) over the canvas, at most.
+        local_lpips: LPIPS of the worst 64-pixel window, at most.
+        psnr_db: Peak signal-to-noise ratio of the full-size picture, at least.
+        delta_e: CIE76 colour difference of the blurred canvas, at most.
+    """
+
+    flat: float
+    busy: float
+    lpips: float
+    local_lpips: float
+    psnr_db: float
+    delta_e: float
+
+
+VISIBILITIES: Mapping[str, Visibility] = {
+    "low": Visibility(flat=1, busy=4, lpips=0.03, local_lpips=0.12, psnr_db=38, delta_e=2.0),
+    "default": Visibility(flat=2, busy=8, lpips=0.05, local_lpips=0.20, psnr_db=33, delta_e=3.0),
+    "high": Visibility(flat=3, busy=12, lpips=0.07, local_lpips=0.28, psnr_db=30, delta_e=4.0),
+}
+
+#: Optimiser steps of each quality.
+STEPS: Mapping[str, int] = {"fast": 10, "balanced": 30, "thorough": 100}

@@ -1,0 +1,105 @@
+"""A worker with an engine that copies: what the file name says is what happens.
+
+``python fake_worker.py [option...]``; options: ``slow-open``, ``no-model``, ``bad-settings``, ``dies-opening``.
+A picture whose name contains ``die``, ``hang``, ``print``, ``refuse``, ``unreadable``, ``busy``, ``memory``, ``bug`` or
+``slow`` meets that fate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from shaded.errors import ConfigurationError, ModelError, Refusal, Transient, Unreadable
+from shaded.scheduling import worker
+from shaded.scheduling.messages import Progress, Rendered, Verified
+
+
+class CopyingEngine:
+    """Copies the source into staging, with a few plausible numbers."""
+
+    device = "fake"
+
+    def shade(self, task, progress):
+        progress(Progress(job_id=task.job_id, stage="shade", step=0, steps=4))
+        _meet_fate(task)
+        data = task.source.read_bytes()
+        if task.sha256 and hashlib.sha256(data).hexdigest() != task.sha256:
+            from shaded.errors import SourceChanged
+
+            raise SourceChanged("the file changed", path=task.source)
+        if "slow" in task.name:
+            for step in range(1, 11):
+                time.sleep(0.1)
+                progress(Progress(job_id=task.job_id, stage="shade", step=step, steps=10, pull=step / 40))
+        shaded = data + b"shaded"
+        picture = task.staging / task.output_name
+        picture.write_bytes(shaded)
+        sha = hashlib.sha256(shaded).hexdigest()
+        sidecar = task.staging / (task.output_name + ".shaded.json")
+        sidecar.write_text(json.dumps(_sidecar(task, data, shaded)))
+        progress(Progress(job_id=task.job_id, stage="shade", step=4, steps=4, pull=0.25))
+        return Rendered(
+            job_id=task.job_id, picture=picture, sidecar=sidecar, sha256=sha, bytes=len(shaded),
+            summary={"concept": "cow", "target": "handbag", "pull": 0.25, "lpips": 0.04, "psnr_db": 40.0, "seconds": 0.1},
+        )
+
+    def verify(self, task):
+        missing = () if Path(f"{task.published}.shaded.json").exists() else ("there is no sidecar",)
+        return Verified(job_id=task.job_id, problems=missing, measured={"pull": 0.25, "original": str(task.original)})
+
+
+def _sidecar(task, source, published):
+    def side(name, data):
+        return {"name": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "format": "png",
+                "width": 8, "height": 8, "mode": "RGB"}
+
+    return {"schema_version": 1, "tool": {"name": "shaded", "version": "0"},
+            "source": side(task.name, source), "published": side(task.output_name, published)}
+
+
+def _meet_fate(task):
+    name = task.name
+    if "die" in name:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "hang" in name:
+        time.sleep(600)
+    if "print" in name:
+        print("a stray print")  # noqa: T201 - the point
+        os.write(1, b"a stray write\n")
+    if "refuse" in name:
+        raise Refusal("it is animated", path=task.source, remedy="Save one frame of it")
+    if "unreadable" in name:
+        raise Unreadable("it is broken", path=task.source, remedy="Save it again")
+    if "busy" in name:
+        raise Transient("the disk is full", path=task.source)
+    if "memory" in name:
+        raise MemoryError
+    if "bug" in name:
+        raise ZeroDivisionError("by a bug")
+
+
+def open_copying(options):
+    """An engine factory for these options."""
+
+    def open_engine(start):
+        if "slow-open" in options:
+            time.sleep(1.0)
+        if "no-model" in options:
+            raise ModelError("a model's file is altered", path="shader.safetensors", remedy="Reinstall shaded")
+        if "bad-settings" in options:
+            raise ConfigurationError("shading.device: there is no cuda here", remedy="Set it to auto")
+        if "dies-opening" in options:
+            os._exit(7)
+        return CopyingEngine()
+
+    return open_engine
+
+
+if __name__ == "__main__":
+    worker.main(open_copying(sys.argv[1:]))
