@@ -14,7 +14,8 @@ class FileStat:
         size: Bytes.
         mtime_ns: Time of the last modification, nanoseconds since 1970.
         inode: The file's number on its device; another number means that the file was replaced.
-        device: The device's number. It may differ after the next mount, so nothing that outlives the process compares it.
+        device: The device's number. It may differ after the next mount, so nothing that outlives the process
+            compares it.
     """
 
     size: int

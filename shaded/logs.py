@@ -66,7 +66,9 @@ def _processors(style: LogFormat, colours: bool) -> list[Processor]:
     return [
         *steps,
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-        structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0),
+        structlog.dev.ConsoleRenderer(
+            colors=colours, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+        ),
     ]
 
 
@@ -75,7 +77,9 @@ class _FromStandardLibrary(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log one record under its library's name."""
-        structlog.get_logger(room=record.name).log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+        structlog.get_logger(room=record.name).log(
+            record.levelno, record.getMessage(), exc_info=record.exc_info
+        )
 
 
 def configure(level: str = "info", style: LogFormat = "console") -> None:

@@ -1,7 +1,7 @@
 """The service files: a systemd user unit and a launchd agent, as pure functions of paths.
 
 ``systemd/shaded.service`` and ``launchd/org.shaded.daemon.plist`` in the source tree are what these functions give for
-the paths in :data:`TREE_PATHS`; a test keeps them equal.
+the paths in :data:`TREE_SYSTEMD` and :data:`TREE_LAUNCHD`; a test keeps them equal.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ class ServicePaths:
     log: Path | None = None
 
 
-#: What the files in the source tree are built from; ``%h`` is systemd's word for the home folder.
+#: What the files in the source tree are built from: examples, which ``shaded service install`` replaces with real paths.
 TREE_SYSTEMD = ServicePaths(program=Path("/usr/local/bin/shaded"))
-TREE_LAUNCHD = ServicePaths(program=Path("/usr/local/bin/shaded"), log=Path("/tmp/shaded.log"))  # noqa: S108 - an example
+TREE_LAUNCHD = ServicePaths(
+    program=Path("/usr/local/bin/shaded"), log=Path("/Users/artist/Library/Logs/shaded.log")
+)
 
 
 def command(paths: ServicePaths) -> list[str]:
@@ -58,10 +60,13 @@ def systemd_unit(paths: ServicePaths) -> str:
     Hardened as far as shading allows: a GPU needs its device nodes (no ``PrivateDevices``), compilers that make code
     at run time need writable executable memory (no ``MemoryDenyWriteExecute``), and CUDA reads all of ``/proc``
     (no ``ProcSubset=pid``). Outboxes and publish folders may be anywhere the user can write, so the home stays visible.
+    Shading needs no network, so the service can open no internet socket.
     """
     environment = ""
     if paths.state_dir is not None:
-        assignment = f"SHADED_STATE_DIR={paths.state_dir}".replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+        assignment = (
+            f"SHADED_STATE_DIR={paths.state_dir}".replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+        )
         environment = f'Environment="{assignment}"\n'
     return f"""\
 # Made by `shaded service show`. Install it with `shaded service install`.
@@ -91,13 +96,12 @@ IOSchedulingClass=idle
 OOMPolicy=continue
 OOMScoreAdjust=500
 
-UMask=0077
 NoNewPrivileges=yes
 LockPersonality=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
 RestrictNamespaces=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictAddressFamilies=AF_UNIX AF_NETLINK
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallErrorNumber=EPERM
@@ -119,7 +123,6 @@ def launchd_plist(paths: ServicePaths) -> bytes:
         "LowPriorityIO": True,
         "Nice": 10,
         "ExitTimeOut": STOP_SECONDS,
-        "Umask": 0o077,
     }
     if paths.state_dir is not None:
         agent["EnvironmentVariables"] = {"SHADED_STATE_DIR": str(paths.state_dir)}

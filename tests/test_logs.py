@@ -28,7 +28,11 @@ def test_json_lines_carry_level_room_and_facts(capsys):
     line = json.loads(err)
     assert out == ""
     assert {k: line[k] for k in ("event", "level", "room", "file")} == {
-        "event": "picture published", "level": "info", "room": "daemon", "file": "fox.png"}
+        "event": "picture published",
+        "level": "info",
+        "room": "daemon",
+        "file": "fox.png",
+    }
     assert line["timestamp"].endswith("Z")
 
 
@@ -83,8 +87,15 @@ def test_libraries_speak_through_the_same_format(capsys):
     assert (json.loads(line)["room"], json.loads(line)["event"]) == ("somelibrary", "careful 3")
 
 
-@pytest.mark.parametrize(("wanted", "terminal", "expected"), [
-    ("auto", True, "console"), ("auto", False, "json"), ("json", True, "json"), ("console", False, "console")])
+@pytest.mark.parametrize(
+    ("wanted", "terminal", "expected"),
+    [
+        ("auto", True, "console"),
+        ("auto", False, "json"),
+        ("json", True, "json"),
+        ("console", False, "console"),
+    ],
+)
 def test_auto_depends_on_the_terminal(wanted, terminal, expected):
     """Auto is console on a terminal and JSON elsewhere; a stated format always wins."""
     stream = io.StringIO()

@@ -114,6 +114,11 @@ def measure_strength(
     return result
 
 
+def mean_pull(strength: Mapping[str, Strength]) -> float:
+    """The mean pull over all encoders: the one number for a table."""
+    return sum(one.pull for one in strength.values()) / len(strength)
+
+
 @torch.no_grad()
 def measure_survival(
     encoders: Sequence[Surrogate],

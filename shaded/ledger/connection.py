@@ -20,7 +20,10 @@ _PASSING = {
     sqlite3.SQLITE_BUSY: ("the ledger is busy", "It is tried again by itself"),
     sqlite3.SQLITE_LOCKED: ("the ledger is busy", "It is tried again by itself"),
     sqlite3.SQLITE_IOERR: ("the disk reported an error", "Check the disk; it is tried again by itself"),
-    sqlite3.SQLITE_READONLY: ("the ledger cannot be written", "Make its folder writable; it is tried again by itself"),
+    sqlite3.SQLITE_READONLY: (
+        "the ledger cannot be written",
+        "Make its folder writable; it is tried again by itself",
+    ),
     sqlite3.SQLITE_CANTOPEN: ("the ledger cannot be opened", "Give your user access to its folder"),
     sqlite3.SQLITE_NOMEM: ("there is not enough memory", "Close other programs; it is tried again by itself"),
 }
@@ -34,7 +37,9 @@ def explain(error: sqlite3.Error, path: Path | str) -> ShadedError:
         return Transient(what, path=path, remedy=remedy)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return ShadedError(
-            "the ledger is damaged", path=path, remedy="Move it aside; a new one is made and every picture is looked at again"
+            "the ledger is damaged",
+            path=path,
+            remedy="Move it aside; a new one is made and every picture is looked at again",
         )
     return ShadedError(f"the ledger failed: {error}", path=path)
 
@@ -57,7 +62,9 @@ def open_writable(path: Path | str) -> sqlite3.Connection:
             os.chmod(path, 0o600)  # noqa: PTH101 - beside os.open
     except OSError as error:
         raise Transient(
-            f"the ledger cannot be opened: {error.strerror}", path=path, remedy="Give your user access to its folder"
+            f"the ledger cannot be opened: {error.strerror}",
+            path=path,
+            remedy="Give your user access to its folder",
         ) from error
     try:
         connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MILLISECONDS / 1000)
@@ -112,7 +119,9 @@ def refuse_newer(connection: sqlite3.Connection, path: Path | str) -> None:
     """Raise :class:`ShadedError` where the file was written by a version that knows more."""
     if schema.version(connection) > schema.NEWEST:
         raise ShadedError(
-            "the ledger was written by a newer version of shaded", path=path, remedy="Install that version again"
+            "the ledger was written by a newer version of shaded",
+            path=path,
+            remedy="Install that version again",
         )
 
 

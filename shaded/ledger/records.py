@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -26,8 +26,8 @@ class Job:
         sha256: The content's hash; ``unread:...`` where the file was set aside without being read.
         profile_digest: The profile's hash.
         profile: The profile as JSON.
-        state: ``settled`` waits, ``running`` is leased, ``rendered`` stands in staging, ``published`` is in at least
-            one place, ``refused`` and ``failed`` are final until something changes or ``retry``.
+        state: ``settled`` waits, ``running`` is leased, ``rendered`` stands in staging, ``published`` is in
+            at least one place, ``refused`` and ``failed`` are final until something changes or ``retry``.
         priority: Larger runs earlier.
         queued_at: When it began to wait (seconds since 1970).
         not_before: When it may run at the earliest (seconds since 1970); 0: at once.
@@ -99,9 +99,9 @@ class Placement:
 class Admission:
     """What became of an arrival.
 
-    ``kind``: ``new`` waits from now on; ``waiting`` is queued or under way already; ``publish_again`` has a finished
-    result that this place lacks; ``known`` is published here already; ``refused`` and ``failed`` were decided before
-    for the same content and profile.
+    ``kind``: ``new`` waits from now on; ``waiting`` is queued or under way already; ``publish_again`` has a
+    finished result that this place lacks; ``known`` is published here already; ``refused`` and ``failed``
+    were decided before for the same content and profile.
     """
 
     job: Job
@@ -119,11 +119,21 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A waiting job: its place in the queue counted from one, its rank now, and why that is so, as a sentence."""
+    """A waiting job and its place in the queue.
+
+    Attributes:
+        job: The job.
+        placement: Where its content would be read from.
+        position: Its place, counted from one.
+        ready: Whether it may run now; one that is put off may not.
+        rank: What the ready ones are ordered by, the largest first.
+        why: Why it stands there, one clause.
+    """
 
     job: Job
     placement: Placement
     position: int
+    ready: bool
     rank: float
     why: str
 
@@ -137,14 +147,9 @@ class Record:
     events: tuple[tuple[float, str], ...] = field(default=())
 
 
-JOB_COLUMNS = (
-    "jobs.id, sha256, profile_digest, profile, state, priority, queued_at, not_before, attempts, interruptions, "
-    "picture, sidecar, output_sha256, output_bytes, summary, reason, remedy, changed_at"
-)
-PLACEMENT_COLUMNS = (
-    "placements.id, job_id, root, relative, size, mtime_ns, inode, seen_at, published, published_sha256, published_at"
-)
-_JOB_WIDTH = JOB_COLUMNS.count(",") + 1
+JOB_COLUMNS = ", ".join("jobs.id" if column.name == "id" else column.name for column in fields(Job))
+PLACEMENT_COLUMNS = "placements.id, job_id, root, relative, size, mtime_ns, inode, seen_at, published, published_sha256, published_at"
+_JOB_FIELDS = tuple(column.name for column in fields(Job))
 
 
 def path_to_blob(path: Path) -> bytes:
@@ -152,8 +157,13 @@ def path_to_blob(path: Path) -> bytes:
     return os.fsencode(path)
 
 
+def path_from_blob(blob: bytes) -> Path:
+    """The reverse of :func:`path_to_blob`."""
+    return Path(os.fsdecode(blob))
+
+
 def _path(blob: bytes | None) -> Path | None:
-    return None if blob is None else Path(os.fsdecode(blob))
+    return None if blob is None else path_from_blob(blob)
 
 
 def signed(number: int) -> int:
@@ -163,26 +173,26 @@ def signed(number: int) -> int:
 
 def job_from(row: sqlite3.Row) -> Job:
     """Read the columns of ``JOB_COLUMNS``."""
-    values = tuple(row)[:_JOB_WIDTH]
+    values = dict(zip(_JOB_FIELDS, tuple(row), strict=False))
     return Job(
-        str(values[0]),
-        *values[1:10],
-        _path(values[10]),
-        _path(values[11]),
-        *values[12:14],
-        json.loads(values[14]),
-        *values[15:],
+        **values
+        | {
+            "id": str(values["id"]),
+            "picture": _path(values["picture"]),
+            "sidecar": _path(values["sidecar"]),
+            "summary": json.loads(values["summary"]),
+        }
     )
 
 
 def placement_from(values: tuple[Any, ...]) -> Placement:
     """Read the columns of ``PLACEMENT_COLUMNS``."""
-    number, job_id, root, relative, size, mtime_ns, inode, seen_at, published, sha256, published_at = values
+    number, job_id, root, relative, size, mtime_ns, inode, seen_at, published, sha256, published_at = values[:11]
     return Placement(
         id=number,
         job_id=str(job_id),
-        root=Path(os.fsdecode(root)),
-        relative=Path(os.fsdecode(relative)),
+        root=path_from_blob(root),
+        relative=path_from_blob(relative),
         stat=FileStat(size, mtime_ns, inode % 2**64),
         seen_at=seen_at,
         published=_path(published),
@@ -192,5 +202,5 @@ def placement_from(values: tuple[Any, ...]) -> Placement:
 
 
 def both_from(row: sqlite3.Row) -> tuple[Job, Placement]:
-    """Read the columns of ``JOB_COLUMNS`` followed by those of ``PLACEMENT_COLUMNS``."""
-    return job_from(row), placement_from(tuple(row)[_JOB_WIDTH:])
+    """Read the columns of ``JOB_COLUMNS`` followed by those of ``PLACEMENT_COLUMNS``; more may follow."""
+    return job_from(row), placement_from(tuple(row)[len(_JOB_FIELDS) :])

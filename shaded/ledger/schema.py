@@ -36,8 +36,8 @@ _FIRST = (
     )
     """,
     "CREATE INDEX jobs_by_state ON jobs (state, changed_at)",
-    # One row for each path: where a content lies, and where its shaded copy went. Paths are bytes: a file name need
-    # not be text. Inode numbers are stored as signed 64-bit integers.
+    # One row for each path: where a content lies, and where its shaded copy went. Paths are bytes: a file
+    # name need not be text. Inode numbers are stored as signed 64-bit integers.
     """
     CREATE TABLE placements (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -59,7 +59,8 @@ _FIRST = (
     "CREATE INDEX placements_by_published ON placements (published) WHERE published IS NOT NULL",
     # Every hash that was ever rendered here, kept when its job is long gone.
     "CREATE TABLE outputs (sha256 TEXT PRIMARY KEY) WITHOUT ROWID",
-    # What happened, in sentences; the oldest are dropped. Rows outlive their jobs, so there is no foreign key.
+    # What happened, in sentences; the oldest are dropped. Rows outlive their jobs, so there is no foreign
+    # key.
     """
     CREATE TABLE events (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,0 +1,1 @@
+"""Seeing files: events, rescans, stability, ignore rules, screening."""

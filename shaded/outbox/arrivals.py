@@ -1,20 +1,20 @@
 """One outbox: the daemon asks it what arrived, and when to ask again.
 
-Events tell quickly, scans tell truly. Both only say which paths to look at; what a look finds goes through the
-stability tracker, and what comes to rest there and is not in the ledger yet is an :class:`Arrival`.
+Events tell quickly, scans tell truly. Both only say which paths to look at; what a look finds goes through
+the stability tracker, and what comes to rest there and is not in the ledger yet is an :class:`Arrival`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from shaded.clock import Clock
 from shaded.filestat import FileStat
+from shaded.logs import get_logger
 from shaded.outbox.ignore import IgnoreRules
 from shaded.outbox.observer import Observer
 from shaded.outbox.scan import look, scan, scan_below
@@ -58,7 +58,8 @@ class Outbox:
         watching: Quiet period, longest wait, interval of the scans, patterns.
         clock: Its monotonic time is the only time used.
         observer: Hears of changes below ``folder.outbox``.
-        already_known: Whether a path relative to the outbox was dealt with as it looks now; the ledger's answer.
+        already_known: Whether a path relative to the outbox was dealt with as it looks now; the ledger's
+            answer.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Outbox:
         self._already_known = already_known
         self._tracker = StabilityTracker(watching.quiet_seconds, watching.longest_wait_seconds)
         self._rules = IgnoreRules(watching.ignore)
-        self._log = structlog.get_logger("shaded.outbox").bind(outbox=str(self._root))
+        self._log = get_logger("outbox").bind(outbox=str(self._root))
         self._complained: set[Path] = set()
         self._troubles: dict[Path, str] = {}
         self._observing = False
@@ -88,7 +89,7 @@ class Outbox:
         self._last_scan: float | None = None
 
     def start(self) -> None:
-        """Listen first, then scan, so that nothing falls between; a missing folder is waited for, not an error."""
+        """Listen first, then scan, so that nothing falls between; a missing folder is waited for."""
         self._start_observer()
         self.rescan()
 
@@ -98,13 +99,16 @@ class Outbox:
         self._observing = False
 
     def poll(self) -> list[Arrival]:
-        """Do what is due, and hand over what has come to rest; each arrival once, until a scan finds it still unknown."""
+        """Do what is due, and hand over what has come to rest.
+
+        Each arrival is handed over once; what the ledger still does not know at the next scan arrives again.
+        """
         now = self._clock.monotonic()
         if now >= self._check_at:
             self._check_observer()
         drained = self._observer.drain()
         for path in drained.paths:
-            self._heard_of(path, now)
+            self._heard_of(path)
         if drained.overflowed:
             self._log.warning("more happened than could be queued; scanning")
         if drained.overflowed or now >= self._scan_at:
@@ -115,7 +119,7 @@ class Outbox:
         return [
             Arrival(self._root, relative, stat)
             for relative, stat in self._tracker.take_settled()
-            if not self._already_known(relative, stat)
+            if self._rules.ignored(relative) is None and not self._already_known(relative, stat)
         ]
 
     def rescan(self) -> None:
@@ -123,7 +127,7 @@ class Outbox:
         now = self._clock.monotonic()
         self._rules = IgnoreRules.for_root(self._root, self._watching.ignore)
         self._troubles.clear()
-        self._note_all(scan(self._root, self._rules, self._trouble), now)
+        self._note_all(scan(self._root, self._rules, self._trouble))
         self._last_scan = now
         self._scan_at = now + self._watching.rescan_seconds
 
@@ -144,15 +148,17 @@ class Outbox:
         return self._observing and self._root not in self._troubles
 
     def why_not(self, relative: Path) -> str | None:
-        """What keeps a tracked file from being taken, as a sentence; ``None`` where it is not waiting here."""
+        """What keeps a tracked file from being taken, as a sentence; ``None`` where none is tracked."""
         if relative in self._tracker.restless:
-            return f"it has not stopped changing for more than {self._watching.longest_wait_seconds:g} seconds"
+            return (
+                f"it has not stopped changing for more than {self._watching.longest_wait_seconds:g} seconds"
+            )
         if relative in self._tracker:
             return f"it is taken once it has not changed for {self._watching.quiet_seconds:g} seconds"
         return None
 
     def status(self) -> dict[str, Any]:
-        """For a person and for ``--json``: what is waited for, what is heard, what is wrong. Ages in seconds."""
+        """For a person and for ``--json``: what is waited for, heard and wrong. Ages in seconds."""
         now = self._clock.monotonic()
         troubles = [f"{path}: {why}" for path, why in self._troubles.items()]
         return {
@@ -167,21 +173,21 @@ class Outbox:
             "last_scan_age": None if self._last_scan is None else now - self._last_scan,
         }
 
-    def _heard_of(self, path: Path, now: float) -> None:
+    def _heard_of(self, path: Path) -> None:
         if not path.is_relative_to(self._root) or path == self._root:
             return
         relative = path.relative_to(self._root)
         stat = look(path)
-        if stat is None and path.is_dir() and not path.is_symlink():
-            self._note_all(scan_below(self._root, relative, self._rules, self._trouble), now)
+        if stat is None and _is_folder(path):
+            self._note_all(scan_below(self._root, relative, self._rules, self._trouble))
         elif self._rules.ignored(relative) is None:
-            self._note_all([(relative, stat)], now)
+            self._note_all([(relative, stat)])
 
-    def _note_all(self, looks: Iterable[tuple[Path, FileStat | None]], now: float) -> None:
+    def _note_all(self, looks: Iterable[tuple[Path, FileStat | None]]) -> None:
+        """Note each look at the time it was taken: a scan may take longer than the quiet period."""
         for relative, stat in looks:
-            fresh = stat is not None and relative not in self._tracker
-            if not (fresh and stat is not None and self._already_known(relative, stat)):
-                self._tracker.note(relative, stat, now)
+            if relative in self._tracker or stat is None or not self._already_known(relative, stat):
+                self._tracker.note(relative, stat, self._clock.monotonic())
 
     def _trouble(self, path: Path, error: OSError) -> None:
         why = error.strerror or str(error)
@@ -202,7 +208,9 @@ class Outbox:
         except OSError as error:
             why = error.strerror or str(error)
             if why != self._observer_trouble:
-                self._log.warning("cannot be watched; it is scanned instead", why=why, again_in=self._back_off)
+                self._log.warning(
+                    "cannot be watched; it is scanned instead", why=why, again_in=self._back_off
+                )
             self._observing, self._observer_trouble = False, why
             self._check_at = now + self._back_off
             self._back_off = min(self._back_off * 2, LONGEST_BACK_OFF)
@@ -221,3 +229,8 @@ class Outbox:
         self._start_observer()
         if self._observing:
             self.rescan()
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a folder stands there, not a link to one; what cannot be looked at is none."""
+    return os.path.isdir(path) and not os.path.islink(path)  # noqa: PTH112, PTH114 - Path's own raise

@@ -1,8 +1,8 @@
 """Which names in an outbox are never pictures to take, and why.
 
-Three layers of gitignore-style patterns, later ones win and ``!pattern`` takes back: the built-in list below, a
-``.shadedignore`` file in the outbox, the settings' ``watching.ignore``. As in git, nothing inside an ignored folder can
-be taken back without taking back the folder.
+Three layers of gitignore-style patterns, later ones win and ``!pattern`` takes back: the built-in list
+below, a ``.shadedignore`` file in the outbox, the settings' ``watching.ignore``. As in git, nothing inside an
+ignored folder can be taken back without taking back the folder.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
-import structlog
 from pathspec import GitIgnoreSpec
 
 from shaded.errors import ConfigurationError
+from shaded.logs import get_logger
 
 IGNORE_FILE = ".shadedignore"
 _LARGEST_IGNORE_FILE = 65_536
@@ -63,7 +63,7 @@ BUILT_IN = (
 
 
 def _any_case(pattern: str) -> str:
-    """``*.tmp`` becomes ``*.[tT][mM][pP]``; a leading ``#`` or ``!`` that is meant literally stays escaped."""
+    """``*.tmp`` becomes ``*.[tT][mM][pP]``; a leading ``#`` or ``!`` is escaped, since it is meant literally."""
     spelled = "".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in pattern)
     return f"\\{spelled}" if spelled[0] in "#!" else spelled
 
@@ -101,7 +101,7 @@ class IgnoreRules:
         return cls(patterns, _read_lines(root / IGNORE_FILE))
 
     def ignored(self, relative: PurePath, is_dir: bool = False) -> str | None:
-        """Why ``relative`` (to the outbox) is ignored: the pattern and where it stands; ``None`` where it is not."""
+        """Why a path relative to the outbox is ignored: the pattern and where it stands; or ``None``."""
         parents = [(parent.as_posix(), True) for parent in reversed(relative.parents[:-1])]
         for name, folder in [*parents, (relative.as_posix(), is_dir)]:
             verdict = self._spec.check_file(f"{name}/" if folder else name)
@@ -114,7 +114,7 @@ def _is_sound(pattern: str) -> bool:
     try:
         return _says_something(pattern)
     except ValueError as error:
-        structlog.get_logger("shaded.outbox").warning("an ignore pattern is malformed", pattern=pattern, error=str(error))
+        get_logger("outbox").warning("an ignore pattern is malformed", pattern=pattern, error=str(error))
         return False
 
 
@@ -127,5 +127,5 @@ def _read_lines(path: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:
-        structlog.get_logger("shaded.outbox").warning("the ignore file is not readable", path=str(path), error=str(error))
+        get_logger("outbox").warning("the ignore file is not readable", path=str(path), error=str(error))
         return []

@@ -1,8 +1,9 @@
 """Being told of arrivals: a thin layer over watchdog that only queues paths.
 
-The operating system's events are hints, never the truth: they can be lost in a burst, and a watched folder that is
-deleted and made again falls silent. So the handler does nothing that could fail or block, the queue is bounded and says
-when it overflowed, and :meth:`Observer.healthy` lets the caller find out that a fresh observer and a scan are needed.
+The operating system's events are hints, never the truth: they can be lost in a burst, and a watched folder
+that is deleted and made again falls silent. So the handler does nothing that could fail or block, the queue is
+bounded and says when it overflowed, and :meth:`Observer.healthy` lets the caller find out that a fresh observer
+and a scan are needed.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ class NativeObserver:
         self._identity: tuple[int, int] | None = None
 
     def start(self) -> None:
-        """Watch; ``OSError`` says why not, with the number to set where a limit of the system is the reason."""
+        """Watch; an ``OSError`` says why not, and which of the system's limits to raise where that helps."""
         from watchdog import events  # noqa: PLC0415 - commands that never watch do not pay for it
         from watchdog.observers import Observer as Watchdog  # noqa: PLC0415
 
@@ -144,7 +145,9 @@ class NativeObserver:
             # A link as the root is the user's own choice; watchdog itself would not follow it.
             watched = os.path.realpath(self._root)
             handler = _Handler(self._inbox, watched, os.fspath(self._root))
-            observer.schedule(cast("FileSystemEventHandler", handler), watched, recursive=True, event_filter=wanted)
+            observer.schedule(
+                cast("FileSystemEventHandler", handler), watched, recursive=True, event_filter=wanted
+            )
             observer.start()
         except OSError as error:
             observer.stop()
@@ -185,9 +188,9 @@ def _identity(root: Path) -> tuple[int, int]:
 def explained(error: OSError, root: Path) -> OSError:
     """The same error with a sentence that tells a person what to do about the system's limits on watching."""
     if error.errno == errno.ENOSPC:
-        advice = "the system's limit on watched folders is reached: raise fs.inotify.max_user_watches, to 524288 say"
+        advice = "too many folders are watched: raise fs.inotify.max_user_watches, for example to 524288"
     elif error.errno == errno.EMFILE:
-        advice = "the system's limit on watchers is reached: raise fs.inotify.max_user_instances, to 512 say"
+        advice = "too many programs watch: raise fs.inotify.max_user_instances, for example to 512"
     else:
         advice = error.strerror or str(error)
     return OSError(error.errno or 0, advice, os.fspath(root))

@@ -1,9 +1,9 @@
 """When a file has stopped changing: a function of time and stats alone.
 
-Nothing here touches a disk or a clock. The caller looks at files, tells :meth:`StabilityTracker.note` what it saw and
-when (monotonic seconds), and takes what has come to rest. A path is settled once two looks at least the quiet period
-apart found the same size, modification time, inode and device, with no different look between them. Empty files never settle: most
-programs create the file first and write later.
+Nothing here touches a disk or a clock. The caller looks at files, tells :meth:`StabilityTracker.note` what it
+saw and when (monotonic seconds), and takes what has come to rest. A path is settled once two looks at least
+the quiet period apart found the same size, modification time, inode and device, with no different look
+between them. Empty files never settle: most programs create the file first and write later.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class Tracked:
     Attributes:
         stat: How it looked last.
         first_seen: When it was first noted; it decides when the path counts as restless.
-        look_at: When the next look can settle it: the quiet period after it was first seen looking like ``stat``.
+        look_at: When the next look can settle it: the quiet period after it was first seen looking like
+            ``stat``.
     """
 
     stat: FileStat
@@ -34,8 +35,8 @@ class Tracked:
 class StabilityTracker:
     """Paths on their way to rest.
 
-    The tracked paths are kept in the order of their next look, which is the order in which they changed, so that
-    asking what is due costs no more than what is due.
+    The tracked paths are kept in the order of their next look, which is the order in which they changed, so
+    that asking what is due costs no more than what is due.
     """
 
     def __init__(self, quiet_seconds: float, longest_wait_seconds: float) -> None:
@@ -93,20 +94,21 @@ class StabilityTracker:
         return taken
 
     def next_deadline(self) -> float | None:
-        """When :meth:`due` next has something to say (monotonic seconds); ``None`` while nothing is tracked."""
+        """When :meth:`due` next has something to say (monotonic seconds), if anything is tracked."""
         first = next(iter(self._tracked.values()), None)
         return None if first is None else first.look_at
 
     @property
     def restless(self) -> Mapping[Path, float]:
-        """Paths that did not rest within the longest wait, with the time they were first seen; they stay tracked."""
+        """Paths that did not rest within the longest wait, and when they were first seen; still tracked."""
         return MappingProxyType(self._restless)
 
     @property
     def unsettled(self) -> int:
-        """How many tracked paths are expected to settle: neither restless nor still empty after a quiet period."""
+        """How many paths are expected to settle: neither restless nor still empty after a quiet period."""
         return sum(
-            path not in self._restless and (tracked.stat.size > 0 or tracked.look_at <= tracked.first_seen + self._quiet)
+            path not in self._restless
+            and (tracked.stat.size > 0 or tracked.look_at <= tracked.first_seen + self._quiet)
             for path, tracked in self._tracked.items()
         )
 

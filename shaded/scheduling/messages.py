@@ -128,7 +128,8 @@ class Failure(_Message):
     """A job ended without a result.
 
     ``outcome``: ``refused`` is a decision and final; ``failed`` is permanent until the file changes; ``changed`` means
-    that the file is no longer what was settled on; ``transient`` may pass by itself.
+    that the file is no longer what was settled on; ``transient`` may pass by itself. ``blames_picture`` is false where
+    the machine's state is to blame (a full disk, say), so that the attempt is not counted.
     """
 
     kind: Literal["failure"] = "failure"
@@ -136,6 +137,7 @@ class Failure(_Message):
     outcome: Literal["refused", "failed", "changed", "transient"]
     what: str
     remedy: str = ""
+    blames_picture: bool = True
 
 
 class WorkerDied(_Message):

@@ -123,9 +123,8 @@ def thread_count(threads: int) -> int:
     """The number of compute threads: as set, or the cores that this process may use."""
     if threads:
         return threads
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
 
 
 def worker_environment(threads: int, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -245,7 +244,9 @@ class ProcessExecutor:
         worker = _Worker(process)
         relay = threading.Thread(target=_relay, args=(worker,), daemon=True, name="worker-log")
         relay.start()
-        worker.listener = threading.Thread(target=self._listen, args=(worker, relay), daemon=True, name="worker-events")
+        worker.listener = threading.Thread(
+            target=self._listen, args=(worker, relay), daemon=True, name="worker-events"
+        )
         worker.listener.start()
         worker.send(self._start_message.model_dump_json())
         logger.debug("worker started", pid=process.pid)
@@ -259,7 +260,9 @@ class ProcessExecutor:
                 try:
                     event = EVENTS.validate_json(line)
                 except ValidationError:
-                    logger.warning("the worker said something that nobody understands", line=line[:200].decode("latin-1"))
+                    logger.warning(
+                        "the worker said something that nobody understands", line=line[:200].decode("latin-1")
+                    )
                     continue
                 self._inbox.put(_Said(worker, event))
                 self._on_event()

@@ -124,12 +124,20 @@ def failure_of(job_id: str, error: Exception) -> Failure:
         outcome = "changed"
     elif isinstance(error, Transient):
         outcome = "transient"
-    return Failure(job_id=job_id, outcome=outcome, what=error.what, remedy=error.remedy)
+    return Failure(
+        job_id=job_id,
+        outcome=outcome,
+        what=error.what,
+        remedy=error.remedy,
+        blames_picture=outcome != "transient",
+    )
 
 
 def _unusable(error: Exception) -> Unusable:
     """Say that nothing at all can be shaded here."""
-    cause: Literal["model", "configuration"] = "configuration" if isinstance(error, ConfigurationError) else "model"
+    cause: Literal["model", "configuration"] = (
+        "configuration" if isinstance(error, ConfigurationError) else "model"
+    )
     if isinstance(error, ShadedError):
         return Unusable(cause=cause, what=error.what, path=error.path, remedy=error.remedy)
     return Unusable(
@@ -139,8 +147,11 @@ def _unusable(error: Exception) -> Unusable:
     )
 
 
-def _listen(requests: BinaryIO, inbox: queue.SimpleQueue[ShadeTask | VerifyTask | Stop],
-            on_orphaned: Callable[[], None]) -> None:
+def _listen(
+    requests: BinaryIO,
+    inbox: queue.SimpleQueue[ShadeTask | VerifyTask | Stop],
+    on_orphaned: Callable[[], None],
+) -> None:
     """Queue every request until ``Stop``; the stream ending before one means that the daemon is gone."""
     for line in requests:
         request = REQUESTS.validate_json(line)
@@ -157,7 +168,9 @@ def _do(engine: Engine, task: ShadeTask | VerifyTask, voice: _Voice) -> None:
         ModelError, ConfigurationError: Nothing can be shaded any more.
     """
     try:
-        outcome: AnyEvent = engine.verify(task) if isinstance(task, VerifyTask) else engine.shade(task, voice.progress)
+        outcome: AnyEvent = (
+            engine.verify(task) if isinstance(task, VerifyTask) else engine.shade(task, voice.progress)
+        )
     except (ModelError, ConfigurationError):
         raise
     except Exception as error:  # noqa: BLE001 - one picture's trouble must never end the worker
@@ -168,7 +181,9 @@ def _do(engine: Engine, task: ShadeTask | VerifyTask, voice: _Voice) -> None:
     voice.say(outcome)
 
 
-def serve(open_engine: EngineFactory, requests: BinaryIO, events: BinaryIO, on_orphaned: Callable[[], None]) -> int:
+def serve(
+    open_engine: EngineFactory, requests: BinaryIO, events: BinaryIO, on_orphaned: Callable[[], None]
+) -> int:
     """Answer requests until told to stop.
 
     Args:
@@ -182,11 +197,12 @@ def serve(open_engine: EngineFactory, requests: BinaryIO, events: BinaryIO, on_o
     """
     start = Start.model_validate_json(requests.readline())
     logs.configure(start.log_level, start.log_format)
-    if start.niceness:
-        with suppress(OSError):
-            os.nice(start.niceness)
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, max(start.niceness, os.getpriority(os.PRIO_PROCESS, 0)))
     inbox: queue.SimpleQueue[ShadeTask | VerifyTask | Stop] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests, inbox, on_orphaned), daemon=True, name="requests").start()
+    threading.Thread(
+        target=_listen, args=(requests, inbox, on_orphaned), daemon=True, name="requests"
+    ).start()
     voice = _Voice(events, on_orphaned)
     engine: Engine | None = None
     while not isinstance(task := inbox.get(), Stop):
@@ -238,7 +254,9 @@ def _leave(code: int = 0) -> NoReturn:
 
 def main(open_engine: EngineFactory) -> NoReturn:
     """Run a worker on this process's standard streams, then end the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's: it lets the picture under way finish
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is the daemon's: it lets the picture under way finish
     requests, events = private_streams()
     _leave(serve(open_engine, requests, events, _leave))
 

@@ -11,24 +11,25 @@ from shaded.shading.canvas import resize
 #: The object's side as a share of the canvas' shorter side.
 OBJECT_SHARE = 0.9
 
+#: The ground has this many cells of colour along each side.
+GROUND_CELLS = 4
 
-def compose_anchor(cutout: Tensor, picture: Tensor) -> Tensor:
-    """The destination ``(1, 3, H, W)`` in ``[0, 1]`` for a canvas ``picture`` of the same shape.
 
-    The object stands in the middle, over the picture's own colours blurred beyond recognition: what is moved is what
-    the picture shows, not its light.
+def compose_anchor(cutout: Tensor, ground: Tensor, height: int, width: int) -> Tensor:
+    """The destination ``(1, 3, height, width)`` in ``[0, 1]``: the object in the middle, over a smooth ground.
 
     Args:
         cutout: ``(1, 4, h, w)`` in ``[0, 1]``, straight alpha in the fourth channel.
-        picture: The canvas ``(1, 3, H, W)``.
+        ground: ``(1, 3, GROUND_CELLS, GROUND_CELLS)`` from :func:`ground_of`.
+        height: Of the canvas.
+        width: Of the canvas.
     """
-    height, width = picture.shape[-2:]
     scale = OBJECT_SHARE * min(height, width) / max(cutout.shape[-2:])
     size = (max(1, round(cutout.shape[-2] * scale)), max(1, round(cutout.shape[-1] * scale)))
     alpha = cutout[:, 3:]
     # Colours are reduced together with their alpha, or what lies under transparency would bleed into the rim.
     premultiplied = resize(torch.cat([cutout[:, :3] * alpha, alpha], dim=1), size).clamp(0, 1)
-    anchor = blurred_ground(picture)
+    anchor = F.interpolate(ground, size=(height, width), mode="bicubic", align_corners=False).clamp(0, 1)
     top, left = (height - size[0]) // 2, (width - size[1]) // 2
     window = anchor[..., top : top + size[0], left : left + size[1]]
     window.mul_(1 - premultiplied[:, 3:]).add_(premultiplied[:, :3])
@@ -43,7 +44,28 @@ def cover_anchor(picture: Tensor, height: int, width: int) -> Tensor:
     return resize(picture, size).clamp(0, 1)[..., top : top + height, left : left + width]
 
 
-def blurred_ground(picture: Tensor) -> Tensor:
-    """The picture's colours at four cells across, smoothly enlarged again: ``(1, 3, H, W)``, a fresh tensor."""
-    cells = F.adaptive_avg_pool2d(picture, (4, 4))
-    return F.interpolate(cells, size=picture.shape[-2:], mode="bicubic", align_corners=False).clamp(0, 1)
+def ground_of(canvas: Tensor) -> Tensor:
+    """The canvas' own colours, blurred beyond recognition: ``(1, 3, GROUND_CELLS, GROUND_CELLS)`` in 8-bit steps.
+
+    What is moved is what the picture shows, not its light; and a ground of few numbers can be written down, so that
+    the destination can be drawn again without the original.
+    """
+    return (F.adaptive_avg_pool2d(canvas, GROUND_CELLS) * 255).round() / 255
+
+
+def ground_to_text(ground: Tensor) -> list[str]:
+    """The cells of a ground, row by row, as ``#rrggbb``."""
+    cells = (ground[0] * 255).round().to(torch.int64).flatten(1).T.tolist()
+    return ["#" + "".join(f"{value:02x}" for value in cell) for cell in cells]
+
+
+def ground_from_text(cells: list[str]) -> Tensor:
+    """The inverse of :func:`ground_to_text`.
+
+    Raises:
+        ValueError: Not ``GROUND_CELLS ** 2`` colours.
+    """
+    values = [[int(cell[at : at + 2], 16) for at in (1, 3, 5)] for cell in cells]
+    if len(values) != GROUND_CELLS**2:
+        raise ValueError(f"a ground has {GROUND_CELLS**2} cells, not {len(values)}")
+    return torch.tensor(values, dtype=torch.float32).T.reshape(1, 3, GROUND_CELLS, GROUND_CELLS) / 255

@@ -64,7 +64,7 @@ def shade_canvas(
     shader: nn.Module,
     surrogates: Sequence[Surrogate],
     lpips: Any,
-    progress: Callable[[int, int, float], None] = lambda step, steps, pull: None,
+    progress: Callable[[int, int, float | None], None] = lambda step, steps, pull: None,
 ) -> ShadedCanvas:
     """Find the shading of one canvas. Deterministic: the same work gives the same shading on the same device.
 
@@ -73,7 +73,8 @@ def shade_canvas(
         shader: The bundled network ``(picture, anchor, limits) -> delta``; its proposal is where the optimiser starts.
         surrogates: Encoders to optimise against besides; none is needed.
         lpips: From :func:`~shaded.shading.perceptibility.build_lpips`.
-        progress: Told the step, the number of steps and the pull so far as the optimiser sees it.
+        progress: Told the step, the number of steps and the pull so far as the optimiser sees it; ``None`` where
+            there is no encoder to see it.
     """
     budget = work.visibility
     limits = texture_limits(work.original, budget.flat / 255, budget.busy / 255)
@@ -81,15 +82,17 @@ def shade_canvas(
     with torch.no_grad():
         proposal = project(shader(work.original, work.anchor, limits))
     distance = ReferenceDistance(lpips, work.original)
-    goals = [proposal_goal(work.original, proposal, limits)]
-    goals += [latent_goal(surrogate, work.original, work.anchor) for surrogate in surrogates]
+    # Encoders at hand are the goal, and the proposal is where the way begins. Without any, the proposal itself is the
+    # goal: as much of it as the budget allows.
+    goals = [latent_goal(surrogate, work.original, work.anchor) for surrogate in surrogates]
+    goals = goals or [proposal_goal(work.original, proposal, limits)]
     ceilings = Ceilings(lpips=budget.lpips * HEADROOM, local_lpips=budget.local_lpips * HEADROOM)
     taken = 0
 
     def count(step: int, steps: int, pull: float) -> None:
         nonlocal taken
         taken = step
-        progress(step, steps, pull)
+        progress(step, steps, pull if surrogates else None)
 
     generator = torch.Generator(device=work.original.device).manual_seed(work.seed)
     delta = optimise(

@@ -202,14 +202,14 @@ def _ground(
 ) -> Image.Image:
     side = (window[2] - window[0], window[3] - window[1])
     fate = rng.random()
-    if fate < 0.35:
+    if fate < 0.2:
         return Image.new("RGB", side, _colour(rng))
-    if fate < 0.55:
+    if fate < 0.35:
         ends = np.array([_colour(rng), _colour(rng)], dtype=np.float32)
         steps = np.linspace(window[1], window[3], side[1]) / canvas[1]
         rows = ends[0] + (ends[1] - ends[0]) * steps[:, None]
         return Image.fromarray(np.repeat(rows[:, None], side[0], axis=1).astype(np.uint8))
-    grain = int(rng.integers(4, 24))
+    grain = int(rng.integers(3, 12))
     tiny = source.resize((grain, max(2, round(grain * canvas[1] / canvas[0]))), Image.Resampling.BOX)
     return _window(tiny, canvas, window)
 

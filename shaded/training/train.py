@@ -40,7 +40,10 @@ _CEILINGS = ((1.0, 0.03), (2.0, 0.05), (3.0, 0.07))
 _LPIPS_WEIGHT = 4.0
 _CHECKPOINT_SECONDS = 180
 _STALEST = 12
-_LEARNING_RATE = 5e-4
+_LEARNING_RATE = 6e-4
+_SATURATED, _SATURATION_WEIGHT = 1.5, 0.05
+_GENTLE_STEPS = 300
+_GUESS_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
@@ -149,17 +152,21 @@ def shader_loss(
     flat = 1 + 2 * torch.rand(len(pictures), generator=generator)
     limits = texture_limits(pictures, flat / 255, 4 * flat / 255)
     with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
-        delta = shader(*(part.contiguous(memory_format=torch.channels_last) for part in (pictures, anchors)), limits)
-    shaded = _rounded(pictures + delta)
+        raw, guesses = shader.propose(*(part.contiguous(memory_format=torch.channels_last) for part in (pictures, anchors)), limits)
+    shaded = _rounded(pictures + limits * torch.tanh(raw))
     excess = rig.perceptual(shaded, [part.repeat(_PAIRINGS, 1, 1, 1) for part in seen])
-    arrived = _some_laundered(shaded, generator)
+    arrived = _some_laundered(shaded, generator) if rig.steps > _GENTLE_STEPS else shaded
     loss = _LPIPS_WEIGHT * torch.relu(excess - _ceiling(flat)).mean()
-    latents, numbers = {}, {"lpips": float(excess.detach().mean())}
+    loss = loss + _SATURATION_WEIGHT * torch.relu(raw.abs() - _SATURATED).square().mean()
+    latents, numbers = {}, {"lpips": float(excess.detach().mean()), "raw": float(raw.detach().abs().mean())}
     for family in FAMILIES:
         clean, wanted = known[family]
         reached = rig.teachers[family](arrived)
         gained = _steady_pull(reached, clean.repeat(_PAIRINGS, 1, 1, 1), wanted[pairing])
-        loss = loss - gained.mean()
+        seen_by_teacher = torch.cat([clean.repeat(_PAIRINGS, 1, 1, 1), wanted[pairing]])
+        error = (guesses[family] - seen_by_teacher).square().mean() / seen_by_teacher.var()
+        loss = loss - gained.mean() + _GUESS_WEIGHT * error
+        numbers[f"error_{family}"] = float(error.detach())
         latents[family] = (reached.detach(), clean, wanted)
         numbers[family] = float(gained.detach().mean())
     return loss, Outcome(arrived.detach(), batch.pictures, batch.anchors, pairing, latents), numbers

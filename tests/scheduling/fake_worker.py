@@ -8,14 +8,24 @@ A picture whose name contains ``die``, ``hang``, ``print``, ``refuse``, ``unread
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import sys
 import time
 from pathlib import Path
 
-from shaded.errors import ConfigurationError, ModelError, Refusal, Transient, Unreadable
+from shaded.errors import ConfigurationError, ModelError, Refusal, SourceChanged, Transient, Unreadable
+from shaded.publishing.sidecar import (
+    Anchor,
+    Concept,
+    Engine,
+    FileFacts,
+    RightsFacts,
+    Sidecar,
+    Survival,
+    Target,
+    Tool,
+)
 from shaded.scheduling import worker
 from shaded.scheduling.messages import Progress, Rendered, Verified
 
@@ -30,8 +40,6 @@ class CopyingEngine:
         _meet_fate(task)
         data = task.source.read_bytes()
         if task.sha256 and hashlib.sha256(data).hexdigest() != task.sha256:
-            from shaded.errors import SourceChanged
-
             raise SourceChanged("the file changed", path=task.source)
         if "slow" in task.name:
             for step in range(1, 11):
@@ -42,25 +50,54 @@ class CopyingEngine:
         picture.write_bytes(shaded)
         sha = hashlib.sha256(shaded).hexdigest()
         sidecar = task.staging / (task.output_name + ".shaded.json")
-        sidecar.write_text(json.dumps(_sidecar(task, data, shaded)))
+        sidecar.write_text(_sidecar(task, data, shaded).to_json())
         progress(Progress(job_id=task.job_id, stage="shade", step=4, steps=4, pull=0.25))
         return Rendered(
-            job_id=task.job_id, picture=picture, sidecar=sidecar, sha256=sha, bytes=len(shaded),
-            summary={"concept": "cow", "target": "handbag", "pull": 0.25, "lpips": 0.04, "psnr_db": 40.0, "seconds": 0.1},
+            job_id=task.job_id,
+            picture=picture,
+            sidecar=sidecar,
+            sha256=sha,
+            bytes=len(shaded),
+            summary={
+                "concept": "cow",
+                "target": "handbag",
+                "pull": 0.25,
+                "lpips": 0.04,
+                "psnr_db": 40.0,
+                "seconds": 0.1,
+            },
         )
 
     def verify(self, task):
         missing = () if Path(f"{task.published}.shaded.json").exists() else ("there is no sidecar",)
-        return Verified(job_id=task.job_id, problems=missing, measured={"pull": 0.25, "original": str(task.original)})
+        return Verified(
+            job_id=task.job_id, problems=missing, measured={"pull": 0.25, "original": str(task.original)}
+        )
 
 
 def _sidecar(task, source, published):
-    def side(name, data):
-        return {"name": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "format": "png",
-                "width": 8, "height": 8, "mode": "RGB"}
+    """A minimal document that the real schema accepts."""
 
-    return {"schema_version": 1, "tool": {"name": "shaded", "version": "0"},
-            "source": side(task.name, source), "published": side(task.output_name, published)}
+    def facts(name, data):
+        sha256 = hashlib.sha256(data).hexdigest()
+        return FileFacts(name=name, sha256=sha256, bytes=len(data), format="png", width=8, height=8, mode="RGB")
+
+    return Sidecar(
+        tool=Tool(name="shaded", version="0"),
+        source=facts(task.name, source),
+        published=facts(task.output_name, published),
+        concept=Concept(tag="cow", origin="tagger"),
+        target=Target(concept="handbag", anchor=Anchor(name="handbag-1", sha256="0" * 64), origin="gallery"),
+        alt_text="A cow.",
+        budget={},
+        strength={},
+        survival=Survival(),
+        engine=Engine(
+            models=[], intensity="default", quality="fast", steps=4, seed=1, device="fake", dtype="float32",
+            canvas=(8, 8), batch=(1, 3, 8, 8), scale=1.0, seconds=0.1, peak_memory_bytes=0,
+        ),
+        rights=RightsFacts(),
+    )  # fmt: skip
 
 
 def _meet_fate(task):
@@ -91,7 +128,9 @@ def open_copying(options):
         if "slow-open" in options:
             time.sleep(1.0)
         if "no-model" in options:
-            raise ModelError("a model's file is altered", path="shader.safetensors", remedy="Reinstall shaded")
+            raise ModelError(
+                "a model's file is altered", path="shader.safetensors", remedy="Reinstall shaded"
+            )
         if "bad-settings" in options:
             raise ConfigurationError("shading.device: there is no cuda here", remedy="Set it to auto")
         if "dies-opening" in options:

@@ -25,8 +25,13 @@ def start_executor(monkeypatch):
 
     def build(*options, clock=None, idle=1000.0, silence=1000.0, **more):
         executor = ProcessExecutor(
-            Start(shading=Shading()), idle_seconds=idle, silence_seconds=silence, clock=clock or FakeClock(),
-            command=(sys.executable, str(FAKE_WORKER), *options), **more)
+            Start(shading=Shading()),
+            idle_seconds=idle,
+            silence_seconds=silence,
+            clock=clock or FakeClock(),
+            command=(sys.executable, str(FAKE_WORKER), *options),
+            **more,
+        )
         made.append(executor)
         return executor
 
@@ -39,8 +44,15 @@ def _task(folder: Path, name: str) -> ShadeTask:
     (folder / name).write_bytes(b"picture")
     staging = folder / "staging"
     staging.mkdir(exist_ok=True)
-    return ShadeTask(job_id=name, root=folder, source=folder / name, name=name, staging=staging, output_name=name,
-                     secret="00")
+    return ShadeTask(
+        job_id=name,
+        root=folder,
+        source=folder / name,
+        name=name,
+        staging=staging,
+        output_name=name,
+        secret="00",
+    )
 
 
 def _until_free(executor, seconds=30.0):
@@ -215,5 +227,10 @@ def test_closing_waits_for_the_picture_under_way(start_executor, tmp_path):
 def test_threads_are_set_before_anything_computes():
     """The worker's environment carries the number of compute threads, and none of them spins."""
     environment = worker_environment(3, {"PATH": "/bin"})
-    assert environment == {"PATH": "/bin", "OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3", "GOMP_SPINCOUNT": "0"}
+    assert environment == {
+        "PATH": "/bin",
+        "OMP_NUM_THREADS": "3",
+        "MKL_NUM_THREADS": "3",
+        "GOMP_SPINCOUNT": "0",
+    }
     assert thread_count(0) >= 1

@@ -26,8 +26,15 @@ def _task(folder: Path, name: str) -> ShadeTask:
     (folder / name).write_bytes(b"picture")
     staging = folder / "staging"
     staging.mkdir(exist_ok=True)
-    return ShadeTask(job_id=name, root=folder, source=folder / name, name=name, staging=staging, output_name=name,
-                     secret="00")
+    return ShadeTask(
+        job_id=name,
+        root=folder,
+        source=folder / name,
+        name=name,
+        staging=staging,
+        output_name=name,
+        secret="00",
+    )
 
 
 def _serve(lines, options=(), *, niceness=0):
@@ -56,13 +63,16 @@ def test_models_are_not_loaded_without_work():
     assert (code, events) == (0, [])
 
 
-@pytest.mark.parametrize(("name", "outcome", "words"), [
-    ("refuse.png", "refused", "it is animated"),
-    ("unreadable.png", "failed", "it is broken"),
-    ("busy.png", "transient", "the disk is full"),
-    ("memory.png", "transient", "there is not enough memory"),
-    ("bug.png", "failed", "an unexpected error (ZeroDivisionError: by a bug)"),
-])
+@pytest.mark.parametrize(
+    ("name", "outcome", "words"),
+    [
+        ("refuse.png", "refused", "it is animated"),
+        ("unreadable.png", "failed", "it is broken"),
+        ("busy.png", "transient", "the disk is full"),
+        ("memory.png", "transient", "there is not enough memory"),
+        ("bug.png", "failed", "an unexpected error (ZeroDivisionError: by a bug)"),
+    ],
+)
 def test_one_pictures_trouble_is_an_outcome(tmp_path, name, outcome, words):
     """Whatever goes wrong with one picture is reported as its outcome, and the next picture is shaded."""
     code, events, _ = _serve([_task(tmp_path, name), _task(tmp_path, "next.png"), Stop()])
@@ -96,7 +106,9 @@ def test_memory_running_out_while_opening_is_transient(tmp_path):
     start = Start(shading=Shading())
     lines = [start, _task(tmp_path, "a.png"), _task(tmp_path, "a.png"), Stop()]
     events = io.BytesIO()
-    worker.serve(open_engine, io.BytesIO("".join(m.model_dump_json() + "\n" for m in lines).encode()), events, _never)
+    worker.serve(
+        open_engine, io.BytesIO("".join(m.model_dump_json() + "\n" for m in lines).encode()), events, _never
+    )
     kinds = [json.loads(line)["kind"] for line in events.getvalue().splitlines()]
     assert kinds[0] == "failure"
     assert kinds[-1] == "rendered"
@@ -123,7 +135,10 @@ def test_an_ended_request_stream_means_orphaned(tmp_path):
     os.write(write, lines)
     events = io.BytesIO()
     thread = threading.Thread(
-        target=worker.serve, args=(lambda _: Waiting(), os.fdopen(read, "rb"), events, noticed.set), daemon=True)
+        target=worker.serve,
+        args=(lambda _: Waiting(), os.fdopen(read, "rb"), events, noticed.set),
+        daemon=True,
+    )
     thread.start()
     assert not noticed.wait(0.2)
     os.close(write)
@@ -142,12 +157,25 @@ def test_progress_is_thinned_but_never_loses_the_end(monkeypatch):
     assert told == [("shade", 0), ("shade", 60), ("measure", 0)]
 
 
-@pytest.mark.parametrize(("error", "outcome"), [
-    (Refusal("no"), "refused"), (Unreadable("no"), "failed"), (SourceChanged("no"), "changed"), (Transient("no"), "transient"),
-    (FileNotFoundError(2, "gone"), "changed"), (OSError(28, "full"), "transient"), (MemoryError(), "transient"),
-    (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), "transient"),
-    (RuntimeError("CUDA out of memory"), "transient"), (KeyError("x"), "failed"), (ConfigurationError("x"), "failed"),
-])
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (Refusal("no"), "refused"),
+        (Unreadable("no"), "failed"),
+        (SourceChanged("no"), "changed"),
+        (Transient("no"), "transient"),
+        (FileNotFoundError(2, "gone"), "changed"),
+        (OSError(28, "full"), "transient"),
+        (MemoryError(), "transient"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+            "transient",
+        ),
+        (RuntimeError("CUDA out of memory"), "transient"),
+        (KeyError("x"), "failed"),
+        (ConfigurationError("x"), "failed"),
+    ],
+)
 def test_every_exception_has_an_outcome(error, outcome):
     """Each exception of the tree and of the system is sorted into one outcome."""
     failure = worker.failure_of("j", error)

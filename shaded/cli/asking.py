@@ -1,0 +1,134 @@
+"""``status``, ``queue`` and ``explain``: from the daemon, or from its ledger where there is no daemon."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, printable, spoken
+from shaded.control import request
+from shaded.errors import DaemonNotRunning
+from shaded.settings import Settings, load_settings
+
+
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Say what the daemon does: folders, counts, the picture under way, the last errors."""
+    settings = load_settings(config)
+    try:
+        document = request(settings.state_dir, "status")
+    except DaemonNotRunning:
+        document = _without_daemon(settings, "status")
+    if as_json:
+        print_json(document)
+        return
+    for line in status_lines(document, time.time()):
+        typer.echo(line)
+
+
+def queue(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Say what waits, and why in this order."""
+    settings = load_settings(config)
+    try:
+        document = request(settings.state_dir, "queue")
+    except DaemonNotRunning:
+        document = _without_daemon(settings, "queue")
+    if as_json:
+        print_json(document)
+        return
+    for line in queue_lines(document):
+        typer.echo(line)
+
+
+def explain(
+    path: Annotated[Path, typer.Argument(help="A picture in an outbox, or a published copy.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why this file is done or not done."""
+    settings = load_settings(config)
+    path = absolute(path)
+    try:
+        document = request(settings.state_dir, "explain", path=str(path), timeout=60.0)
+    except DaemonNotRunning:
+        document = _without_daemon(settings, "explain", path)
+    if as_json:
+        print_json(document)
+        return
+    for line in explain_lines(document, time.time()):
+        typer.echo(line)
+
+
+def _without_daemon(settings: Settings, question: str, path: Path | None = None) -> dict[str, Any]:
+    """The same answer from the ledger alone."""
+    from shaded import reports  # noqa: PLC0415 - not needed while a daemon answers
+    from shaded.clock import SystemClock  # noqa: PLC0415
+    from shaded.daemon.instance import LEDGER_NAME  # noqa: PLC0415
+    from shaded.ledger import LedgerReader  # noqa: PLC0415
+
+    reader = LedgerReader.open_readonly(settings.state_dir / LEDGER_NAME, SystemClock(), settings.scheduling)
+    try:
+        if path is not None:
+            return reports.explain_document(reader, settings, path, None, running=False)
+        return reports.queue_document(reader) if question == "queue" else reports.status_document(reader, None)
+    finally:
+        if reader is not None:
+            reader.close()
+
+
+def status_lines(document: dict[str, Any], now: float) -> list[str]:
+    """The status in words."""
+    daemon, counts = document["daemon"], document["counts"]
+    if daemon["running"]:
+        lines = [f"The daemon is running (process {daemon['pid']}, for {spoken(now - daemon['since'])})."]
+        if daemon["stopping"]:
+            lines.append("It finishes the picture under way and stops.")
+        if daemon["paused"]:
+            end = daemon["paused_until"]
+            lines.append("It is paused" + (f" for {spoken(end - now)} more." if end else " until `shaded resume`."))
+    else:
+        lines = ["The daemon is not running. Start it with `shaded run` or `shaded service install`."]
+    for folder in document["folders"]:
+        lines.append(f"{printable(folder['outbox'])} -> {printable(folder['publish'])} (profile {folder['profile']})")
+        lines += [f"  trouble: {printable(trouble)}" for trouble in folder.get("trouble", [])]
+    if counts:
+        shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        lines.append(f"Pictures: {shown or 'none yet'}.")
+    lines += [_current_line(current) for current in document["current"]]
+    lines += [f"Not now: {printable(path)}: {printable(why)}" for path, why in document["troubles"].items()]
+    if document["errors"]:
+        lines.append("Last troubles:")
+        lines += [
+            f"  {spoken(now - error['at'])} ago, {error['state']}: {printable(error['path'])}: {printable(error['reason'])}"
+            for error in document["errors"]
+        ]
+    return lines
+
+
+def _current_line(current: dict[str, Any]) -> str:
+    parts = [f"Under way: {printable(current['path'])}: {current['stage']}"]
+    if current["steps"]:
+        parts.append(f"step {current['step']} of {current['steps']}")
+    if current["pull"] is not None:
+        parts.append(f"pull {current['pull']:.2f} so far")
+    if current["eta_seconds"] is not None:
+        parts.append(f"about {spoken(current['eta_seconds'])} left")
+    return ", ".join(parts) + "."
+
+
+def queue_lines(document: dict[str, Any]) -> list[str]:
+    """The queue in words."""
+    lines = [f"now: {printable(running['path'])}" for running in document["running"]]
+    lines += [f"{w['position']}. {printable(w['path'])}: {printable(w['why'])}" for w in document["waiting"]]
+    return lines or ["Nothing waits."]
+
+
+def explain_lines(document: dict[str, Any], now: float) -> list[str]:
+    """The explanation in words, with the file's story."""
+    lines = [f"{printable(document['path'])}: {printable(document['why']).rstrip('.')}."]
+    stories = [record["story"] for record in document["records"]] or [document.get("story", [])]
+    for story in stories:
+        lines += [f"  {spoken(now - event['at'])} ago: {printable(event['what'])}" for event in story]
+    return lines

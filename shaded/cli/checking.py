@@ -1,0 +1,107 @@
+"""``check``: whether the settings and folders are such that the daemon can work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shaded.cli.words import ConfigOption, JsonOption, print_json, printable
+from shaded.settings import Settings, default_config_file, load_settings
+
+WRONG_SETTINGS = 78
+_INOTIFY_WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
+
+
+def check(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    skip_models: Annotated[bool, typer.Option("--skip-models", help="Do not hash the bundled models.")] = False,
+) -> None:
+    """Check settings, folders and bundled models; changes nothing."""
+    settings = load_settings(config)
+    problems = [*folder_problems(settings), *([] if skip_models else model_problems())]
+    hints = list(folder_hints(settings))
+    if as_json:
+        print_json({"ok": not problems, "problems": problems, "hints": hints})
+    else:
+        place = config or default_config_file()
+        typer.echo(f"Settings: {printable(place) if place.exists() else 'the defaults, since there is no settings file'}.")
+        for folder in settings.folder:
+            line = f"{printable(folder.outbox)} -> {printable(folder.publish)} (profile {folder.profile})"
+            typer.echo(line)
+        for hint in hints:
+            typer.echo(f"hint: {printable(hint)}")
+        for problem in problems:
+            typer.echo(f"problem: {printable(problem)}")
+        typer.echo("There are problems." if problems else "All is well.")
+    if problems:
+        raise typer.Exit(WRONG_SETTINGS)
+
+
+def model_problems() -> list[str]:
+    """What is wrong with the bundled models' files, as sentences."""
+    from shaded.models.bundle import check_bundle  # noqa: PLC0415 - not needed to print help
+
+    return list(check_bundle())
+
+
+def folder_problems(settings: Settings) -> Iterator[str]:
+    """What keeps the daemon from working with these folders, as sentences that name the key."""
+    if not settings.folder:
+        yield "folder: no folder is watched; write a [[folder]] table, or name --outbox and --publish with `run`"
+    for number, folder in enumerate(settings.folder):
+        outbox = f"folder.{number}.outbox: {folder.outbox}"
+        if not folder.outbox.exists():
+            yield f"{outbox} does not exist; make it, or let `shaded run` make it"
+        elif not folder.outbox.is_dir():
+            yield f"{outbox} is no folder"
+        elif not os.access(folder.outbox, os.R_OK | os.X_OK):
+            yield f"{outbox} cannot be read by you"
+        yield from _writable(f"folder.{number}.publish", folder.publish)
+    yield from _writable("state_dir", settings.state_dir)
+    yield from _writable("publishing.staging", settings.staging_dir)
+
+
+def _writable(key: str, folder: Path) -> Iterator[str]:
+    """A folder that exists must be writable; a missing one must be possible to make."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        yield f"{key}: {existing} is no folder"
+    elif not os.access(existing, os.W_OK | os.X_OK):
+        yield f"{key}: {existing} cannot be written by you"
+
+
+def folder_hints(settings: Settings) -> Iterator[str]:
+    """What works but could be better."""
+    staging = _device(settings.staging_dir)
+    for number, folder in enumerate(settings.folder):
+        if _device(folder.publish) != staging:
+            yield (
+                f"publishing.staging: {settings.staging_dir} is on another disk than folder.{number}.publish; "
+                "each picture is copied once more"
+            )
+    yield from _watch_limit([folder.outbox for folder in settings.folder])
+
+
+def _device(folder: Path) -> int:
+    """The disk that a folder is on, or will be."""
+    return next(path for path in (folder, *folder.parents) if path.exists()).stat().st_dev
+
+
+def _watch_limit(outboxes: Sequence[Path]) -> Iterator[str]:
+    """Linux watches each folder separately, and limits how many."""
+    try:
+        limit = int(_INOTIFY_WATCHES.read_text())
+    except (OSError, ValueError):
+        return
+    needed = sum(1 for outbox in outboxes for _ in os.walk(outbox))
+    if needed > limit // 2:
+        wanted = max(524_288, 2 * needed)
+        yield (
+            f"the outboxes have {needed} folders and the system watches at most {limit} for you: "
+            f"raise the limit with `sudo sysctl fs.inotify.max_user_watches={wanted}`"
+        )

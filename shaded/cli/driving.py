@@ -1,0 +1,37 @@
+"""Giving an executor tasks one after another, without a daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from shaded.errors import ConfigurationError, ModelError
+from shaded.scheduling.executor import AnyTask, Executor
+from shaded.scheduling.messages import Failure, Progress, Rendered, Unusable, Verified, WorkerDied
+
+#: How long to wait for the worker's next word before looking after it, in seconds.
+LISTEN_SECONDS = 1.0
+
+
+def drive(
+    executor: Executor, tasks: Iterable[AnyTask], on_progress: Callable[[Progress], None] = lambda _: None
+) -> Iterator[tuple[AnyTask, Rendered | Verified | Failure]]:
+    """Do the tasks in order; each with its outcome.
+
+    Raises:
+        ModelError, ConfigurationError: No picture can be shaded here.
+    """
+    for task in tasks:
+        executor.submit([task])
+        outcome: Rendered | Verified | Failure | None = None
+        while outcome is None:
+            for event in executor.events(LISTEN_SECONDS):
+                if isinstance(event, Progress):
+                    on_progress(event)
+                elif isinstance(event, Unusable):
+                    kind = ConfigurationError if event.cause == "configuration" else ModelError
+                    raise kind(event.what, path=event.path, remedy=event.remedy)
+                elif isinstance(event, WorkerDied):
+                    outcome = Failure(job_id=task.job_id, outcome="failed", what=event.detail)
+                elif isinstance(event, Rendered | Verified | Failure):
+                    outcome = event
+        yield task, outcome

@@ -1,0 +1,83 @@
+"""``run``: the daemon in the foreground."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shaded.cli.words import ConfigOption, absolute
+from shaded.errors import UsageError
+from shaded.settings import Folder, Settings, load_settings
+
+
+def run(
+    outbox: Annotated[
+        Path | None, typer.Option("--outbox", metavar="DIR", help="Where originals arrive; instead of the settings'.")
+    ] = None,
+    publish: Annotated[
+        Path | None, typer.Option("--publish", metavar="DIR", help="Where shaded copies go; instead of the settings'.")
+    ] = None,
+    config: ConfigOption = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Shade what is there, wait for it to settle, and exit.")
+    ] = False,
+) -> None:
+    """Watch the outboxes and publish shaded copies, until stopped."""
+    from shaded import logs  # noqa: PLC0415 - only the daemon logs
+    from shaded.daemon.assembly import run_daemon  # noqa: PLC0415
+
+    settings = with_folders(load_settings(config), outbox, publish, config)
+    style = logs.resolve_format(settings.logging.format, sys.stderr)
+    if once:
+        raise typer.Exit(_once(settings, style))
+    logs.configure(settings.logging.level, style)
+    run_daemon(settings)
+
+
+def with_folders(settings: Settings, outbox: Path | None, publish: Path | None, config: Path | None) -> Settings:
+    """The settings with the folders that the command line names.
+
+    Raises:
+        UsageError: One folder is named, and the settings do not say which one belongs to it.
+    """
+    if outbox is None and publish is None:
+        return settings
+    if outbox is None or publish is None:
+        if len(settings.folder) != 1:
+            raise UsageError(
+                "--outbox and --publish belong together", remedy="Name both, or one where the settings have one [[folder]]"
+            )
+        outbox = outbox or settings.folder[0].outbox
+        publish = publish or settings.folder[0].publish
+    profile = settings.folder[0].profile if len(settings.folder) == 1 else "default"
+    folder = Folder(outbox=absolute(outbox), publish=absolute(publish), profile=profile)
+    return load_settings(config, folder=(folder,))
+
+
+def _once(settings: Settings, style: str) -> int:
+    """Shade what is there, with a progress display on a terminal and a table at the end; the exit code."""
+    from shaded import logs  # noqa: PLC0415 - see run
+    from shaded.cli.display import Display, result_console, summary_line, summary_table  # noqa: PLC0415
+    from shaded.daemon.assembly import run_daemon  # noqa: PLC0415
+    from shaded.daemon.leftovers import not_done  # noqa: PLC0415
+
+    drawing = sys.stderr.isatty() and style == "console"
+    quiet = drawing and settings.logging.level == "info"  # the display says the same, and more calmly
+    if quiet:
+        settings = settings.model_copy(update={"logging": settings.logging.model_copy(update={"level": "error"})})
+    logs.configure(settings.logging.level, "json" if style == "json" else "console")
+    with Display() as display:
+        daemon = run_daemon(settings, once=True, audience=display)
+    pictures = display.finished_pictures
+    for left in not_done(settings, daemon):
+        pictures.setdefault(left.path, left)
+    roots = [folder.outbox for folder in settings.folder]
+    rows = [pictures[path] for path in sorted(pictures)]
+    console = result_console()
+    if rows:
+        console.print(summary_table(rows, roots))
+    console.print(f"{summary_line(rows)}.", highlight=False)
+    return 3 if any(row.outcome != "published" for row in rows) else 0

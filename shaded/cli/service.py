@@ -1,0 +1,137 @@
+"""``service``: start the daemon at login, with systemd or launchd."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from shaded.cli.words import ConfigOption, absolute
+from shaded.errors import ShadedError
+from shaded.services import LABEL, PLIST_NAME, UNIT_NAME, ServicePaths, launchd_plist, systemd_unit
+from shaded.settings import default_state_dir, load_settings
+
+app = typer.Typer(help="Start the daemon at login: a systemd user unit or a launchd agent.", no_args_is_help=True)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What installing means on this machine.
+
+    Attributes:
+        file: The service file's place.
+        content: Its bytes.
+        start: Command lines that make the service manager take it up.
+        stop: Command lines that make it let go.
+    """
+
+    file: Path
+    content: bytes
+    start: tuple[tuple[str, ...], ...]
+    stop: tuple[tuple[str, ...], ...]
+
+
+def program() -> Path:
+    """The installed ``shaded`` command: beside the running interpreter, or on the path.
+
+    Raises:
+        ShadedError: There is none.
+    """
+    beside = Path(sys.executable).parent / "shaded"
+    found = str(beside) if beside.exists() else shutil.which("shaded")
+    if found is None:
+        raise ShadedError("the `shaded` command is not installed", remedy="Install the package with pip first")
+    return Path(found)
+
+
+def plan(config: Path | None, platform: str = sys.platform) -> Plan:
+    """Work out the service file and the commands for this machine.
+
+    Raises:
+        ConfigurationError: The settings are wrong; a service would not start with them.
+        ShadedError: The command is not installed.
+    """
+    settings = load_settings(config)
+    home = Path.home()
+    state_dir = None if settings.state_dir == default_state_dir() else settings.state_dir
+    paths = ServicePaths(
+        program=program(),
+        config=None if config is None else absolute(config),
+        state_dir=state_dir,
+        log=home / "Library" / "Logs" / "shaded.log" if platform == "darwin" else None,
+    )
+    if platform == "darwin":
+        file = home / "Library" / "LaunchAgents" / PLIST_NAME
+        domain = f"gui/{os.getuid()}"
+        return Plan(
+            file,
+            launchd_plist(paths),
+            start=(("launchctl", "bootstrap", domain, str(file)),),
+            stop=(("launchctl", "bootout", f"{domain}/{LABEL}"),),
+        )
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    file = (Path(base) if base.startswith("/") else home / ".config") / "systemd" / "user" / UNIT_NAME
+    systemctl = ("systemctl", "--user")
+    return Plan(
+        file,
+        systemd_unit(paths).encode(),
+        start=((*systemctl, "daemon-reload"), (*systemctl, "enable", "--now", UNIT_NAME)),
+        stop=((*systemctl, "disable", "--now", UNIT_NAME),),
+    )
+
+
+@app.command()
+def install(config: ConfigOption = None) -> None:
+    """Write the service file for this user and start the daemon."""
+    planned = plan(config)
+    planned.file.parent.mkdir(parents=True, exist_ok=True)
+    planned.file.write_bytes(planned.content)
+    typer.echo(f"Wrote {planned.file}.")
+    if not _carry_out(planned.start):
+        typer.echo("Nothing was started. To start it, run:")
+        _print_commands(planned.start)
+
+
+@app.command()
+def uninstall(config: ConfigOption = None) -> None:
+    """Stop the daemon and remove the service file; pictures, settings and state stay."""
+    planned = plan(config)
+    if not planned.file.exists():
+        typer.echo("No service is installed.")
+        return
+    if not _carry_out(planned.stop):
+        typer.echo("It could not be stopped from here. If it runs, stop it with:")
+        _print_commands(planned.stop)
+    planned.file.unlink()
+    typer.echo(f"Removed {planned.file}.")
+
+
+@app.command()
+def show(config: ConfigOption = None) -> None:
+    """Print the service file and where it would go; changes nothing."""
+    planned = plan(config)
+    typer.echo(f"# {planned.file}", err=True)
+    typer.echo(planned.content.decode(), nl=False)
+
+
+def _carry_out(commands: Sequence[Sequence[str]]) -> bool:
+    """Run the commands in order; whether all of them worked."""
+    for command in commands:
+        if shutil.which(command[0]) is None:
+            return False
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            typer.echo(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.returncode}", err=True)
+            return False
+    return True
+
+
+def _print_commands(commands: Sequence[Sequence[str]]) -> None:
+    for command in commands:
+        typer.echo("    " + " ".join(command))

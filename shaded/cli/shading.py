@@ -1,0 +1,192 @@
+"""``shade``: pictures named on the command line, now, without daemon or ledger."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json
+from shaded.daemon.audience import Audience, Finished, Flight, Outcome
+from shaded.errors import PictureError, Refusal, ShadedError, from_os_error
+from shaded.scheduling.executor import Executor
+from shaded.scheduling.messages import Failure, Progress, Rendered, ShadeTask
+from shaded.settings import Intensity, Profile, Quality, Settings, load_settings
+
+
+def shade(
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="The pictures to shade.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where shaded copies and sidecars go.")],
+    concept: Annotated[str, typer.Option("--concept", help="What the pictures show; else it is recognised.")] = "",
+    target: Annotated[str, typer.Option("--target", help="What they are moved toward; else it is chosen.")] = "",
+    intensity: Annotated[
+        Intensity | None, typer.Option("--intensity", help="How much may change visibly; else the default profile's.")
+    ] = None,
+    quality: Annotated[
+        Quality | None, typer.Option("--quality", help="How long the search takes; else the default profile's.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Shade pictures now, without the daemon; the same engine and the same sidecar."""
+    from shaded import logs  # noqa: PLC0415 - not needed to print help
+    from shaded.cli.display import Display, result_console, summary_line, summary_table  # noqa: PLC0415
+    from shaded.clock import SystemClock  # noqa: PLC0415
+    from shaded.daemon.assembly import process_executor  # noqa: PLC0415
+
+    settings = load_settings(config)
+    chosen = {"concept": concept, "target": target, "intensity": intensity, "quality": quality}
+    profile = Profile.model_validate(
+        settings.profile_named("default").model_dump() | {key: value for key, value in chosen.items() if value}
+    )
+    level = "warning" if settings.logging.level == "info" else settings.logging.level
+    settings = settings.model_copy(update={"logging": settings.logging.model_copy(update={"level": level})})
+    logs.configure(level, logs.resolve_format(settings.logging.format, sys.stderr))
+    job = Job(profile, absolute(out), settings, named=bool(concept))
+    executor = process_executor(settings, SystemClock())
+    try:
+        with Display() as display:
+            rows = shade_pictures(job, [absolute(picture) for picture in pictures], executor, display)
+    finally:
+        executor.close(now=True)
+    if as_json:
+        print_json({"pictures": [row_document(row) for row in rows]})
+    else:
+        console = result_console()
+        console.print(summary_table(rows))
+        console.print(f"{summary_line(rows)}.", highlight=False)
+    if any(row.outcome != "published" for row in rows):
+        raise typer.Exit(3)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What holds for all pictures of one command.
+
+    Attributes:
+        profile: Intensity, quality and the rest.
+        out: The folder for shaded copies; made if missing.
+        settings: Budget and limits.
+        named: Whether the command line named the concept.
+    """
+
+    profile: Profile
+    out: Path
+    settings: Settings
+    named: bool
+
+
+def shade_pictures(job: Job, sources: Sequence[Path], executor: Executor, audience: Audience) -> list[Finished]:
+    """Shade and publish each source, an absolute path; how each ended, in the same order.
+
+    Raises:
+        ModelError, ConfigurationError: No picture can be shaded here.
+    """
+    from shaded.cli.driving import drive  # noqa: PLC0415 - not needed to print help
+    from shaded.daemon.instance import installation_secret, prepare_folder  # noqa: PLC0415
+
+    prepare_folder(job.out, "--out")
+    secret = installation_secret(job.settings)
+    rows: dict[int, Finished] = {}
+
+    def told(event: Progress) -> None:
+        path = sources[int(event.job_id)]
+        audience.progress(
+            Flight(event.job_id, path, 0.0, stage=event.stage, step=event.step, steps=event.steps, pull=event.pull)
+        )
+
+    with tempfile.TemporaryDirectory(prefix="shaded-") as scratch:
+        tasks = []
+        for number, source in enumerate(sources):
+            try:
+                tasks.append(_task(str(number), source, job, Path(scratch), secret))
+            except PictureError as error:
+                rows[number] = _undone(source, error)
+                audience.finished(rows[number])
+        for task, outcome in drive(executor, tasks, told):
+            number = int(task.job_id)
+            rows[number] = _row(sources[number], outcome, job.out)
+            audience.finished(rows[number])
+    return [rows[number] for number in range(len(sources))]
+
+
+def _task(job_id: str, source: Path, job: Job, scratch: Path, secret: str) -> ShadeTask:
+    """The task for one picture.
+
+    Raises:
+        Refusal: Its name cannot be published.
+    """
+    from shaded.publishing.naming import published_name  # noqa: PLC0415
+
+    staging = scratch / job_id
+    staging.mkdir()
+    return ShadeTask(
+        job_id=job_id,
+        root=source.parent,
+        source=source,
+        name=source.name,
+        staging=staging,
+        output_name=published_name(source.name, job.profile.output_format),
+        profile=job.profile,
+        concept_origin="command" if job.named else "profile",
+        budget=job.settings.budget,
+        secret=secret,
+        max_pixels=job.settings.watching.max_pixels,
+        max_bytes=job.settings.watching.max_bytes,
+    )
+
+
+def _row(source: Path, outcome: object, out: Path) -> Finished:
+    """Publish a rendered picture, or tell why there is none."""
+    if isinstance(outcome, Failure):
+        state: Outcome = "refused" if outcome.outcome == "refused" else "failed"
+        return Finished(source, state, reason=outcome.what, remedy=outcome.remedy)
+    assert isinstance(outcome, Rendered)  # noqa: S101 - a shade task has no other outcome
+    try:
+        published = _publish(source, outcome, out)
+    except OSError as error:
+        return _undone(source, from_os_error(error, out))
+    except PictureError as error:
+        return _undone(source, error)
+    return Finished(source, "published", published=published, summary=outcome.summary)
+
+
+def _undone(source: Path, error: PictureError) -> Finished:
+    state: Outcome = "refused" if isinstance(error, Refusal) else "failed"
+    return Finished(source, state, reason=error.what, remedy=error.remedy)
+
+
+def _publish(source: Path, rendered: Rendered, out: Path) -> Path:
+    """Move the result into place. A file of that name is replaced only by the same source's newer result."""
+    from shaded.publishing.atomic import publish_pair  # noqa: PLC0415
+    from shaded.publishing.sidecar import read_sidecar, sidecar_path  # noqa: PLC0415
+
+    facts = read_sidecar(rendered.sidecar)
+    try:
+        standing = read_sidecar(sidecar_path(out / facts.published.name))
+    except (ShadedError, OSError):
+        standing = None
+
+    def ours(sha256: str) -> bool:
+        if standing is None:
+            return False
+        return standing.published.sha256 == sha256 and standing.source.sha256 == facts.source.sha256
+
+    return publish_pair(rendered.picture, rendered.sidecar, out, facts.published.name, ours)
+
+
+def row_document(row: Finished) -> dict[str, Any]:
+    """One picture for ``--json``."""
+    return {
+        "path": str(row.path),
+        "outcome": row.outcome,
+        "published": None if row.published is None else str(row.published),
+        "summary": row.summary,
+        "reason": row.reason,
+        "remedy": row.remedy,
+    }

@@ -1,0 +1,141 @@
+"""``verify``: measure published files again and hold them to their sidecars."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, printable
+from shaded.errors import UsageError
+from shaded.scheduling.executor import Executor
+from shaded.scheduling.messages import Failure, Verified, VerifyTask
+from shaded.settings import Settings, load_settings
+
+SIDECAR_SUFFIX = ".shaded.json"
+
+
+def verify(
+    published: Annotated[
+        list[Path], typer.Argument(metavar="PUBLISHED...", help="Published pictures, or folders of them.")
+    ],
+    original: Annotated[
+        Path | None,
+        typer.Option("--original", metavar="PATH", help="The original of the one picture; else the ledger's."),
+    ] = None,
+    anchor_out: Annotated[
+        Path | None, typer.Option("--anchor-out", metavar="DIR", help="Write each one's anchor as NAME.anchor.png there.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure published pictures again and hold them to what their sidecars say."""
+    from shaded import logs  # noqa: PLC0415 - not needed to print help
+    from shaded.clock import SystemClock  # noqa: PLC0415
+    from shaded.daemon.assembly import process_executor  # noqa: PLC0415
+
+    settings = load_settings(config)
+    logs.configure("warning", logs.resolve_format(settings.logging.format, sys.stderr))
+    pictures = list(published_pictures([absolute(path) for path in published]))
+    if not pictures:
+        raise UsageError("there is no published picture there", path=published[0])
+    if original is not None and len(pictures) != 1:
+        raise UsageError("--original belongs to exactly one published picture", remedy="Name one picture")
+    originals = {pictures[0]: absolute(original)} if original is not None else known_originals(settings, pictures)
+    executor = process_executor(settings, SystemClock())
+    try:
+        out = None if anchor_out is None else absolute(anchor_out)
+        documents = verify_pictures(pictures, originals, out, executor)
+    finally:
+        executor.close(now=True)
+    if as_json:
+        print_json({"files": documents})
+    else:
+        for line in _lines(documents):
+            typer.echo(line)
+    if not all(document["ok"] for document in documents):
+        raise typer.Exit(3)
+
+
+def published_pictures(paths: Sequence[Path]) -> Iterator[Path]:
+    """Sidecars are skipped; a folder stands for every picture below it that has one."""
+    for path in paths:
+        if path.is_dir():
+            for sidecar in sorted(path.rglob("*" + SIDECAR_SUFFIX)):
+                picture = sidecar.with_name(sidecar.name.removesuffix(SIDECAR_SUFFIX))
+                if picture.is_file():
+                    yield picture
+        elif not path.name.endswith(SIDECAR_SUFFIX):
+            yield path
+
+
+def known_originals(settings: Settings, pictures: Sequence[Path]) -> dict[Path, Path]:
+    """The sources that the ledger knows of published pictures, where they still exist."""
+    from shaded.clock import SystemClock  # noqa: PLC0415 - not needed to print help
+    from shaded.daemon.instance import LEDGER_NAME  # noqa: PLC0415
+    from shaded.ledger import LedgerReader  # noqa: PLC0415
+
+    reader = LedgerReader.open_readonly(settings.state_dir / LEDGER_NAME, SystemClock())
+    if reader is None:
+        return {}
+    with reader:
+        return {
+            picture: record.placement.path
+            for picture in pictures
+            for record in reader.find(picture)
+            if record.placement.published == picture and record.placement.path.is_file()
+        }
+
+
+def verify_pictures(
+    pictures: Sequence[Path], originals: dict[Path, Path], anchor_out: Path | None, executor: Executor
+) -> list[dict[str, Any]]:
+    """Measure each picture; one document each, in order.
+
+    Raises:
+        ModelError, ConfigurationError: Nothing can be measured here.
+    """
+    from shaded.cli.driving import drive  # noqa: PLC0415 - not needed to print help
+    from shaded.daemon.instance import prepare_folder  # noqa: PLC0415
+
+    if anchor_out is not None:
+        prepare_folder(anchor_out, "--anchor-out")
+    tasks = [
+        VerifyTask(job_id=str(number), published=picture, original=originals.get(picture), anchor_out=anchor_out)
+        for number, picture in enumerate(pictures)
+    ]
+    documents = []
+    for task, outcome in drive(executor, tasks):
+        picture = pictures[int(task.job_id)]
+        problems, measured = _verdict(outcome)
+        source = originals.get(picture)
+        documents.append(
+            {
+                "path": str(picture),
+                "original": None if source is None else str(source),
+                "ok": not problems,
+                "problems": problems,
+                "measured": measured,
+            }
+        )
+    return documents
+
+
+def _verdict(outcome: object) -> tuple[list[str], dict[str, Any]]:
+    if isinstance(outcome, Verified):
+        return list(outcome.problems), outcome.measured
+    assert isinstance(outcome, Failure)  # noqa: S101 - a verify task has no other outcome
+    return [f"{outcome.what}. {outcome.remedy}" if outcome.remedy else outcome.what], {}
+
+
+def _lines(documents: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for document in documents:
+        if document["ok"]:
+            yield f"keeps its word: {printable(document['path'])}"
+        for problem in document["problems"]:
+            yield f"DOES NOT: {printable(document['path'])}: {printable(problem)}"
+    kept = sum(document["ok"] for document in documents)
+    yield f"{kept} of {len(documents)} keep their word."

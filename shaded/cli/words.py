@@ -1,0 +1,64 @@
+"""What the commands share: options, JSON output, durations and names that are safe to print."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shaded.errors import UsageError
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The settings file; without it, the platform's own place."),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else there.")
+]
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
+
+
+def print_json(document: Any) -> None:
+    """Write one JSON document to standard output."""
+    typer.echo(json.dumps(document, indent=2))
+
+
+def absolute(path: Path) -> Path:
+    """The path as the daemon knows it: absolute, links not followed."""
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - Path.resolve would follow links
+
+
+def printable(text: object) -> str:
+    """Text without characters that would move the cursor or cannot be encoded; those are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+
+def duration(text: str) -> float:
+    """Seconds from ``90s``, ``30m``, ``2h``, ``1d`` or a sequence such as ``1h30m``.
+
+    Raises:
+        UsageError: It is none of these, or nothing at all.
+    """
+    if not _DURATION.fullmatch(text):
+        raise UsageError(f"{text!r} is no duration", remedy="Write it like 90s, 30m, 2h, 1d or 1h30m")
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhd])", text))
+    if seconds <= 0:
+        raise UsageError("a duration of nothing", remedy="Write it like 90s, 30m, 2h or 1d")
+    return seconds
+
+
+def spoken(seconds: float) -> str:
+    """A duration for a person: ``45 s``, ``12 min``, ``3.5 h``, ``2 days``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 129_600:
+        return f"{seconds / 3600:.1f} h".replace(".0 h", " h")
+    return f"{seconds / 86_400:.0f} days"

@@ -1,0 +1,1 @@
+"""The daemon: assembles the parts, supervises them, answers signals and the control socket."""

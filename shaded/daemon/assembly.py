@@ -1,0 +1,136 @@
+"""Putting a real daemon together from the settings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from shaded import logs
+from shaded.clock import Clock, SystemClock
+from shaded.control import ControlServer
+from shaded.daemon.audience import Audience, Nobody
+from shaded.daemon.commands import answerer
+from shaded.daemon.instance import LEDGER_NAME, only_instance, prepare_folder
+from shaded.daemon.intake import Intake
+from shaded.daemon.loop import Daemon, Parts
+from shaded.daemon.notify import Notifier
+from shaded.daemon.wake import Wake
+from shaded.errors import ConfigurationError
+from shaded.ledger import Ledger
+from shaded.outbox.arrivals import Outbox
+from shaded.outbox.observer import NativeObserver
+from shaded.scheduling.messages import Start
+from shaded.scheduling.process import WORKER_COMMAND, ProcessExecutor
+from shaded.settings import Settings
+
+logger = logs.get_logger("daemon")
+
+
+def start_message(settings: Settings) -> Start:
+    """What a worker is told first: it logs like this process."""
+    return Start(
+        shading=settings.shading,
+        niceness=settings.scheduling.niceness,
+        log_level=settings.logging.level,
+        log_format=logs.resolve_format(settings.logging.format, sys.stderr),
+    )
+
+
+def process_executor(
+    settings: Settings,
+    clock: Clock,
+    on_event: Callable[[], None] = lambda: None,
+    command: Sequence[str] = WORKER_COMMAND,
+) -> ProcessExecutor:
+    """The executor that these settings ask for."""
+    return ProcessExecutor(
+        start_message(settings),
+        idle_seconds=settings.scheduling.worker_idle_seconds,
+        silence_seconds=settings.scheduling.lease_seconds,
+        clock=clock,
+        on_event=on_event,
+        command=command,
+    )
+
+
+def prepare_folders(settings: Settings) -> None:
+    """Make the folders that are missing, saying so.
+
+    Raises:
+        ConfigurationError: No folder is watched, or one cannot be made.
+    """
+    if not settings.folder:
+        raise ConfigurationError(
+            "folder: no folder is watched",
+            remedy="Name --outbox and --publish, or write a [[folder]] table into the settings file",
+        )
+    prepare_folder(settings.state_dir, "state_dir", private=True)
+    prepare_folder(settings.staging_dir, "publishing.staging", private=True)
+    for number, folder in enumerate(settings.folder):
+        for kind, path in (("outbox", folder.outbox), ("publish", folder.publish)):
+            if prepare_folder(path, f"folder.{number}.{kind}"):
+                logger.info("made a missing folder", kind=kind, path=str(path))
+
+
+def _outboxes(settings: Settings, clock: Clock, wake: Wake, intake: Intake) -> list[Outbox]:
+    return [
+        Outbox(
+            folder,
+            settings.watching,
+            clock,
+            NativeObserver(folder.outbox, wake.ring),
+            partial(intake.already_known, folder.outbox),
+        )
+        for folder in settings.folder
+    ]
+
+
+def run_daemon(
+    settings: Settings,
+    *,
+    once: bool = False,
+    audience: Audience | None = None,
+    command: Sequence[str] = WORKER_COMMAND,
+) -> Daemon:
+    """Run a daemon in the foreground until it ends; the ended daemon.
+
+    Args:
+        settings: What to watch and how.
+        once: End when everything that is there was dealt with.
+        audience: Hears of progress and outcomes.
+        command: The worker's command line.
+
+    Raises:
+        ConfigurationError, ModelError: No picture can be shaded here.
+        AlreadyRunning: Another daemon uses the state folder.
+    """
+    clock = SystemClock()
+    prepare_folders(settings)
+    with only_instance(settings.state_dir):
+        wake = Wake()
+        ledger = Ledger.open(settings.state_dir / LEDGER_NAME, clock, settings.scheduling)
+        executor = process_executor(settings, clock, wake.ring, command)
+        parts = Parts(
+            settings=settings,
+            clock=clock,
+            ledger=ledger,
+            executor=executor,
+            outboxes=partial(_outboxes, settings, clock, wake),
+            wake=wake,
+            notifier=Notifier(),
+            audience=audience or Nobody(),
+        )
+        try:
+            daemon = Daemon(parts, once=once)
+            server = ControlServer(settings.state_dir, answerer(daemon, settings, clock))
+            server.start()
+            try:
+                daemon.run()
+            finally:
+                server.stop()
+        finally:
+            executor.close(now=True)
+            ledger.close()
+            wake.close()
+    return daemon

@@ -1,0 +1,125 @@
+"""What the daemon answers on its control socket.
+
+Questions are answered in the client's thread, from a read-only connection to the ledger and the daemon's last view of
+itself; orders that change something wait for the daemon's own thread.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shaded.clock import Clock
+from shaded.daemon.instance import LEDGER_NAME
+from shaded.errors import ShadedError, UsageError
+from shaded.ledger import LedgerReader
+from shaded.reports import explain_document, queue_document, status_document
+from shaded.settings import Settings
+
+if TYPE_CHECKING:
+    from shaded.daemon.loop import Daemon
+
+#: How long a client waits for the daemon's thread, in seconds; it may be reading a large file just then.
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """A command on its way to the daemon's thread."""
+
+    asked: Mapping[str, Any]
+    reply: queue.SimpleQueue[dict[str, Any] | ShadedError] = field(default_factory=queue.SimpleQueue)
+
+
+class Commands:
+    """Carries orders out, in the daemon's thread."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+
+    def put(self, order: Order) -> None:
+        """Queue an order, from any thread."""
+        self._orders.put(order)
+
+    def work(self) -> None:
+        """Carry out what is queued."""
+        while not self._orders.empty():
+            order = self._orders.get()
+            try:
+                order.reply.put(self._carry_out(order.asked))
+            except ShadedError as error:
+                order.reply.put(error)
+            except Exception as error:  # noqa: BLE001 - a command must never end the daemon
+                order.reply.put(ShadedError(f"an unexpected error ({type(error).__name__}: {error})"))
+
+    def _carry_out(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        daemon, command = self._daemon, asked.get("command")
+        if command == "pause":
+            seconds = asked.get("seconds")
+            if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
+                raise UsageError("a pause lasts a positive number of seconds")
+            daemon.pause(seconds)
+            return {"paused": True, "until": daemon.paused_until}
+        if command == "resume":
+            daemon.resume()
+            return {"paused": False}
+        if command == "retry":
+            path = asked.get("path")
+            changed = daemon.ledger.retry(None if path is None else Path(path))
+            daemon.delivery.note()
+            return {"retried": changed}
+        if command == "bump":
+            return {"bumped": daemon.ledger.bump(_path(asked))}
+        if command == "why_not":
+            return {"why": daemon.why_not(_path(asked))}
+        raise UsageError(f"there is no command {command!r}")
+
+
+def _path(asked: Mapping[str, Any]) -> Path:
+    """The path that a request names."""
+    path = asked.get("path")
+    if not isinstance(path, str) or not Path(path).is_absolute():
+        raise UsageError("the request needs an absolute path")
+    return Path(path)
+
+
+def answerer(
+    daemon: Daemon, settings: Settings, clock: Clock
+) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    """The function that a :class:`~shaded.control.ControlServer` calls in its clients' threads."""
+
+    def answer(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        command = asked.get("command")
+        if command not in ("status", "queue", "explain"):
+            return _ordered(daemon, asked)
+        reader = LedgerReader.open_readonly(settings.state_dir / LEDGER_NAME, clock, settings.scheduling)
+        try:
+            if command == "status":
+                return status_document(reader, daemon.view)
+            if command == "queue":
+                return queue_document(reader)
+            path = _path(asked)
+            why = _ordered(daemon, {"command": "why_not", "path": str(path)})["why"]
+            return explain_document(reader, settings, path, why, running=True)
+        finally:
+            if reader is not None:
+                reader.close()
+
+    return answer
+
+
+def _ordered(daemon: Daemon, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Let the daemon's thread carry it out."""
+    order = Order(asked)
+    daemon.order(order)
+    try:
+        result = order.reply.get(timeout=PATIENCE)
+    except queue.Empty:
+        raise ShadedError("the daemon is too busy to answer", remedy="Try again in a moment") from None
+    if isinstance(result, ShadedError):
+        raise result
+    return result

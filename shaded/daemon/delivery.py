@@ -1,0 +1,216 @@
+"""From a finished result to the publish folders: every place that lacks it gets it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from shaded import logs
+from shaded.clock import Clock
+from shaded.daemon.audience import Audience, Finished
+from shaded.daemon.intake import Source
+from shaded.errors import PictureError, Refusal, ShadedError, Transient, Unreadable, from_os_error
+from shaded.ledger import Job, Ledger, Placement
+from shaded.publishing.atomic import publish_pair, remove_orphans
+from shaded.publishing.naming import published_name, sidecar_name
+from shaded.publishing.sidecar import read_sidecar, sidecar_path
+from shaded.settings import Profile
+
+logger = logs.get_logger("delivery")
+
+
+def file_sha256(path: Path) -> str | None:
+    """The hash of a file's bytes, 64 hexadecimal digits; ``None`` where it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+class Delivery:
+    """Publishes what is finished.
+
+    Args:
+        ledger: Says what is finished and where it is missing.
+        staging: Where rendered files wait, one folder for each job.
+        source_of: The watched folder of an outbox, or ``None`` where it is not watched any more.
+        retry_seconds: How long a place is left alone after publishing there failed.
+        audience: Hears of what was published.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        staging: Path,
+        source_of: Callable[[Path], Source | None],
+        *,
+        clock: Clock,
+        retry_seconds: float,
+        audience: Audience,
+    ) -> None:
+        self._ledger = ledger
+        self._staging = staging
+        self._source_of = source_of
+        self._clock = clock
+        self._retry_seconds = retry_seconds
+        self._audience = audience
+        self._not_before: dict[int, float] = {}
+        self._troubles: dict[Path, PictureError] = {}
+        self._due = True
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When there is something to do (``Clock.monotonic``)."""
+        if self._due:
+            return self._clock.monotonic()
+        return min(self._not_before.values(), default=None)
+
+    @property
+    def troubles(self) -> dict[Path, PictureError]:
+        """Sources whose finished copy could not be published yet, and why."""
+        return self._troubles
+
+    def note(self) -> None:
+        """Something became ready to be published."""
+        self._due = True
+
+    def tidy(self, publish_roots: Iterable[Path]) -> None:
+        """Remove what a crash left in the staging folder and in the publish folders."""
+        for root in set(publish_roots):
+            removed = remove_orphans(root)
+            if removed:
+                logger.info("removed what a crash left", path=str(root), files=removed)
+        needed = {path.parent for path in self._ledger.staged_files()}
+        for entry in sorted(self._staging.iterdir()):
+            if entry in needed:
+                continue
+            logger.info("removed what a crash left in staging", path=str(entry))
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    entry.unlink()
+
+    def work(self) -> None:
+        """Publish everything that is ready and not waiting for a failed place to mend."""
+        deadline = self.next_deadline
+        now = self._clock.monotonic()
+        if deadline is None or now < deadline:
+            return
+        self._due = False
+        pending = self._ledger.pending_publications()
+        self._not_before = {i: at for i, at in self._not_before.items() if i in {place.id for _, place in pending}}
+        for job, placement in pending:
+            if self._not_before.get(placement.id, now) <= now:
+                with logs.about_job(job.id):
+                    self._deliver(job, placement)
+
+    def _deliver(self, job: Job, placement: Placement) -> None:
+        """Publish one job's result for one place, or note when to try again."""
+        source = self._source_of(placement.root)
+        if source is None:
+            self._not_before[placement.id] = float("inf")  # nobody watches that outbox now
+            return
+        scratch = self._staging / f"publish-{placement.id}"
+        try:
+            result = self._result(job)
+            if result is None:
+                self._ledger.requeue(job.id)
+                return
+            published = self._publish(job, placement, source, result, scratch)
+            self._ledger.published(placement.id, published, job.output_sha256 or "")
+        except OSError as error:
+            self._put_off(job, placement, from_os_error(error, placement.path))
+        except PictureError as error:
+            self._put_off(job, placement, error)
+        else:
+            self._delivered(job, placement, published)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _delivered(self, job: Job, placement: Placement, published: Path) -> None:
+        """Say so, and clear the staging folder of a job that is published."""
+        self._not_before.pop(placement.id, None)
+        self._troubles.pop(placement.path, None)
+        if job.picture is not None and job.picture.parent.parent == self._staging:
+            still = [place for other, place in self._ledger.pending_publications() if other.id == job.id]
+            if not still:
+                shutil.rmtree(job.picture.parent, ignore_errors=True)
+        logger.info("picture published", file=str(placement.path), published=str(published), **job.summary)
+        self._audience.finished(Finished(placement.path, "published", published=published, summary=job.summary))
+
+    def _put_off(self, job: Job, placement: Placement, error: PictureError) -> None:
+        """Try again later, or give up where trying cannot help."""
+        if isinstance(error, Refusal | Unreadable):
+            self._ledger.refused(job.id, error.what, error.remedy)
+            self._audience.finished(
+                Finished(placement.path, "refused", reason=error.what, remedy=error.remedy)
+            )
+            logger.warning("cannot be published", file=str(placement.path), why=error.what)
+            return
+        wait = self._retry_seconds * random.uniform(0.8, 1.2)  # noqa: S311 - only spreads the retries
+        self._not_before[placement.id] = self._clock.monotonic() + wait
+        if placement.path not in self._troubles:
+            logger.warning("cannot be published now", file=str(placement.path), why=error.what, again_in=round(wait))
+        self._troubles[placement.path] = error
+
+    def _result(self, job: Job) -> tuple[Path, Path] | None:
+        """Picture and sidecar of a finished job whose bytes are still what they were: staged, or published."""
+        candidates: list[tuple[Path, Path]] = []
+        if job.picture is not None and job.sidecar is not None:
+            candidates.append((job.picture, job.sidecar))
+        for place in self._ledger.published_copies(job.id):
+            if place.published is not None:
+                candidates.append((place.published, sidecar_path(place.published)))
+        for picture, sidecar in candidates:
+            if file_sha256(picture) == job.output_sha256 and self._is_sound(sidecar, job):
+                return picture, sidecar
+        return None
+
+    @staticmethod
+    def _is_sound(sidecar: Path, job: Job) -> bool:
+        """Whether this is the sidecar of the job's result."""
+        try:
+            return read_sidecar(sidecar).published.sha256 == job.output_sha256
+        except (ShadedError, OSError):
+            return False
+
+    def _publish(
+        self, job: Job, placement: Placement, source: Source, result: tuple[Path, Path], scratch: Path
+    ) -> Path:
+        """Move a copy of the result into place under this placement's name; the picture's path."""
+        picture, sidecar = result
+        profile = Profile.model_validate_json(job.profile)
+        name = published_name(placement.relative.name, profile.output_format)
+        facts = read_sidecar(sidecar)
+        if (facts.source.name, facts.published.name) != (placement.relative.name, name):
+            scratch.mkdir(exist_ok=True)
+            sidecar = scratch / sidecar_name("renamed")
+            sidecar.write_text(facts.with_names(source=placement.relative.name, published=name).to_json(), "utf-8")
+        target = placement.relative.with_name(name)
+        root = source.folder.publish
+        if not root.is_dir():
+            raise Transient("the publish folder is missing", path=root, remedy="Mount it, or make it again")
+        return publish_pair(picture, sidecar, root, target, self._ours(job, placement, root / target))
+
+    def _ours(self, job: Job, placement: Placement, target: Path) -> Callable[[str], bool]:
+        """Whether a file that stands in the way is an earlier output for the same source, and may be replaced.
+
+        Any output of this installation is, unless the ledger knows that it belongs to another source.
+        """
+        others = [
+            record
+            for record in self._ledger.find(target)
+            if record.placement.published == target and record.placement.path != placement.path
+        ]
+        earlier = {job.output_sha256, placement.published_sha256}
+
+        def ours(sha256: str) -> bool:
+            return sha256 in earlier or (not others and self._ledger.is_own_output(sha256))
+
+        return ours

@@ -1,0 +1,168 @@
+"""From a settled file to a job: read once, recognise, hash, and enter it into the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from shaded import logs
+from shaded.daemon.audience import Audience, Finished
+from shaded.errors import PictureError, Refusal, SourceChanged, Unreadable
+from shaded.filestat import FileStat
+from shaded.ledger import Admission, Ledger
+from shaded.outbox.arrivals import Arrival
+from shaded.outbox.scan import look
+from shaded.outbox.screening import read_bytes, screen
+from shaded.publishing.sidecar import is_own_output
+from shaded.settings import Folder, Profile, Settings
+
+logger = logs.get_logger("intake")
+
+#: Why a file is passed over that this program made itself.
+OWN_OUTPUT = "it is a shaded copy that was made here, and is not shaded again"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A watched folder with the profile that holds for it."""
+
+    folder: Folder
+    profile: Profile
+    digest: str
+    json: str
+
+    @classmethod
+    def of(cls, folder: Folder, settings: Settings) -> Source:
+        """Look the profile up."""
+        profile = settings.profile_named(folder.profile)
+        return cls(folder, profile, profile.digest(), profile.model_dump_json())
+
+
+class Intake:
+    """Takes arrivals up, a few at a time.
+
+    Args:
+        ledger: Where they are entered.
+        settings: Limits on bytes and pixels.
+        audience: Hears of refusals.
+    """
+
+    def __init__(self, ledger: Ledger, settings: Settings, audience: Audience) -> None:
+        self._ledger = ledger
+        self._watching = settings.watching
+        self._audience = audience
+        self._sources = {folder.outbox: Source.of(folder, settings) for folder in settings.folder}
+        self._waiting: deque[Arrival] = deque()
+        self._own: dict[Path, FileStat] = {}
+        self._put_off: dict[Path, PictureError] = {}
+
+    def __len__(self) -> int:
+        """How many arrivals wait to be taken up."""
+        return len(self._waiting)
+
+    def source(self, root: Path) -> Source | None:
+        """The watched folder with this outbox, if it is still watched."""
+        return self._sources.get(root)
+
+    @property
+    def put_off(self) -> dict[Path, PictureError]:
+        """Files that could not be read, and why; each is tried again at the next scan."""
+        return self._put_off
+
+    def why_not(self, path: Path) -> str | None:
+        """Why a file that was read is no job."""
+        if path in self._own:
+            return OWN_OUTPUT
+        return self._put_off[path].what if path in self._put_off else None
+
+    def already_known(self, root: Path, relative: Path, stat: FileStat) -> bool:
+        """Whether this file was dealt with as it looks now."""
+        if self._own.get(root / relative) == stat:
+            return True
+        source = self._sources[root]
+        return self._ledger.stat_known(root, relative, stat, source.digest)
+
+    def add(self, arrivals: Iterable[Arrival]) -> None:
+        """Queue arrivals."""
+        self._waiting.extend(arrivals)
+
+    def work(self, seconds: float) -> list[Admission]:
+        """Take arrivals up for about so long; what was entered into the ledger."""
+        end = time.monotonic() + seconds
+        admitted = []
+        while self._waiting and time.monotonic() < end:
+            admission = self._take(self._waiting[0])
+            self._waiting.popleft()
+            if admission is not None:
+                admitted.append(admission)
+        return admitted
+
+    def _take(self, arrival: Arrival) -> Admission | None:
+        """Enter one file into the ledger, or say why not."""
+        source = self._sources[arrival.root]
+        self._put_off.pop(arrival.path, None)
+        try:
+            sha256 = self._read(arrival)
+        except SourceChanged as error:
+            logger.debug("not taken yet", file=str(arrival.path), why=error.what)
+            return None
+        except (Refusal, Unreadable) as error:
+            return self._set_aside(arrival, source, error)
+        except PictureError as error:
+            self._put_off[arrival.path] = error
+            logger.warning("cannot be read now", file=str(arrival.path), why=error.what, remedy=error.remedy)
+            return None
+        except Exception as error:  # noqa: BLE001 - one file must never stop the daemon
+            logger.error("cannot be taken", file=str(arrival.path), exc_info=True)  # noqa: G201 - structlog's way
+            what = f"an unexpected error ({type(error).__name__}: {error})"
+            return self._set_aside(arrival, source, Unreadable(what, remedy="The log has the details"))
+        if sha256 is None:
+            self._own[arrival.path] = arrival.stat
+            logger.info("passed over", file=str(arrival.path), why=OWN_OUTPUT)
+            return None
+        admission = self._ledger.admit(
+            arrival.root, arrival.relative, arrival.stat, sha256, source.digest, source.json
+        )
+        with logs.about_job(admission.job.id):
+            logger.info("picture taken up", file=str(arrival.path), kind=admission.kind)
+        if admission.kind in ("refused", "failed"):
+            self._tell_decided(admission)
+        return admission
+
+    def _read(self, arrival: Arrival) -> str | None:
+        """The file's hash; ``None`` where it is this program's own output.
+
+        Raises:
+            PictureError: It cannot be shaded, or not now.
+        """
+        try:
+            str(arrival.path).encode()
+        except UnicodeEncodeError:
+            raise Refusal("its name is not valid UTF-8", remedy="Rename it") from None
+        data = read_bytes(arrival.path, arrival.root, self._watching.max_bytes)
+        if look(arrival.path) != arrival.stat:
+            raise SourceChanged("it changed while it was read", path=arrival.path)
+        sha256 = hashlib.sha256(data).hexdigest()
+        if self._ledger.is_own_output(sha256) or is_own_output(arrival.path):
+            return None
+        screen(data, arrival.path, self._watching.max_pixels)
+        return sha256
+
+    def _set_aside(self, arrival: Arrival, source: Source, error: PictureError) -> Admission:
+        logger.warning("picture refused", file=str(arrival.path), why=error.what, remedy=error.remedy)
+        admission = self._ledger.set_aside(
+            arrival.root, arrival.relative, arrival.stat, source.digest, error.what, error.remedy
+        )
+        self._tell_decided(admission)
+        return admission
+
+    def _tell_decided(self, admission: Admission) -> None:
+        outcome = "failed" if admission.kind == "failed" else "refused"
+        job = admission.job
+        self._audience.finished(
+            Finished(admission.placement.path, outcome, reason=job.reason, remedy=job.remedy)
+        )

@@ -1,0 +1,37 @@
+"""What a run with ``--once`` left undone, from the ledger: decided in earlier runs, or put off to later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from shaded.clock import SystemClock
+from shaded.daemon.audience import Finished, Outcome
+from shaded.daemon.instance import LEDGER_NAME
+from shaded.ledger import LedgerReader
+from shaded.settings import Settings
+
+if TYPE_CHECKING:
+    from shaded.daemon.loop import Daemon
+
+_EVERYTHING = 1_000_000
+
+
+def not_done(settings: Settings, daemon: Daemon) -> Iterator[Finished]:
+    """Pictures that lie in the watched outboxes and are not published, each with its reason."""
+    roots = {folder.outbox for folder in settings.folder}
+    reader = LedgerReader.open_readonly(settings.state_dir / LEDGER_NAME, SystemClock(), settings.scheduling)
+    if reader is not None:
+        with reader:
+            for record in reader.recent_errors(_EVERYTHING):
+                job, place = record.job, record.placement
+                if place.root in roots and place.path.exists():
+                    outcome: Outcome = "refused" if job.state == "refused" else "failed"
+                    if job.state == "settled":
+                        outcome = "waiting"
+                    yield Finished(place.path, outcome, reason=job.reason, remedy=job.remedy)
+            for queued in reader.queue(_EVERYTHING):
+                if queued.placement.root in roots:
+                    yield Finished(queued.placement.path, "waiting", reason=queued.why)
+    for path, error in {**daemon.intake.put_off, **daemon.delivery.troubles}.items():
+        yield Finished(path, "waiting", reason=error.what, remedy=error.remedy)

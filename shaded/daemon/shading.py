@@ -1,0 +1,258 @@
+"""From a waiting job to a finished result: claims jobs, feeds the executor, and books what it says."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from shaded import logs
+from shaded.clock import Clock
+from shaded.daemon.audience import Audience, Finished, Flight
+from shaded.daemon.intake import Source
+from shaded.errors import ConfigurationError, ModelError, Refusal, ShadedError
+from shaded.ledger import Claim, Ledger
+from shaded.publishing.naming import published_name
+from shaded.scheduling.executor import AnyEvent, Executor
+from shaded.scheduling.messages import Failure, Progress, Ready, Rendered, ShadeTask, Unusable, WorkerDied
+from shaded.scheduling.worker import failure_of
+from shaded.settings import Profile, Settings
+
+logger = logs.get_logger("shading")
+
+#: A picture that ended the worker so often is set aside, so that the others get their turn.
+MOST_DEATHS = 2
+#: The longest pause between two attempts, in seconds.
+LONGEST_PAUSE = 3600.0
+
+
+class Shading:
+    """Keeps the executor busy.
+
+    Args:
+        ledger: Where jobs come from and outcomes go.
+        executor: Does the work.
+        source_of: The watched folder of an outbox, or ``None`` where it is not watched any more.
+        secret: The installation's secret, in hexadecimal digits.
+        audience: Hears of progress and of pictures that will not be published.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        executor: Executor,
+        settings: Settings,
+        source_of: Callable[[Path], Source | None],
+        *,
+        clock: Clock,
+        secret: str,
+        audience: Audience,
+    ) -> None:
+        self._ledger = ledger
+        self._executor = executor
+        self._settings = settings
+        self._source_of = source_of
+        self._clock = clock
+        self._secret = secret
+        self._audience = audience
+        self._claims: dict[str, Claim] = {}
+        self._flights: dict[str, Flight] = {}
+        self._deaths: Counter[str] = Counter()
+        self._unbooked: deque[AnyEvent] = deque()
+        self._renew_at = 0.0
+        self.device = ""
+
+    @property
+    def flights(self) -> tuple[Flight, ...]:
+        """What is under way."""
+        return tuple(self._flights.values())
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way, or its outcome is still to be booked."""
+        return bool(self._claims) or bool(self._unbooked)
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When there is something to do even if the executor says nothing (``Clock.monotonic``)."""
+        deadlines = [at for at in (self._executor.next_check, self._renew_at if self._claims else None) if at is not None]
+        return min(deadlines, default=None)
+
+    def listen(self) -> bool:
+        """Book what the executor said; whether a result became ready to be published.
+
+        Raises:
+            ModelError, ConfigurationError: Nothing can be shaded here.
+            Transient: The ledger cannot be written now; the event is kept and booked at the next call.
+        """
+        self._unbooked.extend(self._executor.events(0))
+        finished = False
+        while self._unbooked:
+            finished |= self._book(self._unbooked[0])
+            self._unbooked.popleft()
+        if self._claims and self._clock.monotonic() >= self._renew_at:
+            for job_id in self._claims:
+                self._ledger.renew(job_id)
+            self._renew_at = self._clock.monotonic() + self._settings.scheduling.lease_seconds / 3
+        return finished
+
+    def start_next(self) -> bool:
+        """Hand the next waiting job to the executor, if it is free; whether there was one."""
+        if self._executor.busy or self._unbooked:
+            return False
+        claims = self._ledger.claim(1)
+        tasks = [task for claim in claims if (task := self._prepare(claim)) is not None]
+        if tasks:
+            try:
+                self._executor.submit(tasks)
+            except OSError as error:  # no process can be started now
+                for task in tasks:
+                    self._failed(self._claims[task.job_id], failure_of(task.job_id, error))
+        return bool(claims)
+
+    def abandon(self) -> None:
+        """Stop at once: the worker is ended and its job waits again, with nothing counted."""
+        self._executor.close(now=True)
+        for job_id in list(self._claims):
+            self._ledger.release(job_id)
+            self._forget(job_id, remove_staging=True)
+
+    def _prepare(self, claim: Claim) -> ShadeTask | None:
+        """The task for a claimed job; ``None`` where it cannot be begun, which is booked."""
+        job, placement = claim.job, claim.placement
+        with logs.about_job(job.id):
+            source = self._source_of(placement.root)
+            if source is None:
+                logger.info("its outbox is not watched any more", file=str(placement.path))
+                self._ledger.changed(job.id, placement.id)
+                return None
+            profile = Profile.model_validate_json(job.profile)
+            try:
+                name = published_name(placement.relative.name, profile.output_format)
+            except Refusal as error:
+                self._decide(claim, "refused", error.what, error.remedy)
+                return None
+            staging = self._settings.staging_dir / job.id
+            shutil.rmtree(staging, ignore_errors=True)
+            staging.mkdir(parents=True)
+            now = self._clock.monotonic()
+            flight = Flight(job.id, placement.path, started_at=now, stage_at=now)
+            self._claims[job.id], self._flights[job.id] = claim, flight
+            self._renew_at = now + self._settings.scheduling.lease_seconds / 3
+            logger.info("shading begins", file=str(placement.path), attempt=job.attempts)
+            self._audience.progress(flight)
+            return ShadeTask(
+                job_id=job.id,
+                root=placement.root,
+                source=placement.path,
+                sha256=job.sha256,
+                name=placement.relative.name,
+                staging=staging,
+                output_name=name,
+                profile=profile,
+                budget=self._settings.budget,
+                secret=self._secret,
+                max_pixels=self._settings.watching.max_pixels,
+                max_bytes=self._settings.watching.max_bytes,
+            )
+
+    def _book(self, event: AnyEvent) -> bool:
+        """Write one event into the ledger; whether it was a result to be published."""
+        if isinstance(event, Unusable):
+            raise _as_error(event)
+        if isinstance(event, Ready):
+            self.device = event.device
+        elif isinstance(event, WorkerDied):
+            for job_id in event.job_ids:
+                self._died(job_id, event)
+        elif isinstance(event, Progress | Rendered | Failure) and event.job_id in self._claims:
+            with logs.about_job(event.job_id):
+                return self._book_job(event)
+        return False
+
+    def _book_job(self, event: Progress | Rendered | Failure) -> bool:
+        claim = self._claims[event.job_id]
+        if isinstance(event, Progress):
+            self._progress(event)
+            return False
+        if isinstance(event, Failure):
+            self._failed(claim, event)
+            return False
+        wanted = self._ledger.rendered(
+            event.job_id, event.picture, event.sidecar, event.sha256, event.bytes, event.summary
+        )
+        self._deaths.pop(event.job_id, None)
+        self._forget(event.job_id, remove_staging=not wanted)
+        return wanted
+
+    def _progress(self, event: Progress) -> None:
+        before = self._flights[event.job_id]
+        stage_at = before.stage_at if before.stage == event.stage else self._clock.monotonic()
+        flight = replace(
+            before, stage=event.stage, step=event.step, steps=event.steps, pull=event.pull, stage_at=stage_at
+        )
+        self._flights[event.job_id] = flight
+        self._audience.progress(flight)
+
+    def _failed(self, claim: Claim, failure: Failure) -> None:
+        """Book a job that ended without a result, by its outcome."""
+        job, path = claim.job, claim.placement.path
+        if failure.outcome == "changed":
+            logger.info("the file changed meanwhile; it is looked at again", file=str(path), why=failure.what)
+            self._ledger.changed(job.id, claim.placement.id)
+        elif failure.outcome == "transient":
+            wait = self._pause(job.attempts)
+            logger.warning("picture put off", file=str(path), why=failure.what, again_in=round(wait))
+            state = self._ledger.retry_later(
+                job.id, failure.what, wait, failure.remedy, counts=failure.blames_picture
+            )
+            if state == "failed":
+                self._audience.finished(Finished(path, "failed", reason=failure.what, remedy=failure.remedy))
+        else:
+            self._decide(claim, failure.outcome, failure.what, failure.remedy)
+        self._forget(job.id, remove_staging=True)
+
+    def _decide(self, claim: Claim, outcome: str, what: str, remedy: str) -> None:
+        """Refuse a job or let it have failed, for good."""
+        path = claim.placement.path
+        logger.warning(f"picture {outcome}", file=str(path), why=what, remedy=remedy)
+        if outcome == "refused":
+            self._ledger.refused(claim.job.id, what, remedy)
+            self._audience.finished(Finished(path, "refused", reason=what, remedy=remedy))
+        else:
+            self._ledger.failed(claim.job.id, what, remedy)
+            self._audience.finished(Finished(path, "failed", reason=what, remedy=remedy))
+
+    def _died(self, job_id: str, event: WorkerDied) -> None:
+        """A worker ended in the middle of this job: once more at once, then never again by itself."""
+        claim = self._claims.get(job_id)
+        if claim is None:
+            return
+        with logs.about_job(job_id):
+            deaths = self._deaths[job_id] + int(event.opened)
+            logger.error("the worker died", file=str(claim.placement.path), detail=event.detail)
+            if deaths >= MOST_DEATHS:
+                what = f"the worker died {deaths} times while shading it ({event.detail})"
+                self._decide(claim, "failed", what, "Try `shaded retry`, or report the picture")
+            else:
+                self._ledger.retry_later(job_id, event.detail, 0.0, counts=False)
+            self._deaths[job_id] = deaths
+            self._forget(job_id, remove_staging=True)
+
+    def _pause(self, attempts: int) -> float:
+        """Seconds until the next attempt: doubled each time."""
+        return float(min(LONGEST_PAUSE, self._settings.scheduling.retry_seconds * 2 ** max(0, attempts - 1)))
+
+    def _forget(self, job_id: str, *, remove_staging: bool) -> None:
+        self._claims.pop(job_id, None)
+        self._flights.pop(job_id, None)
+        if remove_staging:
+            shutil.rmtree(self._settings.staging_dir / job_id, ignore_errors=True)
+
+
+def _as_error(event: Unusable) -> ShadedError:
+    """The error that stops the daemon."""
+    kind = ConfigurationError if event.cause == "configuration" else ModelError
+    return kind(event.what, path=event.path, remedy=event.remedy)

@@ -1,0 +1,328 @@
+"""The ledger: every job, its state, and what was published; each method is one durable transaction.
+
+::
+
+                    admit                claim                  rendered              published
+    (arrival) ─────────────▶ settled ─────────────▶ running ─────────────▶ rendered ───────────▶ published
+                              ▲  ▲                   │ │ │                    │                     │
+                              │  └───────────────────┘ │ └──▶ refused         │                     │
+                              │   release, recover,    │         │            │                     │
+                              │   expire_leases,       └──▶ failed            │                     │
+                              │   retry_later                 │ retry         │ requeue             │ requeue
+                              └───────────────────────────────┴───────────────┴─────────────────────┘
+
+A job is one content with one profile; its placements are the paths where that content lies. A waiting job always has
+a placement to be read from: one that lost its last placement is forgotten. One process writes (the daemon, which holds
+the single-instance lock), so a lease is counted on its monotonic clock, and every lease found at the start is stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shaded.clock import Clock
+from shaded.filestat import FileStat
+from shaded.ledger.connection import open_writable, writing
+from shaded.ledger.reader import RANK, READY, stat_columns
+from shaded.ledger.records import Admission, Claim, State, path_to_blob
+from shaded.ledger.steps import UNREAD, LedgerSteps, admission_kind, source_path
+from shaded.settings import Scheduling
+
+_ADMITTED = {
+    "new": "It settled and waits to be shaded.",
+    "waiting": "It settled; the same picture waits to be shaded already.",
+    "publish_again": "It settled; the same picture was shaded already and is published here too.",
+    "refused": "It settled; the same picture was refused before.",
+    "failed": "It settled; the same picture failed before.",
+}
+
+
+class Ledger(LedgerSteps):
+    """The ledger, for the one process that writes it. Usable from one thread."""
+
+    @classmethod
+    def open(cls, path: Path | str, clock: Clock, scheduling: Scheduling | None = None) -> Ledger:
+        """Open or create the file, or ``":memory:"`` for tests, and bring it to the newest version."""
+        return cls(open_writable(path), path, clock, scheduling or Scheduling())
+
+    # Arrivals
+    # -----------------------------------------------------------------------------------------------------
+
+    def admit(
+        self,
+        root: Path,
+        relative: Path,
+        stat: FileStat,
+        sha256: str,
+        profile_digest: str,
+        profile_json: str,
+        priority: int = 0,
+    ) -> Admission:
+        """Take up a settled file whose bytes hash to ``sha256``; the same one again changes nothing."""
+        with writing(self._connection, self._path):
+            job_id, made = self._job_for(sha256, profile_digest, profile_json, "settled", priority)
+            job, placement = self._place(root, relative, stat, job_id)
+            kind = admission_kind(job.state, fresh=made, published=placement.published is not None)
+            if kind in _ADMITTED:
+                self._tell(job_id, _ADMITTED[kind], root / relative)
+            return Admission(job, placement, kind)
+
+    def set_aside(
+        self, root: Path, relative: Path, stat: FileStat, profile_digest: str, reason: str, remedy: str = ""
+    ) -> Admission:
+        """Refuse a file without having read it; looked at again when its stat changes or ``retry`` is asked for."""
+        parts = (path_to_blob(root), path_to_blob(relative), repr(stat_columns(stat)).encode())
+        identity = UNREAD + hashlib.sha256(b"\0".join(parts)).hexdigest()
+        with writing(self._connection, self._path):
+            job_id, _ = self._job_for(identity, profile_digest, "{}", "refused", 0)
+            self._do(
+                "UPDATE jobs SET reason = :reason, remedy = :remedy, changed_at = :now WHERE id = :job",
+                job=job_id,
+                reason=reason,
+                remedy=remedy,
+            )
+            job, placement = self._place(root, relative, stat, job_id)
+            self._tell(job_id, f"It was set aside: {reason}.", root / relative)
+            return Admission(job, placement, "refused")
+
+    def changed(self, job_id: str, placement_id: int) -> bool:
+        """Forget a place whose file is gone or no longer what settled; the job goes on from another place, if
+        any.
+
+        The attempt is not counted. The path is admitted anew when it settles again.
+        """
+        with writing(self._connection, self._path):
+            gone = self._one(
+                "SELECT root, relative FROM placements WHERE id = :id AND job_id = :job",
+                id=placement_id,
+                job=job_id,
+            )
+            if gone is None:
+                return False
+            self._tell(
+                job_id,
+                "It changed or vanished before it was shaded; it is looked at again.",
+                source_path(gone),
+            )
+            self._do("DELETE FROM placements WHERE id = :id", id=placement_id)
+            self._put_back(job_id, counted=False)
+            return True
+
+    # Leases
+    # -------------------------------------------------------------------------------------------------------
+
+    def claim(self, limit: int = 1) -> list[Claim]:
+        """Lease the jobs that are to run next, the first first, each with the place to read it from."""
+        with writing(self._connection, self._path):
+            claimed = self._rows(
+                "UPDATE jobs SET state = 'running', attempts = attempts + 1, lease_until = :lease, not_before = 0, "  # noqa: S608
+                "changed_at = :now WHERE id IN "
+                f"(SELECT id FROM jobs WHERE state = 'settled' AND {READY} ORDER BY {RANK} DESC, id LIMIT :limit) "
+                f"RETURNING id, attempts, {RANK} AS rank",
+                lease=self._lease(),
+                limit=limit,
+            )
+            for row in claimed:
+                self._tell(row["id"], f"Shading began (attempt {row['attempts']}).")
+            order = {str(row["id"]): (-row["rank"], row["id"]) for row in claimed}
+            mine = [claim for claim in self.running() if claim.job.id in order]
+            return sorted(mine, key=lambda claim: order[claim.job.id])
+
+    def renew(self, job_id: str) -> bool:
+        """Prolong a lease; ``False`` says that it was lost."""
+        with writing(self._connection, self._path):
+            return self._do(
+                "UPDATE jobs SET lease_until = :lease WHERE id = :job AND state = 'running'",
+                lease=self._lease(),
+                job=job_id,
+            )
+
+    def release(self, job_id: str) -> bool:
+        """Give a job back unfinished, without counting the attempt."""
+        with writing(self._connection, self._path):
+            back = self._put_back(job_id, counted=False)
+            if back:
+                self._tell(job_id, "It was put back to be shaded later.")
+            return back
+
+    def expire_leases(self) -> list[str]:
+        """Put back the jobs whose worker has not been heard of for the lease's length; returns their ids."""
+        with writing(self._connection, self._path):
+            rows = self._rows(
+                "SELECT id FROM jobs WHERE state = 'running' AND lease_until <= :monotonic",
+                monotonic=self._clock.monotonic(),
+            )
+            for row in rows:
+                self._put_off(row["id"], "the worker was not heard of in time", "", 0.0, counted=True)
+            return [str(row["id"]) for row in rows]
+
+    def recover(self) -> list[str]:
+        """At the start: put back every running job, since whoever ran it is gone; returns their ids.
+
+        The attempt is not counted, since the program may have been stopped for any reason; but each time
+        costs the job one point of priority, so that one that brings the program down does not keep the others
+        from running.
+        """
+        with writing(self._connection, self._path):
+            rows = self._rows("SELECT id FROM jobs WHERE state = 'running'")
+            for row in rows:
+                self._do("UPDATE jobs SET interruptions = interruptions + 1 WHERE id = :job", job=row["id"])
+                self._tell(row["id"], "The program ended while it was shaded; it is done again.")
+                self._put_back(row["id"], counted=False)
+            return [str(row["id"]) for row in rows]
+
+    # Outcomes
+    # -----------------------------------------------------------------------------------------------------
+
+    def rendered(
+        self, job_id: str, picture: Path, sidecar: Path, sha256: str, size: int, summary: Mapping[str, Any]
+    ) -> bool:
+        """A finished result stands in staging; ``False``: nobody waits for it any more, so remove those files."""
+        with writing(self._connection, self._path):
+            taken = self._do(
+                "UPDATE jobs SET state = 'rendered', lease_until = NULL, picture = :picture, sidecar = :sidecar, "
+                "output_sha256 = :sha256, output_bytes = :size, summary = :summary, reason = '', remedy = '', "
+                "changed_at = :now WHERE id = :job AND (state IN ('settled', 'running', 'refused', 'failed') "
+                "OR (state = 'rendered' AND picture = :picture AND output_sha256 = :sha256))",
+                job=job_id,
+                picture=path_to_blob(picture),
+                sidecar=path_to_blob(sidecar),
+                sha256=sha256,
+                size=size,
+                summary=json.dumps(dict(summary)),
+            )
+            if taken:
+                self._do("INSERT OR IGNORE INTO outputs (sha256) VALUES (:sha256)", sha256=sha256)
+                self._tidy(job_id)
+            job = self.job(job_id)
+            if not taken or job is None or job.state != "rendered":
+                return False
+            self._tell(job_id, "It was shaded; the result waits to be published.")
+            return True
+
+    def published(self, placement_id: int, path: Path, sha256: str) -> bool:
+        """The job's result stands complete at ``path`` for this placement; ``False`` where it is not this job's result."""
+        with writing(self._connection, self._path):
+            row = self._one(
+                "SELECT job_id, root, relative, published FROM placements JOIN jobs ON jobs.id = job_id "
+                "WHERE placements.id = :id AND state IN ('rendered', 'published') AND (output_sha256 = :sha256 OR "
+                "EXISTS (SELECT 1 FROM placements AS p WHERE p.job_id = jobs.id AND p.published_sha256 = :sha256))",
+                id=placement_id,
+                sha256=sha256,
+            )
+            if row is None or row["published"] is not None:
+                return row is not None and bytes(row["published"]) == path_to_blob(path)
+            self._do(
+                "UPDATE placements SET published = :path, published_sha256 = :sha256, published_at = :now WHERE id = :id",
+                id=placement_id,
+                path=path_to_blob(path),
+                sha256=sha256,
+            )
+            self._do(
+                "UPDATE jobs SET state = 'published', changed_at = :now WHERE id = :job", job=row["job_id"]
+            )
+            self._tell(row["job_id"], "It was published.", source_path(row))
+            return True
+
+    def refused(self, job_id: str, reason: str, remedy: str = "") -> bool:
+        """A decision: this content is not shaded with this profile."""
+        with writing(self._connection, self._path):
+            return self._end(job_id, "refused", reason, remedy)
+
+    def failed(self, job_id: str, reason: str, remedy: str = "") -> bool:
+        """It cannot be done, until someone says ``retry``."""
+        with writing(self._connection, self._path):
+            return self._end(job_id, "failed", reason, remedy)
+
+    def retry_later(
+        self, job_id: str, reason: str, seconds: float, remedy: str = "", *, counts: bool = True
+    ) -> State | None:
+        """Put a job off; after the last allowed attempt it has failed.
+
+        Args:
+            job_id: A running or waiting job.
+            reason: Why, one clause.
+            seconds: How long to wait.
+            remedy: What a person can do about it.
+            counts: Whether the attempt was the picture's fault; a full disk is not.
+
+        Returns:
+            The job's state now; ``None`` where there is no such job any more.
+        """
+        with writing(self._connection, self._path):
+            self._put_off(job_id, reason, remedy, seconds, counted=counts)
+            row = self._one("SELECT state FROM jobs WHERE id = :job", job=job_id)
+            return None if row is None else row["state"]
+
+    def requeue(self, job_id: str) -> bool:
+        """A finished result whose file is gone or altered is shaded again."""
+        with writing(self._connection, self._path):
+            back = self._afresh(job_id, "rendered", "published")
+            if back:
+                self._tell(job_id, "The finished result was gone; it is shaded again.")
+            return back
+
+    # What a person asks for
+    # ---------------------------------------------------------------------------------------
+
+    def retry(self, path: Path | None = None) -> int:
+        """Try again: all failed jobs, or whatever became of one source path. Returns how many jobs that
+        changed.
+
+        With a path, a refused job counts too, one that is put off no longer waits, and a published one is
+        published again, in case its copy was removed.
+        """
+        with writing(self._connection, self._path):
+            if path is None:
+                failed = self._rows("SELECT id FROM jobs WHERE state = 'failed'")
+                return sum(self._retry(str(row["id"]), "failed") for row in failed)
+            count = 0
+            for record in self.find(path):
+                if record.job.state == "published":
+                    count += self._unpublish(record.placement.id)
+                else:
+                    count += self._retry(record.job.id, "refused", "failed", "settled")
+            return count
+
+    def _retry(self, job_id: str, *states: State) -> bool:
+        self._tell(job_id, "Someone asked for another try.")
+        return self._afresh(job_id, *states)
+
+    def bump(self, path: Path) -> bool:
+        """Let a waiting path run before everything else that waits now; ``False`` where it does not wait."""
+        with writing(self._connection, self._path):
+            waiting = [record.job.id for record in self.find(path) if record.job.state == "settled"]
+            for job_id in waiting:
+                self._do(
+                    "UPDATE jobs SET not_before = 0, priority = interruptions + 1 + "  # noqa: S608 - constants
+                    f"(SELECT CAST(MAX({RANK}) AS INTEGER) + 1 FROM jobs WHERE state = 'settled') WHERE id = :job",
+                    job=job_id,
+                )
+                self._tell(job_id, "It was moved to the front of the queue.")
+            return bool(waiting)
+
+    def meta_set(self, key: str, value: str | None) -> None:
+        """Store a value for ``meta_get``; ``None`` removes it."""
+        with writing(self._connection, self._path):
+            self._do("DELETE FROM meta WHERE key = :key", key=key)
+            if value is not None:
+                self._do("INSERT INTO meta (key, value) VALUES (:key, :value)", key=key, value=value)
+
+    def secret(self) -> str:
+        """This installation's secret, 64 hexadecimal digits, made at the first call."""
+        with writing(self._connection, self._path):
+            self._do(
+                "INSERT OR IGNORE INTO meta (key, value) VALUES ('secret', :value)",
+                value=secrets.token_hex(32),
+            )
+            row = self._one("SELECT value FROM meta WHERE key = 'secret'")
+            return str(row["value"]) if row is not None else ""
+
+    def _lease(self) -> float:
+        """When a lease that is given now runs out (monotonic seconds)."""
+        return self._clock.monotonic() + self._scheduling.lease_seconds

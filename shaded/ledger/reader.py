@@ -1,0 +1,252 @@
+"""Asking the ledger: everything that changes nothing, beside a running daemon or without one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from shaded.clock import Clock
+from shaded.filestat import FileStat
+from shaded.ledger.connection import open_readable, reading
+from shaded.ledger.records import (
+    JOB_COLUMNS,
+    PLACEMENT_COLUMNS,
+    STATES,
+    Claim,
+    Job,
+    Placement,
+    Queued,
+    Record,
+    State,
+    both_from,
+    job_from,
+    path_from_blob,
+    path_to_blob,
+    placement_from,
+    signed,
+)
+from shaded.settings import Scheduling
+
+#: A job's rank: its priority, plus one point for each ageing period waited, less one for each interruption.
+RANK = "(priority - interruptions + MAX(0.0, :now - queued_at) / :ageing)"
+#: A wait that began in the future was measured by a clock that was set back since; it is over.
+READY = "(not_before <= :now OR changed_at > :now)"
+#: The place to read a job's content from: the one seen last.
+SOURCE = "placements.id = (SELECT p.id FROM placements AS p WHERE p.job_id = jobs.id ORDER BY p.seen_at DESC, p.id DESC LIMIT 1)"
+#: Every placement with its job; a WHERE clause follows.
+BOTH = f"SELECT {JOB_COLUMNS}, {PLACEMENT_COLUMNS} FROM jobs JOIN placements ON placements.job_id = jobs.id"
+_LONGEST_STORY = 50
+
+
+class LedgerReader:
+    """The ledger's questions. Usable from one thread.
+
+    Args:
+        connection: In autocommit mode, at the newest version.
+        path: The file, for messages.
+        clock: Its date decides what is ready.
+        scheduling: Lease, attempts and ageing.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path | str, clock: Clock, scheduling: Scheduling
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._clock = clock
+        self._scheduling = scheduling
+
+    @classmethod
+    def open_readonly(
+        cls, path: Path, clock: Clock, scheduling: Scheduling | None = None
+    ) -> LedgerReader | None:
+        """Open for reading only; ``None`` where no daemon has made a ledger (of this version) yet."""
+        connection = open_readable(path)
+        return (
+            None if connection is None else LedgerReader(connection, path, clock, scheduling or Scheduling())
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        """Be closed at the end of a ``with`` block."""
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Close the file."""
+        self.close()
+
+    def counts(self) -> dict[State, int]:
+        """How many jobs are in each state; every state is there."""
+        found = dict(tuple(row) for row in self._rows("SELECT state, COUNT(*) FROM jobs GROUP BY state"))
+        return {state: found.get(state, 0) for state in STATES}
+
+    def queue(self, limit: int = 1000) -> list[Queued]:
+        """What waits, in the order in which it will run: first what may run now, by rank; then by date."""
+        rows = self._rows(
+            f"SELECT {JOB_COLUMNS}, {PLACEMENT_COLUMNS}, {READY} AS ready, {RANK} AS rank "  # noqa: S608 - constants
+            f"FROM jobs JOIN placements ON {SOURCE} WHERE state = 'settled' "
+            "ORDER BY ready DESC, CASE WHEN ready THEN -rank ELSE not_before END, jobs.id LIMIT :limit",
+            limit=limit,
+        )
+        queued = []
+        for position, row in enumerate(rows, start=1):
+            job, placement = both_from(row)
+            ready = bool(row["ready"])
+            queued.append(Queued(job, placement, position, ready, row["rank"], _why(job, ready, self._clock.time())))
+        return queued
+
+    def running(self) -> list[Claim]:
+        """What is leased now, the earliest begun first."""
+        rows = self._rows(
+            f"SELECT {JOB_COLUMNS}, {PLACEMENT_COLUMNS} FROM jobs JOIN placements ON {SOURCE} "  # noqa: S608
+            "WHERE state = 'running' ORDER BY changed_at, jobs.id"
+        )
+        return [Claim(*both_from(row)) for row in rows]
+
+    def find(self, path: Path) -> list[Record]:
+        """What is known of an absolute path, as a source or as a published copy."""
+        with reading(self._connection, self._path):
+            rows = [
+                row
+                for parent in path.parents
+                for row in self._rows(
+                    f"{BOTH} WHERE root = :root AND relative = :relative",
+                    root=path_to_blob(parent),
+                    relative=path_to_blob(path.relative_to(parent)),
+                )
+            ]
+            rows += self._rows(f"{BOTH} WHERE published = :path", path=path_to_blob(path))
+            return [
+                Record(job, place, self._story(job.id, place.path)) for job, place in map(both_from, rows)
+            ]
+
+    def story(self, path: Path) -> tuple[tuple[float, str], ...]:
+        """What happened at a source path, even where nothing lies there any more: (seconds since 1970, sentence)."""
+        return self._story("", path)
+
+    def recent(self, limit: int = 10) -> list[Record]:
+        """What was published last, the newest first."""
+        rows = self._rows(
+            f"{BOTH} WHERE published_at IS NOT NULL ORDER BY published_at DESC, placements.id DESC LIMIT :limit",
+            limit=limit,
+        )
+        return [Record(*both_from(row)) for row in rows]
+
+    def recent_errors(self, limit: int = 10) -> list[Record]:
+        """What was refused, failed or put off last, the newest first."""
+        rows = self._rows(
+            f"SELECT {JOB_COLUMNS}, {PLACEMENT_COLUMNS} FROM jobs JOIN placements ON {SOURCE} "  # noqa: S608
+            "WHERE state IN ('refused', 'failed') OR (state = 'settled' AND reason != '') "
+            "ORDER BY changed_at DESC, jobs.id DESC LIMIT :limit",
+            limit=limit,
+        )
+        return [Record(*both_from(row)) for row in rows]
+
+    def stat_known(self, root: Path, relative: Path, stat: FileStat, profile_digest: str) -> bool:
+        """Whether the path was admitted with this profile as it looks now, so that it need not be read again."""
+        return bool(
+            self._rows(
+                "SELECT 1 FROM placements JOIN jobs ON jobs.id = job_id WHERE root = :root AND relative = :relative "
+                "AND size = :size AND mtime_ns = :mtime_ns AND inode = :inode AND profile_digest = :profile_digest",
+                root=path_to_blob(root),
+                relative=path_to_blob(relative),
+                profile_digest=profile_digest,
+                **stat_columns(stat),
+            )
+        )
+
+    def is_own_output(self, sha256: str) -> bool:
+        """Whether these bytes were ever rendered or published by this installation."""
+        return bool(self._rows("SELECT 1 FROM outputs WHERE sha256 = :sha256", sha256=sha256))
+
+    def published_copies(self, job_id: str) -> list[Placement]:
+        """Where a job's result was published, the newest first; the files may have changed since."""
+        rows = self._rows(
+            f"SELECT {PLACEMENT_COLUMNS} FROM placements "  # noqa: S608 - constants
+            "WHERE job_id = :job_id AND published IS NOT NULL ORDER BY published_at DESC, id DESC",
+            job_id=job_id,
+        )
+        return [placement_from(tuple(row)) for row in rows]
+
+    def pending_publications(self) -> list[tuple[Job, Placement]]:
+        """Places that lack the finished result of their job, the longest waiting first."""
+        rows = self._rows(
+            f"{BOTH} WHERE state IN ('rendered', 'published') AND published IS NULL ORDER BY changed_at, placements.id"
+        )
+        return [both_from(row) for row in rows]
+
+    def staged_files(self) -> set[Path]:
+        """The files in staging that are still needed; anything else there is left over from a crash."""
+        rows = self._rows("SELECT picture, sidecar FROM jobs WHERE state = 'rendered'")
+        return {path_from_blob(blob) for row in rows for blob in row if blob is not None}
+
+    def next_ready_in(self) -> float | None:
+        """Seconds until a waiting job may run: 0 where one may now, ``None`` where none waits."""
+        (row,) = self._rows(
+            f"SELECT MIN(CASE WHEN {READY} THEN 0.0 ELSE not_before - :now END) "  # noqa: S608 - constants
+            "FROM jobs WHERE state = 'settled'"
+        )
+        return None if row[0] is None else float(row[0])
+
+    def job(self, job_id: str) -> Job | None:
+        """One job by its id."""
+        rows = self._rows(f"SELECT {JOB_COLUMNS} FROM jobs WHERE id = :job_id", job_id=job_id)  # noqa: S608 - constants
+        return job_from(rows[0]) if rows else None
+
+    def meta_get(self, key: str) -> str | None:
+        """A value stored with ``meta_set``."""
+        rows = self._rows("SELECT value FROM meta WHERE key = :key", key=key)
+        return str(rows[0][0]) if rows else None
+
+    def _story(self, job_id: str, path: Path) -> tuple[tuple[float, str], ...]:
+        rows = self._rows(
+            "SELECT at, what FROM events WHERE (job_id = :job_id AND path IS NULL) OR path = :path "
+            "ORDER BY id DESC LIMIT :limit",
+            job_id=job_id,
+            path=path_to_blob(path),
+            limit=_LONGEST_STORY,
+        )
+        return tuple((row["at"], row["what"]) for row in reversed(rows))
+
+    def _rows(self, query: str, **parameters: Any) -> list[sqlite3.Row]:
+        with reading(self._connection, self._path) as connection:
+            cursor = connection.cursor()
+            cursor.row_factory = sqlite3.Row
+            return cursor.execute(query, self._parameters(parameters)).fetchall()
+
+    def _parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The given ones with those that many queries use; text is made sound, since a name in it may not be."""
+        usual = {"now": self._clock.time(), "ageing": self._scheduling.ageing_seconds}
+        return usual | {
+            key: _sound(value) if isinstance(value, str) else value for key, value in given.items()
+        }
+
+
+def _sound(text: str) -> str:
+    """Text without lone surrogates, which stand for bytes of a file name that are no text and cannot be stored as such."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def stat_columns(stat: FileStat) -> dict[str, int]:
+    """The columns that tell one state of a file from another; the device is left out, since it may change at a mount."""
+    return {"size": stat.size, "mtime_ns": stat.mtime_ns, "inode": signed(stat.inode)}
+
+
+def _why(job: Job, ready: bool, now: float) -> str:
+    """Why a job stands where it stands, as a sentence without a final stop."""
+    waited = f"it has waited for {max(0.0, now - job.queued_at):.0f} s"
+    if not ready:
+        return f"it is tried again in {job.not_before - now:.0f} s: {job.reason or 'it was put off'}"
+    reasons = [waited]
+    if job.priority:
+        reasons.append(f"its priority is {job.priority}")
+    if job.interruptions:
+        reasons.append(f"the program ended {job.interruptions} times while it was shaded")
+    if job.attempts:
+        reasons.append(f"it was tried {job.attempts} times")
+    return ", ".join(reasons)

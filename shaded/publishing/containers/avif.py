@@ -1,0 +1,63 @@
+"""AVIF through libavif: 8 bits, full chroma, alpha without loss, and the source's colour description.
+
+Files with 10 or 12 bits come out with 8, which a warning says.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import AvifImagePlugin
+
+from shaded.publishing.containers.pixels import Planes, split
+from shaded.publishing.metadata import Carried
+from shaded.publishing.picture import Container, Picture
+from shaded.publishing.probing import avif_facts
+
+_QUALITY = 85
+_COLOUR_BOX = b"colrnclx"
+#: H.273: BT.709 primaries and the sRGB transfer function, or unspecified, which is read as the same.
+_ORDINARY = ((1, 2), (1, 2, 13))
+
+
+def decode(data: bytes) -> Picture:
+    """L, LA, RGB or RGBA, 8 bits."""
+    facts = avif_facts(data)
+    with AvifImagePlugin.AvifImageFile(io.BytesIO(data)) as image:
+        image.load()
+        colour, alpha = split(np.array(image))
+        icc = image.info.get("icc_profile")
+        unusual = facts.primaries not in _ORDINARY[0] or facts.transfer not in _ORDINARY[1]
+        remarks = [f"The file has {facts.bits} bits per channel; the published one has 8."] if facts.bits > 8 else []
+        container = Container(
+            "avif",
+            image.mode,
+            icc=icc,
+            exif=image.info.get("exif"),
+            xmp=image.info.get("xmp"),
+            avif_colour=(facts.primaries, facts.transfer) if unusual and icc is None else None,
+            warnings=tuple(remarks),
+        )
+    return Picture(colour, alpha, container)
+
+
+def _with_colour(data: bytes, colour: tuple[int, int]) -> bytes:
+    """Put primaries and transfer into the colour box, which counts before the coded stream's own (ISO/IEC 23000-22)."""
+    at = data.find(_COLOUR_BOX)
+    if at < 0:
+        return data
+    at += len(_COLOUR_BOX)
+    return data[:at] + colour[0].to_bytes(2, "big") + colour[1].to_bytes(2, "big") + data[at + 4 :]
+
+
+def encode(planes: Planes, source: Container, carried: Carried, quality: int | None) -> bytes:
+    """8 bits, gray or RGB, with or without alpha."""
+    out = io.BytesIO()
+    options: dict[str, object] = {} if planes.channels == 1 else {"subsampling": "4:4:4"}
+    planes.image().save(
+        out, "AVIF", quality=quality or _QUALITY, speed=6, codec="aom", advanced={"a:lossless": "1"},
+        icc_profile=carried.icc, exif=carried.exif_block or b"", xmp=carried.xmp or b"", **options,
+    )  # fmt: skip
+    data = out.getvalue()
+    return data if source.avif_colour is None else _with_colour(data, source.avif_colour)

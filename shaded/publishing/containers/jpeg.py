@@ -1,0 +1,100 @@
+"""JPEG through libjpeg-turbo: the source's quantisation, subsampling and scan order are used again."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import JpegImagePlugin
+
+from shaded.publishing import iptc
+from shaded.publishing.containers.pixels import Planes, split
+from shaded.publishing.metadata import Carried
+from shaded.publishing.picture import Container, Picture
+
+_QUALITY = 92
+_EXIF = b"Exif\0\0"
+_MARK_EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
+
+
+def _subsampling(layers: list[tuple[int, int, int, int]]) -> int:
+    """The class as Pillow numbers it; an unusual one becomes the next finer: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0."""
+    if len(layers) < 3:
+        return 0
+    across, down = layers[0][1] / layers[1][1], layers[0][2] / layers[1][2]
+    if across < 2:
+        return 0
+    return 2 if down >= 2 else 1
+
+
+def _remarks(segments: list[tuple[str, bytes]]) -> tuple[str, ...]:
+    """What will be missing from the published file, for a person."""
+    found = []
+    if any(name == "APP2" and content.startswith(b"MPF\0") for name, content in segments):
+        found.append("The file holds further pictures (a gain map, a depth map or a preview); only the first is published.")
+    if any(name == "APP1" and content.startswith(_MARK_EXTENDED) for name, content in segments):
+        found.append("The extended part of the XMP packet was left out.")
+    if any(name == "APP11" for name, _ in segments):
+        found.append("Content credentials (C2PA) were left out: they do not hold for a changed picture.")
+    return tuple(found)
+
+
+def _dpi(info: dict[str | tuple[int, int], object]) -> tuple[float, float] | None:
+    density = info.get("dpi")
+    if not isinstance(density, tuple) or min(density) <= 0:
+        return None
+    return float(density[0]), float(density[1])
+
+
+def decode(data: bytes) -> Picture:
+    """The first picture of the file; ``mode`` is ``L`` or ``RGB``."""
+    with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
+        image.load()
+        colour, alpha = split(np.array(image))
+        layers: list[tuple[int, int, int, int]] = image.layer
+        tables = [tuple(image.quantization[layer[3]]) for layer in layers]
+        while len(tables) > 1 and tables[-1] == tables[-2]:
+            tables.pop()
+        segments = list(image.applist)
+        exif = image.info.get("exif")
+        container = Container(
+            "jpeg",
+            image.mode,
+            icc=image.info.get("icc_profile"),
+            exif=exif.removeprefix(_EXIF) if exif else None,
+            xmp=image.info.get("xmp"),
+            iptc=iptc.records_of_segments([content for name, content in segments if name == "APP13"]),
+            comment=image.info.get("comment"),
+            dpi=_dpi(image.info),
+            jpeg_tables=tuple(tables),
+            jpeg_subsampling=_subsampling(layers),
+            jpeg_progressive=bool(image.info.get("progressive")),
+            jpeg_rgb=len(layers) == 3 and image.info.get("adobe_transform") == 0,
+            warnings=_remarks(segments),
+        )
+    return Picture(colour, alpha, container)
+
+
+def encode(planes: Planes, source: Container, carried: Carried, quality: int | None) -> bytes:
+    """8-bit gray or RGB without alpha.
+
+    ``quality`` (1 to 100) replaces the source's own tables; a source of another format gets 92 and full chroma.
+    """
+    options: dict[str, object] = {"quality": quality or _QUALITY, "subsampling": source.jpeg_subsampling or 0}
+    if quality is None and source.jpeg_tables is not None:
+        options["qtables"] = [list(table) for table in source.jpeg_tables]
+        del options["quality"]
+    if source.dpi is not None and max(source.dpi) < 65535:
+        options["dpi"] = source.dpi
+    block = carried.exif_block
+    if block is not None:
+        options["exif"] = _EXIF + block
+    if carried.iptc:
+        options["extra"] = iptc.app13(carried.iptc)
+    image = planes.image()
+    out = io.BytesIO()
+    image.save(
+        out, "JPEG", optimize=True, progressive=source.jpeg_progressive, keep_rgb=source.jpeg_rgb and image.mode == "RGB",
+        icc_profile=carried.icc, xmp=carried.xmp, comment=carried.comment or b"", **options,
+    )  # fmt: skip
+    return out.getvalue()

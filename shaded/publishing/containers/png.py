@@ -1,0 +1,193 @@
+"""PNG: chunks are walked and written here, pixels are compressed by Pillow (8 bits) or imagecodecs (16 bits).
+
+Palette, 1-bit and key-colour pictures come out in a mode that holds every colour: L, LA, RGB or RGBA. (PNG, third edition.)
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zlib
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import PngImagePlugin
+
+from shaded.publishing.containers.pixels import Planes, mode_name, split
+from shaded.publishing.embedded import holds_picture
+from shaded.publishing.metadata import Carried
+from shaded.publishing.picture import Container, Picture, Pixels
+from shaded.publishing.walking import PNG_SIGNATURE, png_chunk, png_chunks
+
+_PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_COLOUR_CHUNKS = (b"cICP", b"mDCV", b"cLLI", b"gAMA", b"cHRM", b"sRGB")
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"tIME")
+_XMP_KEYWORD = b"XML:com.adobe.xmp"
+#: ImageMagick's hexadecimal copies of EXIF, XMP and the like, which have a place of their own.
+_RAW_PROFILE = re.compile(rb"\ARaw profile type ", re.IGNORECASE)
+_LARGEST_TEXT = 4_000_000
+_INCHES_PER_METRE = 0.0254
+_COMPRESSION = 7
+
+
+def _inflate(data: bytes) -> bytes | None:
+    """Decompressed data, or ``None`` when they are damaged or far too long."""
+    machine = zlib.decompressobj()
+    try:
+        out = machine.decompress(data, _LARGEST_TEXT)
+    except zlib.error:
+        return None
+    return out if machine.eof else None
+
+
+def _text_of(kind: bytes, content: bytes) -> tuple[bytes, bytes | None]:
+    """Keyword and text of a text chunk; the text is ``None`` when it cannot be read."""
+    keyword, _, rest = content.partition(b"\0")
+    if kind == b"zTXt":
+        return keyword, _inflate(rest[1:])
+    if kind == b"iTXt" and len(rest) >= 2:
+        text = rest[2:].split(b"\0", 2)[-1]
+        return keyword, _inflate(text) if rest[0] else text
+    return keyword, rest
+
+
+def _kept(kind: bytes, content: bytes) -> bool:
+    if kind in _COLOUR_CHUNKS or kind == b"tIME":
+        return True
+    keyword, text = _text_of(kind, content)
+    if keyword == _XMP_KEYWORD or _RAW_PROFILE.match(keyword) is not None:
+        return False
+    return text is not None and not holds_picture(text)
+
+
+def _profile(content: bytes) -> bytes | None:
+    return _inflate(content.partition(b"\0")[2][1:])
+
+
+def _dpi(content: bytes) -> tuple[float, float] | None:
+    if len(content) != 9 or content[8] != 1:
+        return None
+    across, down = struct.unpack(">II", content[:8])
+    return (across * _INCHES_PER_METRE, down * _INCHES_PER_METRE) if across and down else None
+
+
+def _key_alpha(samples: Pixels, key: tuple[int, ...], depth: int) -> Pixels:
+    """Alpha of a picture with one transparent colour: 0 where all channels have it, opaque elsewhere."""
+    scale = 255 // ((1 << depth) - 1) if depth < 8 else 1
+    channels = samples if samples.ndim == 3 else samples[..., None]
+    hit = np.all(channels == np.array(key, dtype=np.int64) * scale, axis=2)
+    return cast(Pixels, np.where(hit, 0, np.iinfo(samples.dtype).max).astype(samples.dtype))
+
+
+def _decode_palette(data: bytes, *, coloured: bool) -> Pixels:
+    """A palette picture in the smallest mode that has its colours: gray only where no colour profile says otherwise."""
+    with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
+        image.load()
+        see_through = "transparency" in image.info
+        array = np.array(image.convert("RGBA" if see_through else "RGB"))
+    opaque = bool((array[..., 3] == 255).all()) if see_through else True
+    gray = not coloured and bool((array[..., 0] == array[..., 1]).all() and (array[..., 1] == array[..., 2]).all())
+    wanted = ([0] if gray else [0, 1, 2]) + ([] if opaque else [3])
+    return np.ascontiguousarray(array[..., wanted])
+
+
+def _decode_samples(data: bytes, depth: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    if depth == 16:
+        import imagecodecs  # noqa: PLC0415 - large, and only 16-bit pictures need it
+
+        return cast("NDArray[np.uint16]", imagecodecs.png_decode(data))
+    with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
+        image.load()
+        return np.array(image.convert("L") if image.mode == "1" else image)
+
+
+def _decode_pixels(chunks: dict[bytes, bytes], data: bytes) -> tuple[Pixels, str]:
+    """Interleaved samples, and the stored mode's name."""
+    depth, kind = chunks[b"IHDR"][8], chunks[b"IHDR"][9]
+    if kind == 3:
+        return _decode_palette(data, coloured=b"iCCP" in chunks), "P"
+    samples = _decode_samples(data, depth)
+    stored = "1" if depth == 1 else mode_name(1 if samples.ndim == 2 else samples.shape[2], wide=depth == 16)
+    key = chunks.get(b"tRNS")
+    if key is not None and kind in (0, 2) and len(key) == (2 if kind == 0 else 6):
+        colours = struct.unpack(f">{len(key) // 2}H", key)
+        channels = samples if samples.ndim == 3 else samples[..., None]
+        samples = np.concatenate([channels, _key_alpha(samples, colours, depth)[..., None]], axis=2)
+    return samples, stored
+
+
+def decode(data: bytes) -> Picture:
+    """The picture in L, LA, RGB or RGBA, with 8 or 16 bits; the library is given nothing but the chunks that it needs."""
+    chunks: dict[bytes, bytes] = {}
+    kept: list[tuple[bytes, bytes]] = []
+    needed = bytearray(PNG_SIGNATURE)
+    xmp = None
+    for kind, _, content in png_chunks(data):
+        palette = bool(chunks) and chunks[b"IHDR"][9] == 3
+        if kind in _PIXEL_CHUNKS or (kind == b"tRNS" and palette):
+            needed += png_chunk(kind, content)
+        if kind != b"IDAT":
+            chunks.setdefault(kind, content)
+        if kind == b"iTXt" and content.startswith(_XMP_KEYWORD + b"\0"):
+            xmp = _text_of(kind, content)[1]
+        elif kind in (*_COLOUR_CHUNKS, *_TEXT_CHUNKS) and _kept(kind, content):
+            kept.append((kind, content))
+    samples, mode = _decode_pixels(chunks, bytes(needed))
+    colour, alpha = split(samples)
+    warnings = ()
+    if b"caBX" in chunks:
+        warnings = ("Content credentials (C2PA) were left out: they do not hold for a changed picture.",)
+    container = Container(
+        "png",
+        mode,
+        icc=_profile(chunks[b"iCCP"]) if b"iCCP" in chunks else None,
+        exif=chunks.get(b"eXIf"),
+        xmp=xmp,
+        dpi=_dpi(chunks.get(b"pHYs", b"")),
+        png_chunks=tuple(kept),
+        warnings=warnings,
+    )
+    return Picture(colour, alpha, container)
+
+
+def _compressed(planes: Planes) -> bytes:
+    if planes.colour.dtype == np.uint16:
+        import imagecodecs  # noqa: PLC0415 - large, and only 16-bit pictures need it
+
+        return cast(bytes, imagecodecs.png_encode(planes.interleaved(), level=_COMPRESSION))
+    out = io.BytesIO()
+    planes.image().save(out, "PNG", compress_level=_COMPRESSION)
+    return out.getvalue()
+
+
+def _ahead(source: Container, carried: Carried, *, texts: bool) -> bytes:
+    """The chunks that stand before the pixels."""
+    out = bytearray()
+    if carried.icc is not None:
+        out += png_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(carried.icc))
+    for kind, content in source.png_chunks:
+        coloured = kind in _COLOUR_CHUNKS
+        if (coloured or texts) and not (kind == b"sRGB" and carried.icc is not None):
+            out += png_chunk(kind, content)
+    if source.dpi is not None:
+        across, down = (min(round(value / _INCHES_PER_METRE), 2**31 - 1) for value in source.dpi)
+        out += png_chunk(b"pHYs", struct.pack(">IIB", across, down, 1))
+    if carried.xmp is not None:
+        out += png_chunk(b"iTXt", _XMP_KEYWORD + b"\0\0\0\0\0" + carried.xmp)
+    block = carried.exif_block
+    if block is not None:
+        out += png_chunk(b"eXIf", block)
+    return bytes(out)
+
+
+def encode(planes: Planes, source: Container, carried: Carried, *, texts: bool) -> bytes:
+    """8 or 16 bits, gray or RGB, with or without alpha, without loss; ``texts`` keeps the source's text chunks."""
+    out = bytearray(PNG_SIGNATURE)
+    for kind, _, content in png_chunks(_compressed(planes)):
+        if kind in (b"IHDR", b"IDAT", b"IEND"):
+            out += png_chunk(kind, content)
+        if kind == b"IHDR":
+            out += _ahead(source, carried, texts=texts)
+    return bytes(out)

@@ -1,0 +1,186 @@
+"""TIFF through tifffile: 8 or 16 bits, gray or RGB, straight alpha, in the source's own compression where that is lossless.
+
+Layers, previews, further pages and unknown tags are left out: they would be unshaded copies. (TIFF revision 6.0.)
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shaded.publishing import exif, iptc
+from shaded.publishing.containers.pixels import Planes, mode_name, split
+from shaded.publishing.ifd import Directory, Entry, Header
+from shaded.publishing.metadata import Carried
+from shaded.publishing.picture import Container, Picture, Pixels
+from shaded.publishing.probing import tiff_pages
+
+#: TIFF compression numbers that are lossless and written again; everything else becomes deflate.
+_COMPRESSIONS = {1: None, 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
+_DEFLATE = 8
+_XMP, _IPTC, _PHOTOSHOP, _ICC, _LAYERS = 700, 33723, 34377, 34675, 37724
+_RESOLUTION = (282, 283, 296)
+_POINTERS = (34665, 34853)
+_BYTES = 7
+
+
+def _expanded(indices: NDArray[np.uint8], page: Directory, header: Header) -> Pixels:
+    """Palette colours: three runs of 16-bit values; 8 bits are kept, unless all values are small (an old mistake)."""
+    values = np.array(page.entries[320].integers(header.order), dtype=np.uint16).reshape(3, -1).T
+    table = (values >> 8 if values.max(initial=0) > 255 else values).astype(np.uint8)
+    array = table[indices]
+    gray = bool((array[..., 0] == array[..., 1]).all() and (array[..., 1] == array[..., 2]).all())
+    return cast(Pixels, array[..., 0] if gray and _ICC not in page.entries else array)
+
+
+def _straight(colour: Pixels, alpha: Pixels) -> Pixels:
+    """Colour that was multiplied with its alpha, divided by it; under full transparency it stays as it is."""
+    peak = np.iinfo(colour.dtype).max
+    share = np.where(alpha == 0, peak, alpha)[..., None].astype(np.float64)
+    return cast(Pixels, np.clip(np.rint(colour * (peak / share)), 0, peak).astype(colour.dtype))
+
+
+def _samples(data: bytes) -> Pixels:
+    """``(H, W)`` or ``(H, W, channels)`` of the first page, whatever its layout in the file."""
+    import tifffile  # noqa: PLC0415 - only TIFF files need it
+
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages[0]
+        array = np.asarray(page.asarray(maxworkers=1))
+        if array.ndim == 3 and page.planarconfig == 2 and page.samplesperpixel > 1:
+            array = np.moveaxis(array, 0, -1)
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * 255
+    return cast(Pixels, np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))))
+
+
+def _channels(samples: Pixels, kinds: tuple[int, ...], colours: int, warnings: list[str]) -> tuple[Pixels, Pixels | None]:
+    """Colour and straight alpha out of all the samples of a page."""
+    if samples.ndim == 2:
+        return split(samples)
+    colour = cast(Pixels, np.ascontiguousarray(samples[..., :colours]))
+    extras = [*kinds, *([2] * (samples.shape[2] - colours - len(kinds)))]
+    transparent = next((n for n, kind in enumerate(extras) if kind in (1, 2)), None)
+    if len(extras) > (transparent is not None):
+        warnings.append("Extra channels (saved selections) were left out.")
+    if transparent is None:
+        return colour, None
+    alpha = cast(Pixels, np.ascontiguousarray(samples[..., colours + transparent]))
+    if extras[transparent] == 1:
+        warnings.append("The colours were stored multiplied with the transparency; the published file has them straight.")
+        colour = _straight(colour, alpha)
+    return colour, alpha
+
+
+def _stored_mode(photometric: int, bits: int, channels: int) -> str:
+    if photometric == 3:
+        return "P"
+    return "1" if bits == 1 else mode_name(channels, wide=bits == 16)
+
+
+def decode(data: bytes) -> Picture:
+    """The first page, which has passed :func:`shaded.publishing.probing.probe`."""
+    header, pages = tiff_pages(data)
+    page = pages[0]
+    warnings: list[str] = []
+    photometric, bits = page.number(262, header.order), page.number(258, header.order, 1)
+    samples = _samples(data)
+    if photometric == 3:
+        samples = _expanded(cast("NDArray[np.uint8]", samples), page, header)
+    elif photometric == 0:
+        samples = cast(Pixels, np.iinfo(samples.dtype).max - samples)
+    kinds = page.entries[338].integers(header.order) if 338 in page.entries else ()
+    colours = 3 if photometric in (2, 6) or (photometric == 3 and samples.ndim == 3) else 1
+    colour, alpha = _channels(samples, kinds, colours, warnings)
+    compression = page.number(259, header.order, 1)
+    if compression not in _COMPRESSIONS:
+        warnings.append("The file's compression is not written again; the published file is stored without loss (deflate).")
+    if _LAYERS in page.entries:
+        warnings.append("Layers were left out; the published file has the flattened picture.")
+    return Picture(colour, alpha, _container(data, header, page, warnings, _stored_mode(
+        photometric, bits, colours + (alpha is not None)), compression))  # fmt: skip
+
+
+def _container(
+    data: bytes, header: Header, page: Directory, warnings: list[str], mode: str, compression: int
+) -> Container:
+    tree = exif.read_tree(data, page, header)
+
+    def raw(tag: int) -> bytes | None:
+        return page.entries[tag].raw if tag in page.entries else None
+
+    photoshop = raw(_PHOTOSHOP)
+    return Container(
+        "tiff",
+        mode,
+        icc=raw(_ICC),
+        exif=exif.build(tree),
+        xmp=raw(_XMP),
+        iptc=raw(_IPTC) or (iptc.records_of(photoshop) if photoshop else None),
+        dpi=tree.dpi,
+        tiff_compression=(compression, page.number(317, header.order, 1)),
+        warnings=tuple(warnings),
+    )
+
+
+def _tag(tag: int, entry: Entry) -> tuple[int, int, int, bytes, bool]:
+    return tag, entry.type, entry.count, entry.raw, True
+
+
+def _options(source: Container, carried: Carried) -> dict[str, Any]:
+    """Compression, resolution and colour profile, as tifffile wants them."""
+    number, predictor = source.tiff_compression or (_DEFLATE, 2)
+    compression = _COMPRESSIONS.get(number, "zlib")
+    options: dict[str, Any] = {
+        "compression": compression,
+        "predictor": bool(compression not in (None, "packbits") and (predictor == 2 or number not in _COMPRESSIONS)),
+        "iccprofile": carried.icc,
+        "software": False,
+        "metadata": None,
+    }
+    if source.dpi is not None:
+        options |= {"resolution": source.dpi, "resolutionunit": "INCH"}
+    return options
+
+
+def encode(planes: Planes, source: Container, carried: Carried) -> bytes:
+    """8 or 16 bits, gray or RGB, with or without straight alpha, without loss."""
+    import tifffile  # noqa: PLC0415 - only TIFF files need it
+
+    tree = carried.exif or exif.Exif("<")
+    branches = exif.write_tree(tree, 0)[1]
+    tags = [_tag(tag, entry) for tag, entry in tree.main.items() if tag not in _RESOLUTION]
+    tags += [_tag(tag, entry) for tag, entry in branches.items()]
+    if carried.xmp is not None:
+        tags.append((_XMP, 1, len(carried.xmp), carried.xmp, True))
+    if carried.iptc is not None:
+        tags.append((_IPTC, _BYTES, len(carried.iptc), carried.iptc, True))
+    out = io.BytesIO()
+    with tifffile.TiffWriter(out, byteorder=tree.order) as writer:
+        writer.write(
+            planes.interleaved(), photometric="minisblack" if planes.is_gray else "rgb", planarconfig="contig",
+            extrasamples=["unassalpha"] if planes.alpha is not None else None, extratags=tags, rowsperstrip=64,
+            **_options(source, carried),
+        )  # fmt: skip
+    return _with_branches(out.getvalue(), tree)
+
+
+def _with_branches(data: bytes, tree: exif.Exif) -> bytes:
+    """Append the directories of photo data and place, and let the tags that were written for them point there."""
+    if not (tree.photo or tree.gps or tree.interoperability):
+        return data
+    out = bytearray(data + b"\0" * (len(data) & 1))
+    branches, pointers = exif.write_tree(tree, len(out))
+    out += branches
+    header, _ = tiff_pages(data)
+    order = header.order
+    count = struct.unpack_from(f"{order}H", out, header.first)[0]
+    for at in range(header.first + 2, header.first + 2 + 12 * count, 12):
+        tag = struct.unpack_from(f"{order}H", out, at)[0]
+        if tag in _POINTERS and tag in pointers:
+            out[at + 8 : at + 12] = pointers[tag].raw
+    return bytes(out)

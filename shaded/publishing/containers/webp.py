@@ -1,0 +1,49 @@
+"""WebP through libwebp: without loss where the source was, and colours under full transparency are not touched."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import WebPImagePlugin
+
+from shaded.publishing.containers.pixels import Planes, as_colour, split
+from shaded.publishing.metadata import Carried
+from shaded.publishing.picture import Container, Picture
+from shaded.publishing.walking import riff_chunks
+
+_QUALITY = 90
+_EXIF = b"Exif\0\0"
+LONGEST_SIDE = 16383
+
+
+def decode(data: bytes) -> Picture:
+    """RGB or RGBA, 8 bits."""
+    kinds = {kind for kind, _, _ in riff_chunks(data)}
+    with WebPImagePlugin.WebPImageFile(io.BytesIO(data)) as image:
+        image.load()
+        colour, alpha = split(np.array(image))
+        exif = image.info.get("exif")
+        container = Container(
+            "webp",
+            image.mode,
+            icc=image.info.get("icc_profile"),
+            exif=exif.removeprefix(_EXIF) if exif else None,
+            xmp=image.info.get("xmp"),
+            lossless=b"VP8L" in kinds,
+        )
+    return Picture(colour, alpha, container)
+
+
+def encode(planes: Planes, source: Container, carried: Carried, quality: int | None) -> bytes:
+    """8 bits, with or without alpha (which is always stored without loss).
+
+    From a WebP or a lossless source without ``quality``, the same kind; a lossy one has quality 90.
+    """
+    out = io.BytesIO()
+    lossless = source.lossless and quality is None
+    as_colour(planes).image().save(
+        out, "WEBP", lossless=lossless, quality=100 if lossless else quality or _QUALITY, method=4, exact=True,
+        icc_profile=carried.icc, exif=carried.exif_block or b"", xmp=carried.xmp or b"",
+    )  # fmt: skip
+    return out.getvalue()

@@ -1,0 +1,73 @@
+"""How a published file is called: as its source, so that the publish folder mirrors the outbox.
+
+When another output format is set, the format's suffix is added to the whole name (``fox.png`` gives ``fox.png.webp``),
+so that two sources never share one published name; a source that already has that suffix keeps its name. The rule looks
+at names only, never at content, and is injective for each output format (a test tries to break it).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePath
+
+from shaded.errors import Refusal
+from shaded.publishing.formats import SUFFIX, SUFFIXES, Format
+from shaded.settings import OutputFormat
+
+SIDECAR_SUFFIX = ".shaded.json"
+#: Stands where a source has no picture suffix of its own, so that its name cannot meet another's.
+_UNNAMED = ".shaded"
+LONGEST_NAME = 255
+
+
+def _suffix(name: str) -> str:
+    return PurePath(name).suffix.casefold()
+
+
+def format_of(name: str) -> Format | None:
+    """The format that a name's suffix promises, if any."""
+    return SUFFIXES.get(_suffix(name))
+
+
+def published_name(name: str, output_format: OutputFormat) -> str:
+    """The published file's name for a source's name.
+
+    Raises:
+        Refusal: The sidecar's name would be longer than a file system allows.
+    """
+    if output_format == "same":
+        result = name
+    else:
+        stem = name[: len(name) - len(_suffix(name))]
+        ambiguous = format_of(stem) is not None or _suffix(stem) == _UNNAMED
+        if format_of(name) == output_format and not ambiguous:
+            result = name
+        elif format_of(name) is not None:
+            result = name + SUFFIX[output_format]
+        else:
+            result = name + _UNNAMED + SUFFIX[output_format]
+    check_length(result)
+    return result
+
+
+def sidecar_name(published: str) -> str:
+    """The name of the sidecar that stands beside a published file."""
+    return published + SIDECAR_SUFFIX
+
+
+def check_length(published: str) -> None:
+    """Refuse a name whose sidecar's name is longer than file systems allow (255 bytes)."""
+    length = len(os.fsencode(sidecar_name(published)))
+    if length > LONGEST_NAME:
+        spare = LONGEST_NAME - length
+        raise Refusal(
+            f"its name is too long: {-spare} bytes more than the published file's sidecar can have",
+            path=published, remedy="Give the picture a shorter name",
+        )  # fmt: skip
+
+
+def numbered(published: str, number: int) -> str:
+    """Another name for when the first one is taken by a file that is not ours: ``fox (shaded).png``, ``fox (shaded 2).png``."""
+    suffix = PurePath(published).suffix
+    stem = published[: len(published) - len(suffix)] if suffix else published
+    return f"{stem} (shaded{f' {number}' if number > 1 else ''}){suffix}"

@@ -1,0 +1,45 @@
+"""From a file's bytes to a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from shaded.errors import PictureError, Transient, Unreadable
+from shaded.publishing.containers import avif, jpeg, png, tiff, webp
+from shaded.publishing.formats import Format, sniff
+from shaded.publishing.picture import Picture
+
+_DECODERS: dict[Format, Callable[[bytes], Picture]] = {
+    "jpeg": jpeg.decode, "png": png.decode, "webp": webp.decode, "tiff": tiff.decode, "avif": avif.decode,
+}  # fmt: skip
+
+
+def decode(data: bytes, path: Path | None = None) -> Picture:
+    """Decode a file that has passed :func:`shaded.outbox.screening.screen`.
+
+    The pixels are the file's own values: no colour conversion, no turning. Palette and 1-bit pictures come in a mode
+    that holds new colours.
+
+    Args:
+        data: The whole file.
+        path: Only for messages.
+
+    Raises:
+        Unreadable: The pixels are damaged or cut off.
+        Transient: There is not enough memory.
+    """
+    form = sniff(data)
+    if form is None:
+        raise Unreadable("it is not a picture that is known here", path=path, remedy="Save the picture again")
+    try:
+        return _DECODERS[form](data)
+    except PictureError:
+        raise
+    except MemoryError as error:
+        raise Transient("there is not enough memory to decode it", path=path, remedy="Close other programs") from error
+    except Exception as error:  # a decoder's way to fail on hostile data is not a closed list
+        raise Unreadable(
+            f"the {form.upper()} file is damaged or incomplete ({str(error) or type(error).__name__})",
+            path=path, remedy="Open it in the program that made it and save it again",
+        ) from error  # fmt: skip

@@ -1,0 +1,49 @@
+"""Reducing a picture before it is shaded, so that what is published is what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from shaded.publishing.picture import Picture
+
+
+def fit_side(picture: Picture, max_side: int) -> Picture:
+    """The picture with its longer side at most ``max_side`` pixels; itself when it fits or ``max_side`` is 0.
+
+    Lanczos, in the file's own values; colours are reduced together with their alpha, so that what lies under
+    transparency does not bleed into the rim.
+    """
+    width, height = picture.size
+    if max_side == 0 or max(width, height) <= max_side:
+        return picture
+    scale = max_side / max(width, height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if picture.alpha is None:
+        return replace(picture, colour=_fitted(picture.colour, size, picture.peak))
+    share = picture.alpha[..., None].astype(np.float32) / picture.peak
+    alpha = _reduced(share, size)
+    premultiplied = _reduced(picture.colour * share, size)
+    colour = np.where(alpha > 0, premultiplied / np.maximum(alpha, 1e-6), _reduced(picture.colour, size))
+    kind = picture.colour.dtype
+    return replace(
+        picture,
+        colour=np.clip(np.rint(colour), 0, picture.peak).astype(kind),
+        alpha=np.clip(np.rint(alpha[..., 0] * picture.peak), 0, picture.peak).astype(kind),
+    )
+
+
+def _fitted(colour: NDArray[np.generic], size: tuple[int, int], peak: int) -> NDArray[np.generic]:
+    return np.clip(np.rint(_reduced(colour, size)), 0, peak).astype(colour.dtype)
+
+
+def _reduced(planes: NDArray[np.generic], size: tuple[int, int]) -> NDArray[np.float32]:
+    """``(H, W, C)`` of any numbers to ``(*size reversed, C)`` as float."""
+    channels = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(planes[..., c], dtype=np.float32)).resize(size, Image.Resampling.LANCZOS))
+        for c in range(planes.shape[2])
+    ]
+    return np.stack(channels, axis=-1)

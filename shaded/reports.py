@@ -1,0 +1,217 @@
+"""What ``status``, ``queue`` and ``explain`` say: pure functions from the ledger and the daemon's view to documents.
+
+A document is a dictionary that can be written as JSON; the commands print it so, or as words. The same functions serve
+the running daemon and a command that found none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shaded.daemon.audience import Flight
+from shaded.ledger import Job, LedgerReader, Placement, Queued, Record
+from shaded.outbox.ignore import IgnoreRules
+from shaded.outbox.scan import why_not_taken
+from shaded.settings import Settings
+
+#: How many errors ``status`` names.
+MOST_ERRORS = 5
+
+
+@dataclass(frozen=True)
+class DaemonView:
+    """The daemon as it was at the end of its last round; read by other threads.
+
+    Attributes:
+        since: When it started (seconds since 1970).
+        paused_until: The end of a pause, where it has one (seconds since 1970).
+        device: What the worker computes on; empty until a worker said so.
+        folders: ``Outbox.status`` of each watched folder.
+        flights: What is under way.
+        now: ``Clock.monotonic`` when this was written.
+        counts: How many jobs are in each state.
+        troubles: Files that could not be read or published just now, and why.
+    """
+
+    pid: int
+    version: str
+    since: float
+    paused: bool
+    paused_until: float | None
+    stopping: bool
+    device: str
+    folders: tuple[dict[str, Any], ...]
+    flights: tuple[Flight, ...]
+    now: float
+    counts: dict[str, int]
+    troubles: dict[str, str] = field(default_factory=dict)
+
+    def sentence(self) -> str:
+        """One line for the service manager."""
+        waiting = self.counts.get("settled", 0)
+        if self.stopping:
+            doing = "stopping"
+        elif self.flights:
+            doing = "shading " + ", ".join(flight.path.name for flight in self.flights)
+        else:
+            doing = "paused" if self.paused else "idle"
+        return f"{doing}; {waiting} waiting, {self.counts.get('published', 0)} published"
+
+
+def status_document(reader: LedgerReader | None, view: DaemonView | None) -> dict[str, Any]:
+    """The answer to ``status``; ``view`` is ``None`` without a daemon, ``reader`` before there ever was one."""
+    if view is None:
+        daemon: dict[str, Any] = {"running": False}
+    else:
+        daemon = {
+            "running": True,
+            "pid": view.pid,
+            "version": view.version,
+            "since": view.since,
+            "paused": view.paused,
+            "paused_until": view.paused_until,
+            "stopping": view.stopping,
+            "device": view.device or None,
+        }
+    return {
+        "daemon": daemon,
+        "folders": [] if view is None else list(view.folders),
+        "counts": {} if reader is None else dict(reader.counts()),
+        "current": [] if view is None else [_flight(flight, view.now) for flight in view.flights],
+        "troubles": {} if view is None else view.troubles,
+        "errors": [] if reader is None else [_error(record) for record in reader.recent_errors(MOST_ERRORS)],
+    }
+
+
+def queue_document(reader: LedgerReader | None) -> dict[str, Any]:
+    """The answer to ``queue``: what runs, and what waits in which order and why."""
+    if reader is None:
+        return {"running": [], "waiting": []}
+    return {
+        "running": [{"job": claim.job.id, "path": str(claim.placement.path)} for claim in reader.running()],
+        "waiting": [_queued(queued) for queued in reader.queue()],
+    }
+
+
+def explain_document(
+    reader: LedgerReader | None, settings: Settings, path: Path, why_not: str | None, *, running: bool
+) -> dict[str, Any]:
+    """The answer to ``explain``.
+
+    Args:
+        reader: The ledger.
+        settings: The watched folders and the ignore patterns.
+        path: An absolute path of a source or a published file.
+        why_not: What the daemon itself knows to stand against the file.
+        running: Whether there is a daemon.
+    """
+    records = [] if reader is None else reader.find(path)
+    if reader is not None and records:
+        waiting = {queued.job.id: queued for queued in reader.queue()}
+        return {
+            "path": str(path),
+            "state": records[-1].job.state,
+            "why": _why(records[-1], waiting.get(records[-1].job.id)),
+            "records": [_record(record) for record in records],
+        }
+    return {
+        "path": str(path),
+        "state": "unknown",
+        "why": why_not or _why_unknown(settings, path, running),
+        "records": [],
+        "story": [] if reader is None else [{"at": at, "what": what} for at, what in reader.story(path)],
+    }
+
+
+def _why_unknown(settings: Settings, path: Path, running: bool) -> str:
+    """Why a file that the ledger does not know is not being shaded."""
+    roots = [folder.outbox for folder in settings.folder if path.is_relative_to(folder.outbox)]
+    if not roots:
+        return "it lies in no watched outbox"
+    rules = IgnoreRules.for_root(roots[0], settings.watching.ignore)
+    against = why_not_taken(roots[0], path.relative_to(roots[0]), rules)
+    if against is not None:
+        return against
+    if running:
+        return "it was not seen yet; it is taken up at the next scan at the latest"
+    return "the daemon is not running, so nothing takes it up"
+
+
+def _why(record: Record, queued: Queued | None) -> str:
+    """The state of a job in words."""
+    job = record.job
+    if job.state == "settled":
+        place = "" if queued is None else f"it is number {queued.position} in the queue; {queued.why}"
+        return f"it waits to be shaded: {place}".removesuffix(": ")
+    if job.state == "running":
+        return "it is being shaded now"
+    if job.state == "rendered":
+        return "it is shaded, and waits to be published"
+    if job.state == "published":
+        if record.placement.published is None:
+            return "it is shaded, and waits to be published here"
+        return f"it is published as {record.placement.published}"
+    verb = "it was refused" if job.state == "refused" else "it failed"
+    return f"{verb}: {job.reason}" + (f". {job.remedy}" if job.remedy else "")
+
+
+def _flight(flight: Flight, now: float) -> dict[str, Any]:
+    return {
+        "job": flight.job_id,
+        "path": str(flight.path),
+        "stage": flight.stage,
+        "step": flight.step,
+        "steps": flight.steps,
+        "pull": flight.pull,
+        "seconds": now - flight.started_at,
+        "eta_seconds": flight.eta(now),
+    }
+
+
+def _error(record: Record) -> dict[str, Any]:
+    job = record.job
+    return {
+        "path": str(record.placement.path),
+        "state": job.state,
+        "reason": job.reason,
+        "remedy": job.remedy,
+        "at": job.changed_at,
+    }
+
+
+def _queued(queued: Queued) -> dict[str, Any]:
+    return {
+        "position": queued.position,
+        "job": queued.job.id,
+        "path": str(queued.placement.path),
+        "priority": queued.job.priority,
+        "attempts": queued.job.attempts,
+        "why": queued.why,
+    }
+
+
+def _record(record: Record) -> dict[str, Any]:
+    return {**_job(record.job), **_place(record.placement), "story": [{"at": a, "what": w} for a, w in record.events]}
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {
+        "job": job.id,
+        "state": job.state,
+        "sha256": job.sha256,
+        "attempts": job.attempts,
+        "reason": job.reason,
+        "remedy": job.remedy,
+        "summary": job.summary,
+        "changed_at": job.changed_at,
+    }
+
+
+def _place(placement: Placement) -> dict[str, Any]:
+    return {
+        "source": str(placement.path),
+        "published": None if placement.published is None else str(placement.published),
+        "published_at": placement.published_at,
+    }

@@ -1,0 +1,133 @@
+"""What a picture shows, what it is moved toward, and the picture of that: the decisions before the shading."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from shaded.errors import ModelError, Refusal
+from shaded.publishing import sidecar
+from shaded.publishing.metadata import subject_of
+from shaded.publishing.picture import Picture
+from shaded.scheduling.messages import ShadeTask
+from shaded.scheduling.toolbox import AnchorFile, Toolbox
+from shaded.shading.anchors import compose_anchor, cover_anchor
+from shaded.shading.concepts import choose_target, concept_scores, resolve_concept
+
+#: How many other readings of a picture the sidecar lists.
+ALTERNATIVES = 4
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The source concept as the sidecar states it, and the target concept's anchor."""
+
+    concept: sidecar.Concept
+    title: str | None
+    target: str
+    anchor: AnchorFile
+
+
+def decide(task: ShadeTask, picture: Picture, view: Tensor, toolbox: Toolbox) -> Subject:
+    """Name the source concept and choose its target and anchor.
+
+    Args:
+        task: Its profile may name concept and target; its secret chooses otherwise.
+        picture: For the words in its metadata.
+        view: The canvas ``(1, 3, H, W)`` for the tagger.
+        toolbox: Tagger, vocabulary and anchors.
+
+    Raises:
+        Refusal: The wanted target has no anchor.
+    """
+    words, title = subject_of(picture)
+    concept = name_concept(task, words, title, view, toolbox)
+    secret = bytes.fromhex(task.secret)
+    concepts = sorted({anchor.concept for anchor in toolbox.anchors})
+    if task.profile.target:
+        target = _known_target(task.profile.target, concepts, toolbox)
+    else:
+        target = choose_target(concept.tag, concepts, toolbox.vocabulary, secret)
+    return Subject(concept, title, target, choose_anchor(concept.tag, target, toolbox.anchors, secret))
+
+
+def name_concept(
+    task: ShadeTask, words: list[str], title: str | None, view: Tensor, toolbox: Toolbox
+) -> sidecar.Concept:
+    """The artist's own word first (profile or command, then metadata), else what the tagger reads."""
+    scores = concept_scores(toolbox.tagger.tag(view[0].cpu()), toolbox.vocabulary)
+    confidence = dict(scores)
+
+    def stated(tag: str, origin: str) -> sidecar.Concept:
+        others = [(name, score) for name, score in scores if name != tag][:ALTERNATIVES]
+        own = confidence.get(tag)
+        return sidecar.Concept(
+            tag=tag,
+            confidence=None if own is None else round(own, 4),
+            origin=origin,
+            alternatives=[sidecar.Alternative(tag=name, confidence=round(score, 4)) for name, score in others],
+        )
+
+    if task.profile.concept:
+        known = resolve_concept(task.profile.concept, toolbox.vocabulary)
+        return stated(known.name if known else task.profile.concept.strip().lower(), task.concept_origin)
+    for word in (*words, *([title] if title else [])):
+        known = resolve_concept(word, toolbox.vocabulary)
+        if known is not None:
+            return stated(known.name, "metadata")
+    return stated(scores[0][0], "tagger")
+
+
+def _known_target(wanted: str, concepts: list[str], toolbox: Toolbox) -> str:
+    known = resolve_concept(wanted, toolbox.vocabulary)
+    for name in (known.name if known else "", wanted.strip().lower()):
+        if name in concepts:
+            return name
+    raise Refusal(
+        f"there is no anchor picture for the target {wanted!r}",
+        remedy=f"Choose one of: {', '.join(concepts)}; or add a picture of it to shading.anchors",
+    )
+
+
+def choose_anchor(source: str, target: str, anchors: tuple[AnchorFile, ...], secret: bytes) -> AnchorFile:
+    """One picture of ``target``, always the same for the same source and secret; the artist's own go first."""
+    fitting = [anchor for anchor in anchors if anchor.concept == target]
+    own = [anchor for anchor in fitting if anchor.origin == "folder"]
+
+    def rank(anchor: AnchorFile) -> bytes:
+        return hmac.digest(secret, f"{source}\0{anchor.sha256}".encode(), "sha256")
+
+    return max(own or fitting, key=rank)
+
+
+def find_anchor(name: str, sha256: str, anchors: tuple[AnchorFile, ...]) -> AnchorFile | None:
+    """The anchor that a sidecar names, if it is still the same file."""
+    return next((anchor for anchor in anchors if (anchor.name, anchor.sha256) == (name, sha256)), None)
+
+
+def draw_anchor(anchor: AnchorFile, ground: Tensor, height: int, width: int) -> Tensor:
+    """The anchor on a canvas, ``(1, 3, height, width)``: a cut-out over ``ground``, an opaque picture alone.
+
+    Raises:
+        ModelError: The anchor's file is gone, altered or no picture.
+    """
+    try:
+        content = anchor.path.read_bytes()
+        with Image.open(io.BytesIO(content)) as opened:
+            rgba = np.asarray(opened.convert("RGBA"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ModelError(f"the anchor cannot be read: {error}", path=anchor.path, remedy="Put it back") from error
+    if hashlib.sha256(content).hexdigest() != anchor.sha256:
+        raise ModelError("the anchor is no longer the same file", path=anchor.path, remedy="Start the daemon again")
+    cutout = torch.from_numpy(rgba.copy()).permute(2, 0, 1).unsqueeze(0).float().div_(255).to(ground.device)
+    if bool((cutout[:, 3] == 1).all()):
+        return cover_anchor(cutout[:, :3], height, width)
+    return compose_anchor(cutout, ground, height, width)
+

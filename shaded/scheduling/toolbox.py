@@ -1,0 +1,164 @@
+"""What a worker loads once: networks, tagger, vocabulary and anchors, assembled from the package's files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from shaded.errors import ConfigurationError, ModelError
+from shaded.models.bundle import bundled_models, load_state
+from shaded.models.gallery_files import load_gallery, load_vocabulary
+from shaded.models.local_surrogates import LocalModel, load_local
+from shaded.models.tagger_weights import WEIGHTS_SHA256, load_tagger
+from shaded.publishing.sidecar import Model
+from shaded.settings import Shading
+from shaded.shading.concepts import Vocabulary
+from shaded.shading.networks import MeterNetwork, ShaderNetwork
+from shaded.shading.perceptibility import build_lpips
+from shaded.shading.surrogates import Surrogate, autoencoder_kl, autoencoder_tiny, meter_heads, plain_encoder
+from shaded.shading.tagger import Tagger
+from shaded.shading.tiny_encoders import tiny_encoder
+
+ANCHOR_SUFFIXES = frozenset({".png", ".webp", ".jpg", ".jpeg"})
+
+
+@dataclass(frozen=True)
+class AnchorFile:
+    """A picture of a target concept: ``origin`` is ``gallery`` (bundled) or ``folder`` (the artist's own)."""
+
+    concept: str
+    name: str
+    path: Path
+    sha256: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """Everything that shading and measuring need, on one device."""
+
+    device: torch.device
+    lpips: Any
+    shader: nn.Module
+    meters: tuple[Surrogate, ...]
+    surrogates: tuple[Surrogate, ...]
+    tagger: Tagger
+    vocabulary: Vocabulary
+    anchors: tuple[AnchorFile, ...]
+    models: tuple[Model, ...]
+
+    @property
+    def encoders(self) -> tuple[Surrogate, ...]:
+        """Everything that strength is stated for."""
+        return self.meters + self.surrogates
+
+
+def open_toolbox(shading: Shading) -> Toolbox:
+    """Load everything, every file's hash checked.
+
+    Raises:
+        ModelError: A model is missing, altered or unusable.
+        ConfigurationError: The device or the anchor folder that the settings name is not there.
+    """
+    torch.set_num_threads(shading.threads or os.cpu_count() or 1)
+    device = choose_device(shading.device)
+    shader = ShaderNetwork.from_state(load_state("shader")).to(device)
+    meter = MeterNetwork.from_state(load_state("meter")).to(device)
+    lpips = build_lpips(load_state("lpips-alexnet")).to(device)
+    locals_ = [load_local(path) for path in shading.surrogates]
+    return Toolbox(
+        device=device,
+        lpips=lpips,
+        shader=shader,
+        meters=tuple(meter_heads(meter)),
+        surrogates=tuple(local_surrogate(model, device) for model in locals_),
+        tagger=load_tagger(),
+        vocabulary=load_vocabulary(),
+        anchors=bundled_anchors() + own_anchors(shading.anchors),
+        models=model_facts(locals_),
+    )
+
+
+def choose_device(wanted: str) -> torch.device:
+    """``auto`` takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        ConfigurationError: The wanted device is not there.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return torch.device(next(name for name in ("cuda", "mps", "cpu") if there[name]))
+    if not there[wanted]:
+        raise ConfigurationError(
+            f"shading.device: {wanted} is not available on this machine", remedy="Set it to auto or cpu"
+        )
+    return torch.device(wanted)
+
+
+def local_surrogate(model: LocalModel, device: torch.device) -> Surrogate:
+    """A local model behind the surrogates' seam.
+
+    Raises:
+        ModelError: A plain state dict that belongs to no known encoder.
+    """
+    if model.kind == "encoder":
+        try:
+            return plain_encoder(model.name, tiny_encoder(model.content).to(device))
+        except (ValueError, KeyError, RuntimeError) as error:
+            raise ModelError(
+                f"the surrogate {model.name!r} is no encoder that is known here: {error}",
+                remedy="Use a FLUX.2 or Sana tiny encoder, or a folder in diffusers format",
+            ) from error
+    wrap = autoencoder_kl if model.kind == "AutoencoderKL" else autoencoder_tiny
+    return wrap(model.name, model.content.to(device))
+
+
+def bundled_anchors() -> tuple[AnchorFile, ...]:
+    """The gallery."""
+    return tuple(
+        AnchorFile(entry.concept, entry.path.stem, entry.path, entry.sha256, "gallery") for entry in load_gallery()
+    )
+
+
+def own_anchors(folder: Path | None) -> tuple[AnchorFile, ...]:
+    """The artist's own anchors: ``teapot.png`` or ``teapot-2.png`` is a picture of a teapot.
+
+    Raises:
+        ConfigurationError: The folder cannot be read, or holds no picture.
+    """
+    if folder is None:
+        return ()
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in ANCHOR_SUFFIXES)
+    except OSError as error:
+        raise ConfigurationError(f"shading.anchors cannot be read: {error.strerror}", path=folder) from error
+    if not files:
+        raise ConfigurationError(
+            "shading.anchors: the folder holds no PNG, WebP or JPEG", path=folder, remedy="Put pictures in, or unset it"
+        )
+    return tuple(
+        AnchorFile(_concept_of(path.stem), path.stem, path, hashlib.sha256(path.read_bytes()).hexdigest(), "folder")
+        for path in files
+    )
+
+
+def _concept_of(stem: str) -> str:
+    head, dash, tail = stem.rpartition("-")
+    return (head if dash and tail.isdecimal() else stem).replace("-", " ").replace("_", " ").strip().lower()
+
+
+def model_facts(local: list[LocalModel]) -> tuple[Model, ...]:
+    """What the sidecar says about every model that has a part in the result."""
+    bundled = [
+        Model(name=model.name, revision=model.revision, sha256=model.sha256, role=model.role)
+        for model in bundled_models().values()
+    ]
+    tagger = Model(name="efficientnet-lite0", revision="0.1.0", sha256=WEIGHTS_SHA256, role="tagger")
+    own = [Model(name=model.name, revision="local", sha256=model.sha256, role="surrogate") for model in local]
+    return (*bundled, tagger, *own)

@@ -1,0 +1,122 @@
+"""Between a picture in its file's own values and what encoders see of it.
+
+Encoders see colour upright, three channels in ``[0, 1]``, transparency over white. The shading found there goes back
+into the file's own orientation, depth and channels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from shaded.evidence.measure import full_psnr, largest_spread
+from shaded.publishing.picture import Picture, Pixels
+
+_ORIENTATION = 0x0112
+#: A picture whose channels differ by no more than this share of full white counts as black and white.
+_GRAY_SPREAD = 8 / 255
+_STRIP = 512
+
+
+def orientation_of(picture: Picture) -> int:
+    """The EXIF orientation, 1 to 8 (CIPA DC-008, 4.6.4); 1 where there is none or it makes no sense."""
+    if picture.container.exif is None:
+        return 1
+    exif = Image.Exif()
+    try:
+        exif.load(picture.container.exif)
+        value = int(exif.get(_ORIENTATION, 1))
+    except (SyntaxError, ValueError, TypeError, KeyError, OSError):
+        return 1
+    return value if 1 <= value <= 8 else 1
+
+
+def upright(stored: Tensor, orientation: int) -> Tensor:
+    """``(..., H, W)`` as stored, turned as a viewer shows it."""
+    flipped = stored.flip(-1) if orientation in (2, 4, 5, 7) else stored
+    turns = {1: 0, 2: 0, 3: 2, 4: 2, 5: 1, 6: -1, 7: -1, 8: 1}[orientation]
+    return torch.rot90(flipped, turns, dims=(-2, -1))
+
+
+def as_stored(shown: Tensor, orientation: int) -> Tensor:
+    """The inverse of :func:`upright`."""
+    turns = {1: 0, 2: 0, 3: 2, 4: 2, 5: 1, 6: -1, 7: -1, 8: 1}[orientation]
+    turned = torch.rot90(shown, -turns, dims=(-2, -1))
+    return turned.flip(-1) if orientation in (2, 4, 5, 7) else turned
+
+
+def view_of(picture: Picture, device: torch.device) -> Tensor:
+    """What encoders see: ``(1, 3, H, W)`` in ``[0, 1]``, upright, transparency over white."""
+    colour = torch.from_numpy(picture.colour.astype(np.float32)).div_(picture.peak)
+    if picture.alpha is not None:
+        alpha = torch.from_numpy(picture.alpha.astype(np.float32)).div_(picture.peak).unsqueeze(-1)
+        colour.sub_(1).mul_(alpha).add_(1)
+    shown = upright(colour.permute(2, 0, 1).unsqueeze(0), orientation_of(picture))
+    return shown.expand(1, 3, -1, -1).to(device).contiguous()
+
+
+def mask_of(picture: Picture, device: torch.device) -> Tensor:
+    """How much each pixel shows: ``(1, 1, H, W)`` in ``[0, 1]``, upright."""
+    if picture.alpha is None:
+        height, width = picture.colour.shape[:2]
+        shape = (1, 1, width, height) if orientation_of(picture) >= 5 else (1, 1, height, width)
+        return torch.ones(1, 1, 1, 1, device=device).expand(shape)
+    alpha = torch.from_numpy(picture.alpha.astype(np.float32)).div_(picture.peak)
+    return upright(alpha.unsqueeze(0).unsqueeze(0), orientation_of(picture)).to(device)
+
+
+def shows_no_colour(picture: Picture) -> bool:
+    """Whether the picture is black and white, in one channel or in three that agree."""
+    return largest_spread(picture.colour) <= _GRAY_SPREAD * picture.peak
+
+
+def gray_was_kept(published: Picture, original: Picture) -> bool:
+    """Whether a black-and-white original is still one; a JPEG's faint tint may waver by two levels of 255."""
+    before = largest_spread(original.colour) / original.peak
+    allowed = before + 2 / 255 if before else 0.0
+    return largest_spread(published.colour) / published.peak <= allowed
+
+
+def with_shading(picture: Picture, delta: Tensor, scale: float) -> Pixels:
+    """The picture's colour plus ``scale`` times ``delta`` ``(1, 3, H, W)`` (upright), rounded to the file's own depth.
+
+    Returns:
+        An array like ``picture.colour``; equal to it wherever alpha is 0.
+    """
+    stored = as_stored(delta, orientation_of(picture))[0].permute(1, 2, 0)
+    if picture.is_gray:
+        stored = stored.mean(dim=2, keepdim=True)
+    result = np.empty_like(picture.colour)
+    for top in range(0, result.shape[0], _STRIP):
+        rows = slice(top, top + _STRIP)
+        change = stored[rows].cpu().numpy() * np.float32(scale * picture.peak)
+        result[rows] = _added(picture.colour[rows], change, picture.peak)
+    if picture.alpha is not None:
+        hidden = picture.alpha == 0
+        result[hidden] = picture.colour[hidden]
+    return result
+
+
+def _added(colour: Pixels, change: NDArray[np.float32], peak: int) -> Pixels:
+    summed: Pixels = np.clip(np.rint(colour.astype(np.float32) + change), 0, peak).astype(colour.dtype)
+    return summed
+
+
+def psnr_of(published: Picture, original: Picture) -> float:
+    """PSNR in dB over full-size pixels, at 8 bits where the depths differ, over white where transparency was given up."""
+    mine, reference = published.colour, original.colour
+    if published.alpha is None and original.alpha is not None:
+        share = original.alpha[..., None].astype(np.float32) / original.peak
+        reference = np.rint(reference * share + original.peak * (1 - share)).astype(original.colour.dtype)
+    if mine.dtype != reference.dtype:
+        mine, reference = (_to_eight_bits(one) for one in (mine, reference))
+    if mine.shape != reference.shape:
+        mine, reference = (np.repeat(one, 3, axis=2) if one.shape[2] == 1 else one for one in (mine, reference))
+    return full_psnr(mine, reference, original.alpha)
+
+
+def _to_eight_bits(colour: Pixels) -> NDArray[np.uint8]:
+    return colour if colour.dtype == np.uint8 else np.rint(colour / 257.0).astype(np.uint8)

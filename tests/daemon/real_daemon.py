@@ -1,0 +1,29 @@
+"""A whole daemon with the copying worker, as a process of its own: ``python real_daemon.py CONFIG [--once]``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from shaded import logs
+from shaded.daemon.assembly import run_daemon
+from shaded.errors import ShadedError
+from shaded.settings import load_settings
+
+FAKE_WORKER = Path(__file__).parents[1] / "scheduling" / "fake_worker.py"
+
+
+def main() -> int:
+    """Run until told to stop; the exit code."""
+    logs.configure("info", "json")
+    command = (sys.executable, str(FAKE_WORKER), *sys.argv[3:])
+    try:
+        run_daemon(load_settings(Path(sys.argv[1])), once="--once" in sys.argv[2:3], command=command)
+    except ShadedError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

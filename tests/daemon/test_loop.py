@@ -1,0 +1,366 @@
+from __future__ import annotations
+
+import shutil
+
+from shaded.publishing.sidecar import read_sidecar, sidecar_path
+from shaded.settings import Folder
+from tests.daemon.rig import FakeExecutor, png
+
+
+def test_a_saved_picture_is_published(rig):
+    """A picture saved into the outbox appears in the publish folder, with its sidecar, under the same name."""
+    rig.put("sub/fox.png")
+    rig.settle()
+    assert rig.published() == ["sub/fox.png"]
+    assert read_sidecar(sidecar_path(rig.publish / "sub/fox.png")).source.name == "fox.png"
+    assert rig.audience.heard == [("fox.png", "published", "")]
+    assert rig.ledger.counts()["published"] == 1
+
+
+def test_staging_is_empty_afterwards(rig):
+    """Nothing is left in the staging folder when a picture is published."""
+    rig.put("fox.png")
+    rig.settle()
+    assert list(rig.settings.staging_dir.iterdir()) == []
+
+
+def test_files_present_at_the_start_are_taken(make_rig, tmp_path):
+    """What lies in the outbox before the daemon starts is published without any event."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "fox.png").write_bytes(png())
+    rig = make_rig()
+    rig.settle()
+    assert rig.published() == ["fox.png"]
+
+
+def test_a_picture_still_being_written_waits(rig):
+    """A file that keeps growing is not touched; it is taken once it has rested."""
+    data = png(size=64)
+    for length in range(10, len(data), len(data) // 8):
+        rig.put("fox.png", data[:length])
+        rig.settle(2)
+        assert rig.executor.submitted == []
+    rig.put("fox.png", data)
+    rig.settle()
+    assert rig.published() == ["fox.png"]
+    assert len(rig.executor.submitted) == 1
+
+
+def test_a_restart_publishes_nothing_twice(rig):
+    """After a restart a published picture is neither shaded nor published again."""
+    rig.put("fox.png")
+    rig.settle()
+    before = (rig.publish / "fox.png").stat()
+    rig.restart()
+    rig.settle()
+    assert (rig.publish / "fox.png").stat() == before
+    assert len(rig.executor.submitted) == 1
+
+
+def test_a_crash_in_the_middle_is_made_good(make_rig):
+    """A daemon that ends while a picture is shaded does it again after the restart, once."""
+    rig = make_rig()
+    rig.executor.automatic = False
+    rig.put("fox.png")
+    rig.settle()
+    assert rig.ledger.counts()["running"] == 1
+    rig.executor = FakeExecutor()
+    rig.restart()
+    rig.settle()
+    assert rig.published() == ["fox.png"]
+
+
+def test_a_crash_before_publishing_is_made_good(rig, monkeypatch):
+    """A result that was rendered and not yet published is published after the restart without shading again."""
+    monkeypatch.setattr(rig.daemon.delivery, "work", lambda: None)
+    rig.put("fox.png")
+    rig.settle()
+    assert rig.ledger.counts()["rendered"] == 1
+    assert rig.published() == []
+    rig.restart()
+    rig.settle(2)
+    assert rig.published() == ["fox.png"]
+    assert len(rig.executor.submitted) == 1
+
+
+def test_a_rendered_file_that_was_lost_is_rendered_again(rig, monkeypatch):
+    """A result whose staged file is gone or torn is shaded again, never published torn."""
+    monkeypatch.setattr(rig.daemon.delivery, "work", lambda: None)
+    rig.put("fox.png")
+    rig.settle()
+    (staged,) = [path for path in rig.ledger.staged_files() if path.suffix == ".png"]
+    staged.write_bytes(staged.read_bytes()[:20])
+    rig.restart()
+    rig.settle()
+    assert rig.published() == ["fox.png"]
+    assert len(rig.executor.submitted) == 2
+
+
+def test_leftovers_in_staging_are_removed_at_the_start(rig):
+    """Files that a crash left in the staging folder are removed, those still needed are not."""
+    (rig.settings.staging_dir / "77").mkdir()
+    (rig.settings.staging_dir / "77" / "torn.png").write_bytes(b"x")
+    (rig.settings.staging_dir / "stray").write_bytes(b"x")
+    rig.restart()
+    assert list(rig.settings.staging_dir.iterdir()) == []
+
+
+def test_a_renamed_copy_is_published_without_shading(rig):
+    """The same content under another name is published from the finished result; its sidecar has the new name."""
+    first = rig.put("fox.png")
+    rig.settle()
+    rig.put("wolf.png", first.read_bytes())
+    rig.settle()
+    assert rig.published() == ["fox.png", "wolf.png"]
+    assert len(rig.executor.submitted) == 1
+    stated = read_sidecar(sidecar_path(rig.publish / "wolf.png"))
+    assert (stated.source.name, stated.published.name) == ("wolf.png", "wolf.png")
+
+
+def test_copies_that_arrive_together_are_shaded_once(rig):
+    """Two files with the same content are one job and two published files."""
+    rig.put("fox.png")
+    rig.put("wolf.png")
+    rig.settle()
+    assert rig.published() == ["fox.png", "wolf.png"]
+    assert len(rig.executor.submitted) == 1
+
+
+def test_an_altered_published_copy_is_not_reused(rig):
+    """When the published file was altered, a copy of the source is shaded again instead of spreading the alteration."""
+    first = rig.put("fox.png")
+    rig.settle()
+    (rig.publish / "fox.png").write_bytes(b"altered")
+    rig.put("wolf.png", first.read_bytes())
+    rig.settle(20)
+    assert (rig.publish / "fox.png").read_bytes() == b"altered"
+    assert read_sidecar(sidecar_path(rig.publish / "wolf.png"))
+    assert len(rig.executor.submitted) == 2
+
+
+def test_a_changed_picture_is_shaded_again(rig):
+    """Saving another picture under the same name replaces its published copy."""
+    rig.put("fox.png", png(1))
+    rig.settle()
+    before = (rig.publish / "fox.png").read_bytes()
+    rig.put("fox.png", png(2, size=9))
+    rig.settle()
+    assert rig.published() == ["fox.png"]
+    assert (rig.publish / "fox.png").read_bytes() != before
+    assert len(rig.executor.submitted) == 2
+
+
+def test_somebody_elses_file_is_never_overwritten(rig):
+    """A file that stands in the publish folder and is not ours stays; the copy gets another name."""
+    (rig.publish / "fox.png").write_bytes(b"precious")
+    rig.put("fox.png")
+    rig.settle()
+    assert (rig.publish / "fox.png").read_bytes() == b"precious"
+    assert (rig.publish / "fox (shaded).png").exists()
+
+
+def test_two_outboxes_may_share_a_publish_folder(make_rig, tmp_path):
+    """Pictures of one name from two outboxes get two names, and neither replaces the other, ever."""
+    publish = tmp_path / "pub"
+    rig = make_rig(folders=(Folder(outbox=tmp_path / "out", publish=publish), Folder(outbox=tmp_path / "b", publish=publish)))
+    rig.put("fox.png", png(1))
+    rig.settle()
+    other = tmp_path / "b" / "fox.png"
+    other.write_bytes(png(2))
+    rig.observers[1].see(other)
+    rig.settle()
+    assert rig.published() == ["fox (shaded).png", "fox.png"]
+    first = (publish / "fox.png").read_bytes()
+    other.write_bytes(png(3, size=9))
+    rig.observers[1].see(other)
+    rig.settle()
+    assert (publish / "fox.png").read_bytes() == first
+
+
+def test_own_output_is_passed_over(rig):
+    """A shaded copy that lands in the outbox is not shaded again, recognised by its bytes alone."""
+    rig.put("fox.png")
+    rig.settle()
+    shutil.copy(rig.publish / "fox.png", rig.outbox / "again.png")
+    rig.observers[0].see(rig.outbox / "again.png")
+    rig.settle(20)
+    assert rig.published() == ["fox.png"]
+    assert len(rig.executor.submitted) == 1
+    assert "not shaded again" in rig.daemon.why_not(rig.outbox / "again.png")
+
+
+def test_another_installations_output_is_known_by_its_sidecar(rig):
+    """A shaded copy with its sidecar is recognised although this ledger never saw it."""
+    rig.put("fox.png")
+    rig.settle()
+    for name in ("fox.png", "fox.png.shaded.json"):
+        shutil.copy(rig.publish / name, rig.base / name)
+    shutil.rmtree(rig.publish)
+    shutil.rmtree(rig.outbox)
+    rig.ledger.close()
+    for file in rig.settings.state_dir.glob("ledger*"):
+        file.unlink()
+    rig.ledger = None
+    rig.executor.submitted.clear()
+    rig.outbox.mkdir()
+    for name in ("fox.png", "fox.png.shaded.json"):
+        shutil.copy(rig.base / name, rig.outbox / name)
+    rig.restart()
+    rig.settle()
+    assert rig.executor.submitted == []
+    assert rig.published() == []
+
+
+def test_a_file_that_is_no_picture_is_refused(rig):
+    """Text with a picture's name is refused with a reason, and other pictures go on."""
+    rig.put("fake.png", b"this is text")
+    rig.put("fox.png")
+    rig.settle()
+    assert rig.published() == ["fox.png"]
+    outcomes = {name: (outcome, reason) for name, outcome, reason in rig.audience.heard}
+    assert outcomes["fake.png"][0] == "refused"
+    assert outcomes["fake.png"][1]
+
+
+def test_a_link_in_the_outbox_is_not_followed(rig, tmp_path):
+    """A symbolic link to a picture elsewhere is not published."""
+    (tmp_path / "elsewhere.png").write_bytes(png())
+    (rig.outbox / "link.png").symlink_to(tmp_path / "elsewhere.png")
+    rig.observers[0].see(rig.outbox / "link.png")
+    rig.settle()
+    assert rig.published() == []
+    assert rig.executor.submitted == []
+
+
+def test_one_bad_picture_does_not_stop_the_others(rig):
+    """Refusals, broken data and bugs of single pictures are booked, each with its reason."""
+    for shade, name in enumerate(("refuse.png", "unreadable.png", "bug.png", "fox.png")):
+        rig.put(name, png(shade))
+    rig.settle(20)
+    assert rig.published() == ["fox.png"]
+    outcomes = {name: outcome for name, outcome, _ in rig.audience.heard}
+    assert outcomes == {"refuse.png": "refused", "unreadable.png": "failed", "bug.png": "failed", "fox.png": "published"}
+
+
+def test_a_picture_that_kills_the_worker_twice_is_set_aside(rig):
+    """The second death while shading one picture is its last attempt; the others are published."""
+    rig.executor.deadly = "evil"
+    rig.put("evil.png", png(1))
+    rig.put("fox.png", png(2))
+    rig.settle(20)
+    assert rig.published() == ["fox.png"]
+    assert [task.name for task in rig.executor.submitted].count("evil.png") == 2
+    (record,) = rig.ledger.find(rig.outbox / "evil.png")
+    assert record.job.state == "failed"
+    assert "killed by a test" in record.job.reason
+
+
+def test_passing_trouble_is_tried_again_later(make_rig):
+    """A full disk puts a picture off with a growing pause and never uses its attempts up."""
+    rig = make_rig(retry_seconds=60, max_attempts=2)
+    rig.put("busy.png")
+    rig.settle(300)
+    assert 2 < len(rig.executor.submitted) < 8
+    (record,) = rig.ledger.find(rig.outbox / "busy.png")
+    assert (record.job.state, record.job.reason) == ("settled", "the disk is full")
+
+
+def test_memory_running_out_uses_attempts_up(make_rig):
+    """A picture that does not fit into memory fails after the allowed attempts."""
+    rig = make_rig(retry_seconds=1, max_attempts=2)
+    rig.put("memory.png")
+    rig.settle(60)
+    assert len(rig.executor.submitted) == 2
+    assert rig.audience.heard == [("memory.png", "failed", "there is not enough memory")]
+
+
+def test_a_source_that_changes_while_it_is_shaded_is_done_again(make_rig):
+    """A picture saved over while it waits for the worker is shaded in its new form only."""
+    rig = make_rig()
+    rig.executor.automatic = False
+    rig.put("fox.png", png(1))
+    rig.settle()
+    new = png(2, size=9)
+    rig.put("fox.png", new)
+    rig.executor.automatic = True
+    rig.settle(20)
+    assert rig.published() == ["fox.png"]
+    assert (rig.publish / "fox.png").read_bytes() == new + b"shaded"
+
+
+def test_a_source_that_vanishes_is_forgotten(make_rig):
+    """A picture deleted before its turn leaves nothing behind."""
+    rig = make_rig()
+    rig.executor.automatic = False
+    rig.put("first.png", png(1))
+    path = rig.put("fox.png", png(2))
+    rig.settle()
+    path.unlink()
+    rig.executor.automatic = True
+    rig.settle()
+    assert rig.published() == ["first.png"]
+    assert rig.ledger.counts()["settled"] == 0
+
+
+def test_a_missing_publish_folder_is_waited_for(make_rig):
+    """While the publish folder is away the result waits, and it is published when the folder is back."""
+    rig = make_rig(retry_seconds=30)
+    rig.publish.rmdir()
+    rig.put("fox.png")
+    rig.settle()
+    assert rig.ledger.counts()["rendered"] == 1
+    assert "publish folder is missing" in str(rig.daemon.view.troubles)
+    rig.publish.mkdir()
+    rig.settle(60)
+    assert rig.published() == ["fox.png"]
+    assert len(rig.executor.submitted) == 1
+    assert rig.daemon.view.troubles == {}
+
+
+def test_no_process_to_be_had_is_passing_trouble(make_rig):
+    """When no worker can be started the picture waits and is shaded when one can."""
+    rig = make_rig(retry_seconds=10)
+    rig.executor.refuse_submit = OSError(11, "Resource temporarily unavailable")
+    rig.put("fox.png")
+    rig.settle()
+    rig.executor.refuse_submit = None
+    rig.settle(30)
+    assert rig.published() == ["fox.png"]
+
+
+def test_a_folder_that_is_not_watched_any_more_is_left_alone(make_rig, tmp_path):
+    """Jobs of an outbox that left the settings are neither shaded nor do they block the others."""
+    both = (Folder(outbox=tmp_path / "out", publish=tmp_path / "pub"), Folder(outbox=tmp_path / "b", publish=tmp_path / "c"))
+    rig = make_rig(folders=both)
+    rig.executor.automatic = False
+    rig.put("fox.png", png(1))
+    (tmp_path / "b" / "old.png").write_bytes(png(2))
+    rig.observers[1].see(tmp_path / "b" / "old.png")
+    rig.settle()
+    rig.close()
+    rig = make_rig()
+    rig.settle(20)
+    assert rig.published() == ["fox.png"]
+    assert [task.name for task in rig.executor.submitted] == ["fox.png"]
+    assert rig.ledger.counts()["settled"] == 0
+
+
+def test_nothing_due_means_a_long_sleep(rig):
+    """An idle daemon sleeps until the next health check of its watchers, and no step asks for another at once."""
+    rig.put("fox.png")
+    rig.settle(20)
+    for _ in range(50):
+        sleep = rig.daemon.step()
+        assert sleep > 0.5
+        rig.clock.advance(sleep)
+
+
+def test_a_burst_is_all_published_once(rig):
+    """Two hundred pictures at once: each is published, none is shaded twice."""
+    for number in range(200):
+        rig.put(f"p{number:03}.png", png(number))
+    for _ in range(400):
+        rig.daemon.step()
+        rig.clock.advance(0.5)
+    assert len(rig.published()) == 200
+    assert len(rig.executor.submitted) == 200

@@ -1,0 +1,119 @@
+"""Measuring a published picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from shaded.evidence.measure import (
+    full_psnr,
+    largest_spread,
+    mean_pull,
+    measure_budget,
+    measure_strength,
+    measure_survival,
+)
+from shaded.models.bundle import load_state
+from shaded.shading.perceptibility import ReferenceDistance, build_lpips
+from shaded.shading.presets import VISIBILITIES
+from shaded.shading.surrogates import plain_encoder
+
+
+@pytest.fixture(scope="module")
+def lpips():
+    """The bundled LPIPS."""
+    return build_lpips(load_state("lpips-alexnet"))
+
+
+def _busy(seed=0):
+    return torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+
+
+def _mean_encoder(name="mean"):
+    """An encoder that sees mean colours of 8-pixel cells."""
+    return plain_encoder(name, torch.nn.AvgPool2d(8))
+
+
+def test_psnr_of_full_size_pixels():
+    """An error of one level of 255 everywhere is 48.13 dB, in any strip of rows."""
+    original = np.full((600, 5, 3), 100, dtype=np.uint8)
+    assert full_psnr(original + 1, original, None) == pytest.approx(48.13, abs=0.01)
+
+
+def test_psnr_counts_only_what_shows():
+    """Pixels under full transparency neither add error nor dilute it."""
+    original = np.full((4, 4, 3), 100, dtype=np.uint8)
+    changed = original.copy()
+    changed[:2] = 255
+    changed[2:] += 1
+    alpha = np.zeros((4, 4), dtype=np.uint8)
+    alpha[2:] = 255
+    assert full_psnr(changed, original, alpha) == pytest.approx(48.13, abs=0.01)
+
+
+def test_psnr_of_sixteen_bits():
+    """The peak follows the depth."""
+    original = np.full((4, 4, 1), 1000, dtype=np.uint16)
+    assert full_psnr(original + 257, original, None) == pytest.approx(48.13, abs=0.01)
+
+
+def test_the_spread_of_channels():
+    """A gray picture has no spread; one coloured pixel anywhere gives it one."""
+    gray = np.full((700, 4, 3), 90, dtype=np.uint8)
+    assert largest_spread(gray) == 0
+    gray[650, 2, 1] = 95
+    assert largest_spread(gray) == 5
+
+
+def test_a_budget_that_is_broken_says_where(lpips):
+    """Each limit is judged by itself."""
+    original = _busy()
+    shaded = (original + 0.2).clamp(0, 1)
+    budget = measure_budget(
+        shaded, ReferenceDistance(lpips, original), original, VISIBILITIES["high"], psnr_db=35.0, gray_kept=True
+    )
+    assert budget["psnr_db"].ok
+    assert budget["gray_kept"].ok
+    assert not budget["max_delta_e"].ok
+    assert budget["max_delta_e"].measured > budget["max_delta_e"].limit
+
+
+def test_an_unchanged_picture_has_no_pull():
+    """The original itself is the control: pull 0 in every encoder."""
+    original, anchor = _busy(0), _busy(1)
+    strength = measure_strength([_mean_encoder()], original, original, anchor)
+    assert strength["mean"].pull == 0
+
+
+def test_pull_of_a_half_blended_picture_is_half():
+    """In a linear encoder half a blend is half the way."""
+    original, anchor = _busy(0), _busy(1)
+    strength = measure_strength([_mean_encoder(), _mean_encoder("again")], (original + anchor) / 2, original, anchor)
+    assert strength["mean"].pull == pytest.approx(0.5, abs=1e-3)
+    assert strength["mean"].direction == pytest.approx(1, abs=1e-3)
+    assert mean_pull(strength) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_survival_names_the_worst_encoder():
+    """Per laundering, the encoder where the least is left speaks."""
+    original, anchor = _busy(0), _busy(1)
+    shaded = original.clone()
+    shaded[..., ::2, ::2] = anchor[..., ::2, ::2]
+    fine = plain_encoder("fine", torch.nn.Identity())
+    encoders = [fine, _mean_encoder()]
+    before = measure_strength(encoders, shaded, original, anchor)
+    survival = measure_survival(
+        encoders, shaded, original, anchor, before, {"erase": lambda p: p * 0 + 0.3 * _busy(1), "none": lambda p: p}
+    )
+    assert survival["none"].share == pytest.approx(1, abs=0.01)
+    assert {"erase", "none"} == set(survival)
+
+
+def test_survival_is_not_stated_where_there_was_no_pull():
+    """Nothing is divided by zero: without pull there is no share."""
+    original, anchor = _busy(0), _busy(1)
+    encoders = [_mean_encoder()]
+    before = measure_strength(encoders, original, original, anchor)
+    survival = measure_survival(encoders, original, original, anchor, before)
+    assert {one.share for one in survival.values()} == {None}

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sqlite3
+import stat as mode
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shaded.clock import FakeClock
+from shaded.errors import ShadedError, Transient
+from shaded.ledger import Ledger, LedgerReader, schema
+from shaded.ledger.connection import explain, open_writable
+from tests.ledger.conftest import PUBLISH, ROOT, STAGING, STAT
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "ledger.sqlite3"
+
+
+def fill(path: Path) -> None:
+    """A ledger with one published picture."""
+    with Ledger.open(path, FakeClock()) as ledger:
+        admission = ledger.admit(ROOT, Path("fox.png"), STAT, "aa", "p", "{}")
+        ledger.claim()
+        ledger.rendered(admission.job.id, STAGING / "1.png", STAGING / "1.json", "oo", 5, {})
+        ledger.published(admission.placement.id, PUBLISH / "fox.png", "oo")
+
+
+def test_what_was_written_is_there_after_reopening(path):
+    """The ledger is a file, and a second opening changes nothing."""
+    fill(path)
+    with Ledger.open(path, FakeClock()) as ledger:
+        assert ledger.counts()["published"] == 1
+        assert ledger.admit(ROOT, Path("fox.png"), STAT, "aa", "p", "{}").kind == "known"
+
+
+def test_only_the_owner_can_read_it(path):
+    """The file and its companions are private, whatever the umask and even if they were not before."""
+    before = os.umask(0)
+    try:
+        with Ledger.open(path, FakeClock()) as ledger:
+            ledger.meta_set("a", "b")
+            kinds = {found.name: mode.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert len(kinds) == 3
+    assert set(kinds.values()) == {0o600}
+    assert mode.S_IMODE(path.parent.stat().st_mode) == 0o700
+    path.chmod(0o644)
+    Ledger.open(path, FakeClock()).close()
+    assert mode.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_file_is_durable_and_holds_its_references(path):
+    """Write-ahead log, a sync at every commit, and foreign keys."""
+    with Ledger.open(path, FakeClock()) as ledger:
+        ask = ledger._connection.execute
+        assert ask("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert ask("PRAGMA synchronous").fetchone() == (2,)
+        assert ask("PRAGMA foreign_keys").fetchone() == (1,)
+        assert ask("PRAGMA user_version").fetchone() == (schema.NEWEST,)
+
+
+def test_reading_needs_a_ledger(path):
+    """Without one there is nothing to read, and none is made."""
+    assert LedgerReader.open_readonly(path, FakeClock()) is None
+    assert not path.exists()
+
+
+def test_a_file_without_tables_is_no_ledger_yet(path):
+    """A daemon that was killed while it made the file leaves an empty one."""
+    path.parent.mkdir()
+    path.touch()
+    assert LedgerReader.open_readonly(path, FakeClock()) is None
+
+
+def test_reading_works_without_a_daemon(path):
+    """Everything that ``status``, ``queue`` and ``explain`` ask is answered from the file alone."""
+    fill(path)
+    with LedgerReader.open_readonly(path, FakeClock()) as reader:
+        assert reader.counts()["published"] == 1
+        assert reader.queue() == []
+        assert reader.find(ROOT / "fox.png")[0].placement.published == PUBLISH / "fox.png"
+        assert len(reader.recent()) == 1
+        with pytest.raises(sqlite3.OperationalError):
+            reader._connection.execute("DELETE FROM placements")
+
+
+def test_reading_beside_a_writer_sees_what_is_committed(path):
+    """A second connection neither blocks the daemon nor sees half a transaction."""
+    with Ledger.open(path, FakeClock()) as ledger:
+        ledger.admit(ROOT, Path("a.png"), STAT, "aa", "p", "{}")
+        with LedgerReader.open_readonly(path, FakeClock()) as reader:
+            assert reader.counts()["settled"] == 1
+            ledger._connection.execute("BEGIN IMMEDIATE")
+            ledger._connection.execute("UPDATE jobs SET state = 'failed'")
+            assert reader.counts()["settled"] == 1
+            ledger._connection.execute("COMMIT")
+            assert reader.counts()["failed"] == 1
+            ledger.admit(ROOT, Path("b.png"), STAT, "bb", "p", "{}")
+            assert reader.counts()["settled"] == 1
+
+
+def test_a_path_with_odd_characters_can_be_read(tmp_path):
+    """Question marks, per cents and spaces are part of the name, not of the address."""
+    path = tmp_path / "a ?%#&=ö" / "ledger.sqlite3"
+    fill(path)
+    with LedgerReader.open_readonly(path, FakeClock()) as reader:
+        assert reader.counts()["published"] == 1
+
+
+def test_a_newer_ledger_is_left_alone(path):
+    """A version that knows less refuses to write or misread it, and says what to do."""
+    fill(path)
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {schema.NEWEST + 1}")
+    connection.close()
+    for opening in (Ledger.open, LedgerReader.open_readonly):
+        with pytest.raises(ShadedError, match="newer version of shaded"):
+            opening(path, FakeClock())
+
+
+def test_a_damaged_ledger_says_so(path):
+    """A file that is no database is an error with a remedy, for writing and reading."""
+    path.parent.mkdir()
+    path.write_bytes(b"this is not a database at all, not even nearly" * 100)
+    for opening in (Ledger.open, LedgerReader.open_readonly):
+        with pytest.raises(ShadedError, match="damaged.*Move it aside"):
+            opening(path, FakeClock())
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    """A file where the state folder should be is an error that names the ledger."""
+    (tmp_path / "state").write_bytes(b"")
+    with pytest.raises(Transient, match="cannot be opened"):
+        Ledger.open(tmp_path / "state" / "ledger.sqlite3", FakeClock())
+
+
+def test_a_full_disk_is_transient_and_leaves_the_ledger_whole(path):
+    """The method raises, nothing of it stays, and it works again when there is space."""
+    with Ledger.open(path, FakeClock()) as ledger:
+        ledger.admit(ROOT, Path("a.png"), STAT, "aa", "p", "{}")
+        (pages,) = ledger._connection.execute("PRAGMA page_count").fetchone()
+        ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(Transient, match="the disk is full"):
+            ledger.meta_set("big", "x" * 1_000_000)
+        assert ledger.meta_get("big") is None
+        ledger._connection.execute("PRAGMA max_page_count = 1000000")
+        ledger.meta_set("big", "x" * 1_000_000)
+        assert ledger.counts()["settled"] == 1
+
+
+def test_a_busy_ledger_is_transient():
+    """Conditions that pass are told apart from damage."""
+    busy = sqlite3.OperationalError("database is locked")
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY_SNAPSHOT
+    assert isinstance(explain(busy, "x"), Transient)
+    other = sqlite3.OperationalError("no such table: jobs")
+    other.sqlite_errorcode = sqlite3.SQLITE_ERROR
+    assert not isinstance(explain(other, "x"), Transient)
+
+
+def test_an_error_inside_a_method_leaves_nothing_behind(path, monkeypatch):
+    """A transaction that is broken off by any exception is undone."""
+    with Ledger.open(path, FakeClock()) as ledger:
+
+        def fail(*_arguments):
+            raise OSError(errno.EIO, "now")
+
+        monkeypatch.setattr(ledger, "_tell", fail)
+        with pytest.raises(OSError, match="now"):
+            ledger.admit(ROOT, Path("a.png"), STAT, "aa", "p", "{}")
+        monkeypatch.undo()
+        assert ledger.counts()["settled"] == 0
+        ledger.admit(ROOT, Path("a.png"), STAT, "aa", "p", "{}")
+
+
+def test_every_version_leads_to_the_newest(path):
+    """A ledger at any earlier version is brought up step by step, and all end alike."""
+    shapes = set()
+    for start in range(schema.NEWEST + 1):
+        place = path.parent / f"{start}.sqlite3"
+        place.parent.mkdir(exist_ok=True)
+        connection = sqlite3.connect(place, isolation_level=None)
+        assert schema.migrate(connection, schema.MIGRATIONS[:start]) == start
+        assert schema.version(connection) == start
+        connection.close()
+        opened = open_writable(place)
+        assert schema.version(opened) == schema.NEWEST
+        shapes.add(tuple(opened.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()))
+        opened.close()
+    assert len(shapes) == 1
+
+
+def test_a_step_is_applied_whole_or_not_at_all():
+    """A step that fails in its middle leaves the version and the tables before it."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    steps = (("CREATE TABLE a (x)",), ("CREATE TABLE b (x)", "INSERT INTO nowhere VALUES (1)"))
+    with pytest.raises(sqlite3.OperationalError):
+        schema.migrate(connection, steps)
+    assert schema.version(connection) == 1
+    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("a",)]
+    assert schema.migrate(connection, (steps[0], ("CREATE TABLE b (x)",))) == 1
+    assert schema.version(connection) == 2
+    connection.close()
+
+
+def test_a_released_step_stays_as_it_was():
+    """Steps are only added: a change to the first one would leave older ledgers behind."""
+    import hashlib
+
+    text = "\n".join(" ".join(statement.split()) for statement in schema.MIGRATIONS[0])
+    assert hashlib.sha256(text.encode()).hexdigest() == "442981fda0be8d6d607627db7ec6c4057ae37456fe6c4a482b6a3d330ed27552"
+
+
+def test_a_copy_of_the_closed_file_is_complete(path, tmp_path):
+    """After closing, nothing is left in companions: the one file is the ledger."""
+    fill(path)
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
+    shutil.copy(path, tmp_path / "copy.sqlite3")
+    with LedgerReader.open_readonly(tmp_path / "copy.sqlite3", FakeClock()) as reader:
+        assert reader.counts()["published"] == 1
+
+
+@pytest.mark.real_process
+def test_the_rooms_are_light():
+    """Watching and remembering import no torch, no numpy and no picture library."""
+    code = (
+        "import sys, shaded.ledger, shaded.outbox.arrivals, shaded.outbox.observer;"
+        "import watchdog.observers;"
+        "print([name for name in ('torch', 'numpy', 'PIL', 'scipy', 'hypothesis') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout.strip() == "[]"

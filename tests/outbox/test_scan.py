@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePath
+from types import SimpleNamespace
+
+import pytest
+
+from shaded.filestat import FileStat
+from shaded.outbox import scan as scanning
+from shaded.outbox.ignore import IgnoreRules
+from shaded.outbox.scan import is_placeholder, look, scan, scan_below, why_not_taken
+
+
+def put(root: Path, name: str, content: bytes = b"picture") -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def names(root: Path, rules: IgnoreRules | None = None) -> list[str]:
+    def no_trouble(path, error):
+        pytest.fail(f"{path}: {error}")
+
+    return [str(relative) for relative, _ in scan(root, rules or IgnoreRules(), no_trouble)]
+
+
+def test_every_file_is_found_in_the_order_of_the_names(tmp_path):
+    """Files in all folders are found, with paths relative to the outbox and their stats."""
+    put(tmp_path, "b.png")
+    put(tmp_path, "a/deep/c.png")
+    put(tmp_path, "a.png", b"12345")
+    assert names(tmp_path) == ["a/deep/c.png", "a.png", "b.png"]
+    found = dict(scan(tmp_path, IgnoreRules(), lambda *_: None))
+    assert found[Path("a.png")] == FileStat.of((tmp_path / "a.png").stat())
+    assert found[Path("a.png")].size == 5
+
+
+def test_ignored_files_and_folders_are_left_out(tmp_path):
+    """What the rules ignore is not yielded, and an ignored folder is not even entered."""
+    put(tmp_path, "a.png")
+    put(tmp_path, "a.tmp")
+    put(tmp_path, "@eaDir/a.png/thumb.jpg")
+    (tmp_path / "@eaDir").chmod(0)
+    try:
+        assert names(tmp_path) == ["a.png"]
+    finally:
+        (tmp_path / "@eaDir").chmod(0o700)
+
+
+def test_links_pipes_and_sockets_are_not_files(tmp_path):
+    """Links are not followed, whether to files or folders, and special files are left out."""
+    put(tmp_path / "elsewhere", "secret.png")
+    root = tmp_path / "outbox"
+    put(root, "a.png")
+    (root / "link.png").symlink_to(tmp_path / "elsewhere" / "secret.png")
+    (root / "folder").symlink_to(tmp_path / "elsewhere")
+    (root / "loop").symlink_to(root)
+    os.mkfifo(root / "pipe.png")
+    assert names(root) == ["a.png"]
+
+
+def test_the_outbox_itself_may_be_a_link(tmp_path):
+    """A link as the outbox is the user's own choice."""
+    put(tmp_path / "real", "a.png")
+    (tmp_path / "outbox").symlink_to(tmp_path / "real")
+    assert names(tmp_path / "outbox") == ["a.png"]
+
+
+def test_a_name_that_is_no_text_is_found(tmp_path):
+    """Bytes that are no UTF-8 survive the way through."""
+    name = os.fsencode(tmp_path) + b"/f\xff.png"
+    Path(os.fsdecode(name)).write_bytes(b"x")
+    assert [os.fsencode(found) for found in names(tmp_path)] == [b"f\xff.png"]
+
+
+def test_a_missing_outbox_is_trouble(tmp_path):
+    """A root that is not there is reported, since it is not the same as an empty one."""
+    troubles = []
+    assert list(scan(tmp_path / "gone", IgnoreRules(), lambda path, error: troubles.append(path))) == []
+    assert troubles == [tmp_path / "gone"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser is denied nothing")
+def test_a_folder_without_permission_is_reported_and_the_rest_is_found(tmp_path):
+    """One closed folder is no reason to miss the others."""
+    put(tmp_path, "closed/a.png")
+    put(tmp_path, "open/b.png")
+    (tmp_path / "closed").chmod(0)
+    troubles = []
+    try:
+        found = [str(name) for name, _ in scan(tmp_path, IgnoreRules(), lambda path, error: troubles.append(path))]
+    finally:
+        (tmp_path / "closed").chmod(0o700)
+    assert found == ["open/b.png"]
+    assert troubles == [tmp_path / "closed"]
+
+
+def test_an_error_in_one_folder_is_reported_and_the_rest_is_found(tmp_path, monkeypatch):
+    """A folder that cannot be opened is told with its path and reason, and the scan goes on."""
+    put(tmp_path, "closed/a.png")
+    put(tmp_path, "open/b.png")
+    real = os.open
+
+    def refusing(path, flags, *more, **named):
+        if path == "closed":
+            raise PermissionError(13, "Permission denied")
+        return real(path, flags, *more, **named)
+
+    monkeypatch.setattr(scanning.os, "open", refusing)
+    troubles = []
+    found = [str(name) for name, _ in scan(tmp_path, IgnoreRules(), lambda *told: troubles.append(told))]
+    assert found == ["open/b.png"]
+    ((path, error),) = troubles
+    assert path == tmp_path / "closed"
+    assert isinstance(error, PermissionError)
+
+
+def test_a_folder_swapped_for_a_link_is_not_entered(tmp_path, monkeypatch):
+    """Between seeing a folder and opening it, it may become a link; then it stays closed."""
+    put(tmp_path / "elsewhere", "secret.png")
+    root = tmp_path / "outbox"
+    put(root, "folder/a.png")
+    real = os.open
+
+    def swapping(path, flags, *more, **named):
+        if path == "folder":
+            (root / "folder").rename(tmp_path / "moved")
+            (root / "folder").symlink_to(tmp_path / "elsewhere")
+        return real(path, flags, *more, **named)
+
+    monkeypatch.setattr(scanning.os, "open", swapping)
+    troubles = []
+    assert list(scan(root, IgnoreRules(), lambda path, error: troubles.append(path))) == []
+    assert troubles == [root / "folder"]
+
+
+def test_files_that_vanish_during_the_scan_are_no_trouble(tmp_path):
+    """The scan goes on without them and complains of nothing."""
+    for name in ("a.png", "b.png", "c/d.png"):
+        put(tmp_path, name)
+    running = scan(tmp_path, IgnoreRules(), lambda *told: pytest.fail(str(told)))
+    first = next(running)
+    (tmp_path / "b.png").unlink()
+    (tmp_path / "c" / "d.png").unlink()
+    (tmp_path / "c").rmdir()
+    assert [str(name) for name, _ in [first, *running]] == ["a.png"]
+
+
+def test_nesting_has_an_end(tmp_path):
+    """Folders nested beyond the limit are reported instead of exhausting descriptors."""
+    put(tmp_path, "/".join(["d"] * (scanning.DEEPEST + 1)) + "/a.png")
+    put(tmp_path, "/".join(["e"] * scanning.DEEPEST) + "/b.png")
+    troubles = []
+    found = [name.name for name, _ in scan(tmp_path, IgnoreRules(), lambda path, error: troubles.append(path))]
+    assert found == ["b.png"]
+    assert len(troubles) == 1
+
+
+def test_no_descriptor_stays_open_when_a_scan_is_abandoned(tmp_path):
+    """A scan that is not read to its end closes its folders."""
+    put(tmp_path, "a/b/c.png")
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    running = scan(tmp_path, IgnoreRules(), lambda *_: None)
+    next(running)
+    running.close()
+    after = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    assert after == before
+
+
+def test_one_folder_can_be_scanned(tmp_path):
+    """A folder that was moved in is looked through, and its paths stay relative to the outbox."""
+    put(tmp_path, "new/a.png")
+    put(tmp_path, "old/b.png")
+    rules = IgnoreRules(["old/"])
+    assert [str(name) for name, _ in scan_below(tmp_path, Path("new"), rules, lambda *_: None)] == ["new/a.png"]
+    assert list(scan_below(tmp_path, Path("old"), rules, lambda *_: None)) == []
+    assert list(scan_below(tmp_path, Path("gone"), rules, lambda *told: pytest.fail(str(told)))) == []
+
+
+def test_a_look_sees_regular_files_only(tmp_path):
+    """Anything else, and what is gone, looks like nothing."""
+    path = put(tmp_path, "a.png")
+    assert look(path) == FileStat.of(path.stat())
+    (tmp_path / "link.png").symlink_to(path)
+    assert look(tmp_path / "link.png") is None
+    assert look(tmp_path) is None
+    assert look(tmp_path / "gone.png") is None
+    assert look(path / "below.png") is None
+    assert look(tmp_path / "n\0l.png") is None
+
+
+def test_a_placeholder_is_recognised_by_the_systems_own_flag():
+    """A file whose content is in the cloud is known by its flag, not by its blocks."""
+    assert is_placeholder(SimpleNamespace(st_flags=scanning.SF_DATALESS | 0x20))
+    assert not is_placeholder(SimpleNamespace(st_flags=0x20))
+    assert not is_placeholder(SimpleNamespace(st_blocks=0, st_size=10))
+
+
+def test_every_reason_for_not_taking_a_file_is_a_sentence(tmp_path):
+    """What stands in the way of a path is said plainly; nothing is said of a good one."""
+    put(tmp_path, "a.png")
+    put(tmp_path, "a.tmp")
+    put(tmp_path, "empty.png", b"")
+    put(tmp_path, "folder/b.png")
+    (tmp_path / "link.png").symlink_to(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    rules = IgnoreRules()
+    told = {name: why_not_taken(tmp_path, PurePath(name), rules) for name in os.listdir(tmp_path)}
+    assert told.pop("a.png") is None
+    assert "*.tmp (built in)" in told["a.tmp"]
+    assert "empty" in told["empty.png"]
+    assert "folder" in told["folder"]
+    assert "link" in told["link.png"]
+    assert "regular" in told["pipe.png"]
+    assert why_not_taken(tmp_path, PurePath("gone.png"), rules) == "there is no such file"
+    assert "looked at" in why_not_taken(tmp_path, PurePath("n\0l.png"), rules)

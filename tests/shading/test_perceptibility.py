@@ -1,0 +1,94 @@
+"""LPIPS, PSNR and colour drift."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from shaded.shading.perceptibility import (
+    ReferenceDistance,
+    colour_drift,
+    hold_colour,
+    psnr,
+    rgb_to_lab,
+)
+
+
+def test_lpips_of_a_picture_to_itself_is_zero(lpips, textured):
+    """A picture is at no distance from itself, on the whole and in its worst window."""
+    mean, worst = ReferenceDistance(lpips, textured).mean_and_worst(textured)
+    assert float(mean) == pytest.approx(0, abs=1e-6)
+    assert float(worst) == pytest.approx(0, abs=1e-6)
+
+
+def test_cached_features_give_the_package_s_own_number(lpips, textured):
+    """The distance with cached reference features equals what the lpips package computes from both pictures."""
+    other = (textured + 0.05 * torch.randn(textured.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 1)
+    ours = ReferenceDistance(lpips, textured)(other)
+    with torch.no_grad():
+        theirs = lpips(other, textured, normalize=True).flatten()
+    assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_the_worst_window_sees_a_local_change_that_the_mean_dilutes(lpips):
+    """A change in one corner of a large picture shows more in the worst window than in the mean."""
+    reference = torch.full((1, 3, 256, 256), 0.5)
+    spoiled = reference.clone()
+    noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    spoiled[..., :64, :64] = noise
+    mean, worst = ReferenceDistance(lpips, reference).mean_and_worst(spoiled)
+    assert float(worst) > 5 * float(mean)
+
+
+def test_lpips_has_a_gradient_to_the_picture(lpips, textured):
+    """The distance can be lowered by following its gradient."""
+    distance = ReferenceDistance(lpips, textured)
+    other = (textured * 0.9).requires_grad_()
+    distance(other).sum().backward()
+    assert float(other.grad.abs().sum()) > 0
+
+
+def test_psnr_of_a_known_error():
+    """An error of one hundredth everywhere is 40 dB."""
+    reference = torch.full((1, 3, 8, 8), 0.5)
+    assert float(psnr(reference + 0.01, reference)) == pytest.approx(40, abs=1e-3)
+
+
+def test_psnr_of_equal_pictures_is_99():
+    """No error at all is stated as 99 dB and not as infinity, which JSON cannot hold."""
+    picture = torch.rand(2, 3, 8, 8)
+    assert psnr(picture, picture).tolist() == [99.0, 99.0]
+
+
+@pytest.mark.parametrize(
+    ("rgb", "lab"),
+    [((1, 1, 1), (100, 0, 0)), ((0, 0, 0), (0, 0, 0)), ((1, 0, 0), (53.24, 80.09, 67.20)), ((0, 0, 1), (32.30, 79.19, -107.86))],
+)
+def test_lab_of_known_colours(rgb, lab):
+    """White, black, red and blue come out at their published CIELAB values."""
+    picture = torch.tensor(rgb, dtype=torch.float32).view(1, 3, 1, 1)
+    assert rgb_to_lab(picture).flatten().tolist() == pytest.approx(lab, abs=0.06)
+
+
+def test_fine_noise_is_no_colour_drift():
+    """Noise that averages out within a cell drifts less than a uniform shift of the same size."""
+    reference = torch.full((1, 3, 64, 64), 0.5)
+    signs = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(4)).round() * 2 - 1
+    noisy, shifted = reference + 0.03 * signs, reference + 0.03 * torch.tensor([1.0, -1, 1]).view(1, 3, 1, 1)
+    assert float(colour_drift(noisy, reference)) < 0.4 * float(colour_drift(shifted, reference))
+
+
+def test_hold_colour_takes_out_the_drift_and_leaves_the_fine_structure():
+    """A shading that drifts is brought near the limit while its fine structure stays."""
+    reference = torch.full((1, 3, 64, 64), 0.5)
+    signs = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(5)).round() * 2 - 1
+    drift = 0.06 * torch.tensor([1.0, -1, 1]).view(1, 3, 1, 1)
+    held = hold_colour(0.01 * signs + drift, reference, limit=2.0)
+    assert float(colour_drift(reference + held, reference)) < 2.6
+    assert float((held - held.mean(dim=(2, 3), keepdim=True)).std()) > 0.008
+
+
+def test_hold_colour_leaves_a_shading_inside_the_limit_alone():
+    """Nothing is taken out of a shading that does not drift."""
+    delta = torch.full((1, 3, 64, 64), 0.001)
+    assert torch.equal(hold_colour(delta, torch.full_like(delta, 0.5), limit=3.0), delta)

@@ -1,0 +1,57 @@
+"""Encoders behind the surrogates' seam."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from shaded.shading.networks import MeterNetwork
+from shaded.shading.surrogates import autoencoder_kl, autoencoder_tiny, meter_heads, plain_encoder
+
+
+def _tiny_kl():
+    import diffusers
+
+    torch.manual_seed(0)
+    return diffusers.AutoencoderKL(
+        block_out_channels=(8, 8), layers_per_block=1, latent_channels=4, norm_num_groups=4,
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+    ).eval()
+
+
+def test_an_autoencoder_kl_gives_its_posterior_s_mean():
+    """What is optimised against is the mean of the posterior of the picture in [-1, 1], without sampling."""
+    module = _tiny_kl()
+    picture = torch.rand(1, 3, 32, 32)
+    latents = autoencoder_kl("kl", module).encode(picture)
+    with torch.no_grad():
+        assert torch.equal(latents, module.encode(picture * 2 - 1).latent_dist.mean)
+    assert latents.shape == (1, 4, 16, 16)
+
+
+def test_an_autoencoder_tiny_gives_its_latents():
+    """A tiny autoencoder has no posterior; its latents are the mean."""
+    import diffusers
+
+    torch.manual_seed(0)
+    module = diffusers.AutoencoderTiny(
+        encoder_block_out_channels=(8, 8), decoder_block_out_channels=(8, 8),
+        num_encoder_blocks=(1, 1), num_decoder_blocks=(1, 1),
+    ).eval()
+    latents = autoencoder_tiny("tiny", module).encode(torch.rand(1, 3, 32, 32))
+    assert latents.shape[:2] == (1, 4)
+    assert latents.requires_grad
+
+
+def test_the_meter_measures_and_is_not_optimised_against():
+    """Each head of the meter is an encoder of its own, marked as a meter."""
+    heads = meter_heads(MeterNetwork().requires_grad_(False))
+    assert [(head.name, head.role) for head in heads] == [("flux2-meter", "meter"), ("sana-meter", "meter")]
+    picture = torch.rand(1, 3, 64, 64)
+    assert [tuple(head.encode(picture).shape) for head in heads] == [(1, 32, 8, 8), (1, 32, 2, 2)]
+
+
+def test_a_plain_encoder_is_called_as_it_is():
+    """A module that takes [0, 1] needs no adapter."""
+    picture = torch.rand(1, 3, 8, 8)
+    assert torch.equal(plain_encoder("same", nn.Identity()).encode(picture), picture)

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from shaded.errors import ConfigurationError
+from shaded.settings import (
+    Folder,
+    Profile,
+    Settings,
+    default_config_file,
+    default_state_dir,
+    load_settings,
+)
+
+EXAMPLE = Path(__file__).parents[1] / "config.example.toml"
+
+
+def _write(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    return file
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> set[str]:
+    """Every key of a tree of models, dotted."""
+    found = set()
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found |= _keys(inner, f"{prefix}{name}.")
+        else:
+            found.add(prefix + name)
+    return found
+
+
+def _table_keys(table: dict, prefix: str = "") -> set[str]:
+    found = set()
+    for name, value in table.items():
+        found |= _table_keys(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name}
+    return found
+
+
+def _uncommented(text: str) -> str:
+    """The example with its commented settings put in."""
+    return re.sub(r"^# (\[\[folder\]\]$|\w+ = )", r"\1", text, flags=re.MULTILINE)
+
+
+def test_the_example_shows_exactly_every_key():
+    """config.example.toml names every setting there is, and nothing else."""
+    shown = tomllib.loads(_uncommented(EXAMPLE.read_text()))
+    profile = shown.pop("profile")
+    (folder,) = shown.pop("folder")
+    assert _table_keys(shown) == _keys(Settings) - {"profile", "folder"}
+    assert set(profile) == {"default"}
+    assert _table_keys(profile["default"]) == _keys(Profile)
+    assert set(folder) == set(Folder.model_fields)
+
+
+def test_the_example_states_the_defaults(monkeypatch):
+    """Loaded as it is, the example gives exactly the default settings."""
+    loaded = load_settings(EXAMPLE)
+    assert loaded.profile_named("default") == Profile()
+    assert loaded.model_copy(update={"profile": {}}).model_dump() == load_settings().model_dump()
+
+
+def test_the_examples_commented_values_are_valid(tmp_path, monkeypatch):
+    """Every commented value of the example is accepted where it is uncommented."""
+    monkeypatch.delenv("SHADED_STATE_DIR")
+    loaded = load_settings(_write(tmp_path, _uncommented(EXAMPLE.read_text())))
+    assert loaded.folder[0].outbox == Path.home() / "Pictures" / "outbox"
+    assert loaded.budget.max_lpips == 0.05
+
+
+def test_flags_win_over_environment_over_file(tmp_path, monkeypatch):
+    """The same key set in three places has the flag's value; then the environment's; then the file's."""
+    file = _write(tmp_path, "[watching]\nquiet_seconds = 5\nrescan_seconds = 50\n")
+    assert load_settings(file).watching.quiet_seconds == 5
+    monkeypatch.setenv("SHADED_WATCHING__QUIET_SECONDS", "6")
+    loaded = load_settings(file)
+    assert (loaded.watching.quiet_seconds, loaded.watching.rescan_seconds) == (6, 50)
+    folder = (Folder(outbox="/a", publish="/b"),)
+    assert load_settings(_write(tmp_path, '[[folder]]\noutbox="/x"\npublish="/y"'), folder=folder).folder == folder
+
+
+@pytest.mark.parametrize(("text", "key"), [
+    ("[watching]\nquiet = 5", "watching.quiet"),
+    ("[watching]\nquiet_seconds = 'soon'", "watching.quiet_seconds"),
+    ("[watching]\nquiet_seconds = 0", "watching.quiet_seconds"),
+    ("[watching]\nquiet_seconds = 30\nlongest_wait_seconds = 20", "longest_wait_seconds"),
+    ("speling = 1", "speling"),
+    ("[profile.x]\nintensity = 'huge'", "profile.x.intensity"),
+    ("[[folder]]\noutbox = '/a'\npublish = '/b'\nprofile = 'nobody'", "folder.0.profile"),
+    ("[[folder]]\noutbox = '/a'", "folder.0.publish"),
+    ("[budget]\nmax_lpips = 2", "budget.max_lpips"),
+])
+def test_a_wrong_setting_names_its_key(tmp_path, text, key):
+    """Unknown keys and impossible values are configuration errors that name the key and the file."""
+    file = _write(tmp_path, text)
+    with pytest.raises(ConfigurationError, match=re.escape(key)) as caught:
+        load_settings(file)
+    assert caught.value.exit_code == 78
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize(("folders", "keys"), [
+    ([("/a", "/a")], ("folder.0.outbox", "folder.0.publish")),
+    ([("/a", "/a/published")], ("folder.0.outbox", "folder.0.publish")),
+    ([("/p/out", "/p")], ("folder.0.outbox", "folder.0.publish")),
+    ([("/a", "/b"), ("/a/in", "/c")], ("folder.0.outbox", "folder.1.outbox")),
+    ([("/a", "/b"), ("/b", "/c")], ("folder.0.publish", "folder.1.outbox")),
+])
+def test_overlapping_folders_are_refused(folders, keys):
+    """An outbox inside, around or equal to another folder would loop, and is refused by name."""
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(folder=tuple(Folder(outbox=o, publish=p) for o, p in folders))
+    assert all(key in str(caught.value) for key in keys)
+
+
+def test_state_may_not_lie_in_a_watched_folder(tmp_path, monkeypatch):
+    """The state folder inside an outbox is refused."""
+    monkeypatch.setenv("SHADED_STATE_DIR", str(tmp_path / "out" / "state"))
+    with pytest.raises(ConfigurationError, match="state_dir"):
+        load_settings(folder=(Folder(outbox=tmp_path / "out", publish=tmp_path / "pub"),))
+
+
+def test_links_do_not_hide_an_overlap(tmp_path):
+    """Two names for one folder overlap even when a link stands between."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(ConfigurationError, match="overlap"):
+        load_settings(folder=(Folder(outbox=tmp_path / "real", publish=tmp_path / "link" / "pub"),))
+
+
+def test_publish_folders_may_be_shared():
+    """Two outboxes may publish into one folder."""
+    folders = (Folder(outbox="/a", publish="/p"), Folder(outbox="/b", publish="/p"))
+    assert load_settings(folder=folders).folder == folders
+
+
+def test_a_named_file_must_exist(tmp_path):
+    """A settings file that was named and is missing is an error; the default place may be empty."""
+    with pytest.raises(ConfigurationError, match="no such settings file"):
+        load_settings(tmp_path / "nowhere.toml")
+    assert load_settings().folder == ()
+
+
+def test_toml_mistakes_name_the_file(tmp_path):
+    """A file that is not TOML is an error with its name and line."""
+    file = _write(tmp_path, "[watching\n")
+    with pytest.raises(ConfigurationError, match="not valid TOML.*line 1") as caught:
+        load_settings(file)
+    assert caught.value.path == file
+
+
+def test_an_environment_value_that_is_not_json_is_named(monkeypatch):
+    """A nested environment value that cannot be parsed is a configuration error."""
+    monkeypatch.setenv("SHADED_WATCHING", "{broken")
+    with pytest.raises(ConfigurationError, match="watching"):
+        load_settings()
+
+
+def test_a_profile_is_known_by_its_values():
+    """Equal profiles have equal digests; any different value gives another."""
+    assert Profile().digest() == Profile(intensity="default").digest()
+    others = {Profile(intensity="high").digest(), Profile(min_pull=0.1).digest(), Profile(concept="cow").digest()}
+    assert len(others | {Profile().digest()}) == 4
+
+
+def test_platform_places():
+    """Linux follows XDG, and macOS has its Application Support."""
+    assert default_state_dir({"HOME": "/h"}, "linux") == Path("/h/.local/state/shaded")
+    assert default_state_dir({"HOME": "/h", "XDG_STATE_HOME": "/s"}, "linux") == Path("/s/shaded")
+    assert default_state_dir({"HOME": "/h", "XDG_STATE_HOME": "relative"}, "linux") == Path("/h/.local/state/shaded")
+    assert default_state_dir({"HOME": "/h"}, "darwin") == Path("/h/Library/Application Support/shaded")
+    assert default_config_file({"HOME": "/h", "XDG_CONFIG_HOME": "/c"}, "linux") == Path("/c/shaded/config.toml")
+    assert default_config_file({"HOME": "/h"}, "darwin").name == "config.toml"
+
+
+def test_staging_is_in_the_state_folder_unless_set(tmp_path):
+    """Rendered files wait in the state folder, or where the setting says."""
+    loaded = load_settings()
+    assert loaded.staging_dir == loaded.state_dir / "staging"
+    file = _write(tmp_path, f"[publishing]\nstaging = '{tmp_path}/waiting'\n")
+    assert load_settings(file).staging_dir == tmp_path / "waiting"
