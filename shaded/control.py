@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import struct
 import sys
@@ -25,6 +24,7 @@ from shaded.errors import DaemonNotRunning, ShadedError
 
 SOCKET_NAME = "control.sock"
 POINTER_NAME = "control.path"
+SHORT_PREFIX = "shaded-"
 #: ``sockaddr_un.sun_path`` holds 108 bytes on Linux and 104 on macOS, the closing zero included.
 LONGEST_PATH = 103
 LONGEST_REQUEST = 65_536
@@ -40,7 +40,10 @@ def peer_uid(connection: socket.socket) -> int | None:
         packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         return int(struct.unpack("3i", packed)[1])
     if sys.platform == "darwin":
-        local, local_peercred = 0, 1  # SOL_LOCAL and LOCAL_PEERCRED of sys/un.h; struct xucred: version, uid, ...
+        local, local_peercred = (
+            0,
+            1,
+        )  # SOL_LOCAL and LOCAL_PEERCRED of sys/un.h; struct xucred: version, uid, ...
         packed = connection.getsockopt(local, local_peercred, 76)
         return int(struct.unpack_from("=II", packed)[1])
     return None
@@ -50,7 +53,16 @@ def _short_folder() -> Path:
     """A new private folder whose path is short."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     usable = bool(runtime) and len(os.fsencode(runtime)) < LONGEST_PATH - 40 and Path(runtime).is_dir()
-    return Path(tempfile.mkdtemp(prefix="shaded-", dir=runtime if usable else "/tmp"))  # noqa: S108 - mkdtemp is 0700
+    base = runtime if usable else "/tmp"  # noqa: S108 - mkdtemp makes it private
+    return Path(tempfile.mkdtemp(prefix=SHORT_PREFIX, dir=base))
+
+
+def _remove_short(path: Path) -> None:
+    """Remove a socket in a short folder and that folder; nothing that is not exactly that."""
+    if path.name == SOCKET_NAME and path.parent.name.startswith(SHORT_PREFIX):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+            path.parent.rmdir()
 
 
 def _is_short(path: Path) -> bool:
@@ -73,8 +85,9 @@ def request(state_dir: Path, command: str, *, timeout: float = 10.0, **arguments
 
     Args:
         state_dir: The daemon's state folder.
-        command: The command's name; ``arguments`` go along.
+        command: The command's name.
         timeout: Seconds to wait for the answer.
+        arguments: What goes along with the command; anything that JSON can hold.
 
     Raises:
         DaemonNotRunning: Nobody listens, or nobody answers in time.
@@ -125,9 +138,9 @@ class ControlServer:
     def start(self) -> None:
         """Listen."""
         if not _is_short(self._path):
+            _remove_short(socket_path(self._state_dir))  # a killed daemon's
             self._path = _short_folder() / SOCKET_NAME
-            pointer = self._state_dir / POINTER_NAME
-            pointer.write_bytes(os.fsencode(self._path))
+            (self._state_dir / POINTER_NAME).write_bytes(os.fsencode(self._path))
         self._path.unlink(missing_ok=True)
         self._socket.bind(os.fspath(self._path))
         self._path.chmod(0o600)
@@ -143,7 +156,7 @@ class ControlServer:
         self._socket.close()
         self._path.unlink(missing_ok=True)
         if self._path.parent != self._state_dir:
-            shutil.rmtree(self._path.parent, ignore_errors=True)
+            _remove_short(self._path)
             (self._state_dir / POINTER_NAME).unlink(missing_ok=True)
 
     def _accept(self) -> None:
@@ -155,7 +168,9 @@ class ControlServer:
             if self._closing or peer_uid(connection) not in (None, os.getuid()):
                 connection.close()
                 continue
-            threading.Thread(target=self._serve, args=(connection,), daemon=True, name="control-client").start()
+            threading.Thread(
+                target=self._serve, args=(connection,), daemon=True, name="control-client"
+            ).start()
 
     def _serve(self, connection: socket.socket) -> None:
         with suppress(OSError), connection, connection.makefile("rwb") as stream:

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shaded.daemon.audience import Flight
-from shaded.ledger import Job, LedgerReader, Placement, Queued, Record
-from shaded.outbox.ignore import IgnoreRules
-from shaded.outbox.scan import why_not_taken
+from shaded.ledger import Job, LedgerReader, Placement, Queued, Record, State
 from shaded.settings import Settings
 
 #: How many errors ``status`` names.
@@ -45,7 +43,7 @@ class DaemonView:
     folders: tuple[dict[str, Any], ...]
     flights: tuple[Flight, ...]
     now: float
-    counts: dict[str, int]
+    counts: dict[State, int]
     troubles: dict[str, str] = field(default_factory=dict)
 
     def sentence(self) -> str:
@@ -127,6 +125,9 @@ def explain_document(
 
 def _why_unknown(settings: Settings, path: Path, running: bool) -> str:
     """Why a file that the ledger does not know is not being shaded."""
+    from shaded.outbox.ignore import IgnoreRules  # noqa: PLC0415 - `status` is quick without it
+    from shaded.outbox.scan import why_not_taken  # noqa: PLC0415
+
     roots = [folder.outbox for folder in settings.folder if path.is_relative_to(folder.outbox)]
     if not roots:
         return "it lies in no watched outbox"
@@ -193,7 +194,11 @@ def _queued(queued: Queued) -> dict[str, Any]:
 
 
 def _record(record: Record) -> dict[str, Any]:
-    return {**_job(record.job), **_place(record.placement), "story": [{"at": a, "what": w} for a, w in record.events]}
+    return {
+        **_job(record.job),
+        **_place(record.placement),
+        "story": [{"at": a, "what": w} for a, w in record.events],
+    }
 
 
 def _job(job: Job) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class ServicePaths:
     log: Path | None = None
 
 
-#: What the files in the source tree are built from: examples, which ``shaded service install`` replaces with real paths.
+#: What the files in the source tree are built from; ``shaded service install`` puts the real paths in.
 TREE_SYSTEMD = ServicePaths(program=Path("/usr/local/bin/shaded"))
 TREE_LAUNCHD = ServicePaths(
     program=Path("/usr/local/bin/shaded"), log=Path("/Users/artist/Library/Logs/shaded.log")
@@ -72,7 +72,6 @@ def systemd_unit(paths: ServicePaths) -> str:
 # Made by `shaded service show`. Install it with `shaded service install`.
 [Unit]
 Description=Publishes shaded copies of an artist's own pictures
-Documentation=man:systemd.service(5)
 StartLimitIntervalSec=600
 StartLimitBurst=5
 

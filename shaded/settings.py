@@ -198,7 +198,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        **_unused: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not a source here
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not a source here
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags over environment over file."""
         return init_settings, env_settings, _TomlSource(settings_cls, cls._file_table)
@@ -284,8 +285,9 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
     table = read_toml(place) if config is not None or place.exists() else {}
     loader = type("Settings", (Settings,), {"_file_table": table, "__module__": __name__})
     try:
-        return loader(**flags)
+        settings: Settings = loader(**flags)
     except ValidationError as error:
         raise ConfigurationError(_explain(error), path=place if table else None, remedy="Mend the setting") from error
     except ValueError as error:  # pydantic-settings: a nested environment value that is not JSON
         raise ConfigurationError(str(error), remedy="Mend the environment variable") from error
+    return settings

@@ -124,12 +124,32 @@ def test_long_state_folders_get_a_short_socket(tmp_path, monkeypatch):
     assert list(state.iterdir()) == []
 
 
+def test_a_killed_daemons_short_socket_is_cleaned_up(tmp_path, monkeypatch):
+    """The short folder of a killed daemon goes when the next one starts, and nothing else does."""
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    state = tmp_path / ("d" * 120)
+    state.mkdir()
+    (state / "ledger").write_text("precious")
+    killed = ControlServer(state, _echo)
+    killed.start()
+    left = socket_path(state).parent
+    server = ControlServer(state, _echo)
+    server.start()
+    assert not left.exists()
+    assert request(state, "status")
+    server.stop()
+    killed._socket.close()
+    assert [path.name for path in state.iterdir()] == ["ledger"]
+
+
 def test_many_clients_are_served_at_once(served):
     """A client that says nothing does not keep the others waiting."""
     with socket.socket(socket.AF_UNIX) as silent:
         silent.connect(str(socket_path(served)))
         answers = []
-        threads = [threading.Thread(target=lambda n=n: answers.append(request(served, "x", n=n))) for n in range(20)]
+        threads = [
+            threading.Thread(target=lambda n=n: answers.append(request(served, "x", n=n))) for n in range(20)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

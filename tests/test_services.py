@@ -29,7 +29,7 @@ def test_the_unit_in_the_tree_is_the_built_one():
 
 
 def test_the_plist_in_the_tree_is_the_built_one():
-    """launchd's property list in the tree is exactly what the function gives."""
+    """Launchd's property list in the tree is exactly what the function gives."""
     assert (TREE / "launchd" / services.PLIST_NAME).read_bytes() == launchd_plist(services.TREE_LAUNCHD)
 
 

@@ -84,20 +84,26 @@ def test_flags_win_over_environment_over_file(tmp_path, monkeypatch):
     loaded = load_settings(file)
     assert (loaded.watching.quiet_seconds, loaded.watching.rescan_seconds) == (6, 50)
     folder = (Folder(outbox="/a", publish="/b"),)
-    assert load_settings(_write(tmp_path, '[[folder]]\noutbox="/x"\npublish="/y"'), folder=folder).folder == folder
+    assert (
+        load_settings(_write(tmp_path, '[[folder]]\noutbox="/x"\npublish="/y"'), folder=folder).folder
+        == folder
+    )
 
 
-@pytest.mark.parametrize(("text", "key"), [
-    ("[watching]\nquiet = 5", "watching.quiet"),
-    ("[watching]\nquiet_seconds = 'soon'", "watching.quiet_seconds"),
-    ("[watching]\nquiet_seconds = 0", "watching.quiet_seconds"),
-    ("[watching]\nquiet_seconds = 30\nlongest_wait_seconds = 20", "longest_wait_seconds"),
-    ("speling = 1", "speling"),
-    ("[profile.x]\nintensity = 'huge'", "profile.x.intensity"),
-    ("[[folder]]\noutbox = '/a'\npublish = '/b'\nprofile = 'nobody'", "folder.0.profile"),
-    ("[[folder]]\noutbox = '/a'", "folder.0.publish"),
-    ("[budget]\nmax_lpips = 2", "budget.max_lpips"),
-])
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[watching]\nquiet = 5", "watching.quiet"),
+        ("[watching]\nquiet_seconds = 'soon'", "watching.quiet_seconds"),
+        ("[watching]\nquiet_seconds = 0", "watching.quiet_seconds"),
+        ("[watching]\nquiet_seconds = 30\nlongest_wait_seconds = 20", "longest_wait_seconds"),
+        ("speling = 1", "speling"),
+        ("[profile.x]\nintensity = 'huge'", "profile.x.intensity"),
+        ("[[folder]]\noutbox = '/a'\npublish = '/b'\nprofile = 'nobody'", "folder.0.profile"),
+        ("[[folder]]\noutbox = '/a'", "folder.0.publish"),
+        ("[budget]\nmax_lpips = 2", "budget.max_lpips"),
+    ],
+)
 def test_a_wrong_setting_names_its_key(tmp_path, text, key):
     """Unknown keys and impossible values are configuration errors that name the key and the file."""
     file = _write(tmp_path, text)
@@ -107,13 +113,16 @@ def test_a_wrong_setting_names_its_key(tmp_path, text, key):
     assert str(file) in str(caught.value)
 
 
-@pytest.mark.parametrize(("folders", "keys"), [
-    ([("/a", "/a")], ("folder.0.outbox", "folder.0.publish")),
-    ([("/a", "/a/published")], ("folder.0.outbox", "folder.0.publish")),
-    ([("/p/out", "/p")], ("folder.0.outbox", "folder.0.publish")),
-    ([("/a", "/b"), ("/a/in", "/c")], ("folder.0.outbox", "folder.1.outbox")),
-    ([("/a", "/b"), ("/b", "/c")], ("folder.0.publish", "folder.1.outbox")),
-])
+@pytest.mark.parametrize(
+    ("folders", "keys"),
+    [
+        ([("/a", "/a")], ("folder.0.outbox", "folder.0.publish")),
+        ([("/a", "/a/published")], ("folder.0.outbox", "folder.0.publish")),
+        ([("/p/out", "/p")], ("folder.0.outbox", "folder.0.publish")),
+        ([("/a", "/b"), ("/a/in", "/c")], ("folder.0.outbox", "folder.1.outbox")),
+        ([("/a", "/b"), ("/b", "/c")], ("folder.0.publish", "folder.1.outbox")),
+    ],
+)
 def test_overlapping_folders_are_refused(folders, keys):
     """An outbox inside, around or equal to another folder would loop, and is refused by name."""
     with pytest.raises(ConfigurationError) as caught:
@@ -152,7 +161,7 @@ def test_a_named_file_must_exist(tmp_path):
 def test_toml_mistakes_name_the_file(tmp_path):
     """A file that is not TOML is an error with its name and line."""
     file = _write(tmp_path, "[watching\n")
-    with pytest.raises(ConfigurationError, match="not valid TOML.*line 1") as caught:
+    with pytest.raises(ConfigurationError, match=r"not valid TOML.*line 1") as caught:
         load_settings(file)
     assert caught.value.path == file
 
@@ -167,7 +176,11 @@ def test_an_environment_value_that_is_not_json_is_named(monkeypatch):
 def test_a_profile_is_known_by_its_values():
     """Equal profiles have equal digests; any different value gives another."""
     assert Profile().digest() == Profile(intensity="default").digest()
-    others = {Profile(intensity="high").digest(), Profile(min_pull=0.1).digest(), Profile(concept="cow").digest()}
+    others = {
+        Profile(intensity="high").digest(),
+        Profile(min_pull=0.1).digest(),
+        Profile(concept="cow").digest(),
+    }
     assert len(others | {Profile().digest()}) == 4
 
 
@@ -175,9 +188,13 @@ def test_platform_places():
     """Linux follows XDG, and macOS has its Application Support."""
     assert default_state_dir({"HOME": "/h"}, "linux") == Path("/h/.local/state/shaded")
     assert default_state_dir({"HOME": "/h", "XDG_STATE_HOME": "/s"}, "linux") == Path("/s/shaded")
-    assert default_state_dir({"HOME": "/h", "XDG_STATE_HOME": "relative"}, "linux") == Path("/h/.local/state/shaded")
+    assert default_state_dir({"HOME": "/h", "XDG_STATE_HOME": "relative"}, "linux") == Path(
+        "/h/.local/state/shaded"
+    )
     assert default_state_dir({"HOME": "/h"}, "darwin") == Path("/h/Library/Application Support/shaded")
-    assert default_config_file({"HOME": "/h", "XDG_CONFIG_HOME": "/c"}, "linux") == Path("/c/shaded/config.toml")
+    assert default_config_file({"HOME": "/h", "XDG_CONFIG_HOME": "/c"}, "linux") == Path(
+        "/c/shaded/config.toml"
+    )
     assert default_config_file({"HOME": "/h"}, "darwin").name == "config.toml"
 
 

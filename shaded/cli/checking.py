@@ -19,7 +19,9 @@ _INOTIFY_WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
 def check(
     config: ConfigOption = None,
     as_json: JsonOption = False,
-    skip_models: Annotated[bool, typer.Option("--skip-models", help="Do not hash the bundled models.")] = False,
+    skip_models: Annotated[
+        bool, typer.Option("--skip-models", help="Do not hash the bundled models.")
+    ] = False,
 ) -> None:
     """Check settings, folders and bundled models; changes nothing."""
     settings = load_settings(config)
@@ -29,7 +31,9 @@ def check(
         print_json({"ok": not problems, "problems": problems, "hints": hints})
     else:
         place = config or default_config_file()
-        typer.echo(f"Settings: {printable(place) if place.exists() else 'the defaults, since there is no settings file'}.")
+        typer.echo(
+            f"Settings: {printable(place) if place.exists() else 'the defaults, since there is no settings file'}."
+        )
         for folder in settings.folder:
             line = f"{printable(folder.outbox)} -> {printable(folder.publish)} (profile {folder.profile})"
             typer.echo(line)

@@ -8,17 +8,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from shaded.cli.words import printable
-from shaded.daemon.audience import Finished, Flight
+from shaded.daemon.audience import Finished, Flight, Outcome
 
 #: The table's width where standard output is no terminal and has none of its own.
 PLAIN_WIDTH = 160
-_STYLES = {"published": "green", "refused": "yellow", "failed": "red", "waiting": "yellow"}
+_STYLES: dict[Outcome, str] = {
+    "published": "green",
+    "refused": "yellow",
+    "failed": "red",
+    "waiting": "yellow",
+}
 
 
 class Display:
@@ -89,10 +95,11 @@ def summary_table(pictures: Iterable[Finished], roots: Sequence[Path] = ()) -> T
         pictures: What to show, in this order.
         roots: Folders that a file's path is shown relative to.
     """
-    table = Table(pad_edge=False)
-    for heading in ("file", "outcome", "concept -> target"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("pull", "LPIPS", "PSNR dB", "seconds"):
+    table = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
+    table.add_column("file", overflow="fold")
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("concept -> target")
+    for heading in ("pull", "LPIPS", "PSNR", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("reason", overflow="fold")
     for picture in pictures:

@@ -15,10 +15,12 @@ from shaded.settings import Folder, Settings, load_settings
 
 def run(
     outbox: Annotated[
-        Path | None, typer.Option("--outbox", metavar="DIR", help="Where originals arrive; instead of the settings'.")
+        Path | None,
+        typer.Option("--outbox", metavar="DIR", help="Where originals arrive; instead of the settings'."),
     ] = None,
     publish: Annotated[
-        Path | None, typer.Option("--publish", metavar="DIR", help="Where shaded copies go; instead of the settings'.")
+        Path | None,
+        typer.Option("--publish", metavar="DIR", help="Where shaded copies go; instead of the settings'."),
     ] = None,
     config: ConfigOption = None,
     once: Annotated[
@@ -37,7 +39,9 @@ def run(
     run_daemon(settings)
 
 
-def with_folders(settings: Settings, outbox: Path | None, publish: Path | None, config: Path | None) -> Settings:
+def with_folders(
+    settings: Settings, outbox: Path | None, publish: Path | None, config: Path | None
+) -> Settings:
     """The settings with the folders that the command line names.
 
     Raises:
@@ -48,7 +52,8 @@ def with_folders(settings: Settings, outbox: Path | None, publish: Path | None, 
     if outbox is None or publish is None:
         if len(settings.folder) != 1:
             raise UsageError(
-                "--outbox and --publish belong together", remedy="Name both, or one where the settings have one [[folder]]"
+                "--outbox and --publish belong together",
+                remedy="Name both, or one where the settings have one [[folder]]",
             )
         outbox = outbox or settings.folder[0].outbox
         publish = publish or settings.folder[0].publish
@@ -67,7 +72,9 @@ def _once(settings: Settings, style: str) -> int:
     drawing = sys.stderr.isatty() and style == "console"
     quiet = drawing and settings.logging.level == "info"  # the display says the same, and more calmly
     if quiet:
-        settings = settings.model_copy(update={"logging": settings.logging.model_copy(update={"level": "error"})})
+        settings = settings.model_copy(
+            update={"logging": settings.logging.model_copy(update={"level": "error"})}
+        )
     logs.configure(settings.logging.level, "json" if style == "json" else "console")
     with Display() as display:
         daemon = run_daemon(settings, once=True, audience=display)

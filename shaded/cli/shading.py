@@ -19,16 +19,22 @@ from shaded.scheduling.messages import Failure, Progress, Rendered, ShadeTask
 from shaded.settings import Intensity, Profile, Quality, Settings, load_settings
 
 
-def shade(
+def shade(  # noqa: PLR0917 - these are the words of a command line
     pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="The pictures to shade.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where shaded copies and sidecars go.")],
-    concept: Annotated[str, typer.Option("--concept", help="What the pictures show; else it is recognised.")] = "",
-    target: Annotated[str, typer.Option("--target", help="What they are moved toward; else it is chosen.")] = "",
+    concept: Annotated[
+        str, typer.Option("--concept", help="What the pictures show; else it is recognised.")
+    ] = "",
+    target: Annotated[
+        str, typer.Option("--target", help="What they are moved toward; else it is chosen.")
+    ] = "",
     intensity: Annotated[
-        Intensity | None, typer.Option("--intensity", help="How much may change visibly; else the default profile's.")
+        Intensity | None,
+        typer.Option("--intensity", help="How much may change visibly; else the default profile's."),
     ] = None,
     quality: Annotated[
-        Quality | None, typer.Option("--quality", help="How long the search takes; else the default profile's.")
+        Quality | None,
+        typer.Option("--quality", help="How long the search takes; else the default profile's."),
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -42,7 +48,8 @@ def shade(
     settings = load_settings(config)
     chosen = {"concept": concept, "target": target, "intensity": intensity, "quality": quality}
     profile = Profile.model_validate(
-        settings.profile_named("default").model_dump() | {key: value for key, value in chosen.items() if value}
+        settings.profile_named("default").model_dump()
+        | {key: value for key, value in chosen.items() if value}
     )
     level = "warning" if settings.logging.level == "info" else settings.logging.level
     settings = settings.model_copy(update={"logging": settings.logging.model_copy(update={"level": level})})
@@ -81,7 +88,9 @@ class Job:
     named: bool
 
 
-def shade_pictures(job: Job, sources: Sequence[Path], executor: Executor, audience: Audience) -> list[Finished]:
+def shade_pictures(
+    job: Job, sources: Sequence[Path], executor: Executor, audience: Audience
+) -> list[Finished]:
     """Shade and publish each source, an absolute path; how each ended, in the same order.
 
     Raises:
@@ -97,7 +106,15 @@ def shade_pictures(job: Job, sources: Sequence[Path], executor: Executor, audien
     def told(event: Progress) -> None:
         path = sources[int(event.job_id)]
         audience.progress(
-            Flight(event.job_id, path, 0.0, stage=event.stage, step=event.step, steps=event.steps, pull=event.pull)
+            Flight(
+                event.job_id,
+                path,
+                0.0,
+                stage=event.stage,
+                step=event.step,
+                steps=event.steps,
+                pull=event.pull,
+            )
         )
 
     with tempfile.TemporaryDirectory(prefix="shaded-") as scratch:
@@ -148,7 +165,7 @@ def _row(source: Path, outcome: object, out: Path) -> Finished:
         return Finished(source, state, reason=outcome.what, remedy=outcome.remedy)
     assert isinstance(outcome, Rendered)  # noqa: S101 - a shade task has no other outcome
     try:
-        published = _publish(source, outcome, out)
+        published = _publish(outcome, out)
     except OSError as error:
         return _undone(source, from_os_error(error, out))
     except PictureError as error:
@@ -161,7 +178,7 @@ def _undone(source: Path, error: PictureError) -> Finished:
     return Finished(source, state, reason=error.what, remedy=error.remedy)
 
 
-def _publish(source: Path, rendered: Rendered, out: Path) -> Path:
+def _publish(rendered: Rendered, out: Path) -> Path:
     """Move the result into place. A file of that name is replaced only by the same source's newer result."""
     from shaded.publishing.atomic import publish_pair  # noqa: PLC0415
     from shaded.publishing.sidecar import read_sidecar, sidecar_path  # noqa: PLC0415

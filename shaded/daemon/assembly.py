@@ -110,7 +110,7 @@ def run_daemon(
     with only_instance(settings.state_dir):
         wake = Wake()
         ledger = Ledger.open(settings.state_dir / LEDGER_NAME, clock, settings.scheduling)
-        executor = process_executor(settings, clock, wake.ring, command)
+        executor = process_executor(settings, clock, on_event=wake.ring, command=command)
         parts = Parts(
             settings=settings,
             clock=clock,

@@ -53,7 +53,7 @@ class Commands:
                 order.reply.put(self._carry_out(order.asked))
             except ShadedError as error:
                 order.reply.put(error)
-            except Exception as error:  # noqa: BLE001 - a command must never end the daemon
+            except Exception as error:
                 order.reply.put(ShadedError(f"an unexpected error ({type(error).__name__}: {error})"))
 
     def _carry_out(self, asked: Mapping[str, Any]) -> dict[str, Any]:

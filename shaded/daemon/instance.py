@@ -38,7 +38,9 @@ def prepare_folder(path: Path, key: str, *, private: bool = False) -> bool:
     except OSError as error:
         why = error.strerror or str(error)
         raise ConfigurationError(
-            f"{key}: the folder cannot be made or used: {why}", path=path, remedy="Name another folder, or mend this one"
+            f"{key}: the folder cannot be made or used: {why}",
+            path=path,
+            remedy="Name another folder, or mend this one",
         ) from error
     return missing
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shaded import logs
-from shaded.daemon.audience import Audience, Finished
+from shaded.daemon.audience import Audience, Finished, Outcome
 from shaded.errors import PictureError, Refusal, SourceChanged, Unreadable
 from shaded.filestat import FileStat
 from shaded.ledger import Admission, Ledger
@@ -116,8 +116,8 @@ class Intake:
             self._put_off[arrival.path] = error
             logger.warning("cannot be read now", file=str(arrival.path), why=error.what, remedy=error.remedy)
             return None
-        except Exception as error:  # noqa: BLE001 - one file must never stop the daemon
-            logger.error("cannot be taken", file=str(arrival.path), exc_info=True)  # noqa: G201 - structlog's way
+        except Exception as error:
+            logger.error("cannot be taken", file=str(arrival.path), exc_info=True)
             what = f"an unexpected error ({type(error).__name__}: {error})"
             return self._set_aside(arrival, source, Unreadable(what, remedy="The log has the details"))
         if sha256 is None:
@@ -161,7 +161,7 @@ class Intake:
         return admission
 
     def _tell_decided(self, admission: Admission) -> None:
-        outcome = "failed" if admission.kind == "failed" else "refused"
+        outcome: Outcome = "failed" if admission.kind == "failed" else "refused"
         job = admission.job
         self._audience.finished(
             Finished(admission.placement.path, outcome, reason=job.reason, remedy=job.remedy)

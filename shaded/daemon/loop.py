@@ -138,7 +138,7 @@ class Daemon:
             return self._sleep_seconds()
         except Transient as error:
             self._rest_until = self._clock.monotonic() + LEDGER_PAUSE
-            logger.error("the ledger cannot be used now", why=error.what, remedy=error.remedy)
+            logger.warning("the ledger cannot be used now", why=error.what, remedy=error.remedy)
             return LEDGER_PAUSE
 
     def stop(self) -> None:
@@ -149,7 +149,7 @@ class Daemon:
         try:
             self._shading.abandon()
         except Transient as error:
-            logger.error("the ledger cannot be written now", why=error.what)  # recovered at the next start
+            logger.warning("the ledger cannot be written now", why=error.what)  # recovered at the next start
         logger.info("stopped")
 
     @property
@@ -278,7 +278,7 @@ class Daemon:
             folders=tuple(outbox.status() for outbox in self._outboxes),
             flights=self._shading.flights,
             now=self._clock.monotonic(),
-            counts=dict(self._ledger.counts()),
+            counts=self._ledger.counts(),
             troubles={str(p): e.what for p, e in {**self.intake.put_off, **self.delivery.troubles}.items()},
         )
 
@@ -295,5 +295,3 @@ class Daemon:
         finally:
             for number, old in before.items():
                 signal.signal(number, old)
-
-

@@ -12,7 +12,7 @@ from shaded import logs
 from shaded.clock import Clock
 from shaded.daemon.audience import Audience, Finished, Flight
 from shaded.daemon.intake import Source
-from shaded.errors import ConfigurationError, ModelError, Refusal, ShadedError
+from shaded.errors import ConfigurationError, ModelError, ShadedError
 from shaded.ledger import Claim, Ledger
 from shaded.publishing.naming import published_name
 from shaded.scheduling.executor import AnyEvent, Executor
@@ -75,10 +75,10 @@ class Shading:
         return bool(self._claims) or bool(self._unbooked)
 
     @property
-    def next_deadline(self) -> float | None:
+    def next_deadline(self) -> float:
         """When there is something to do even if the executor says nothing (``Clock.monotonic``)."""
-        deadlines = [at for at in (self._executor.next_check, self._renew_at if self._claims else None) if at is not None]
-        return min(deadlines, default=None)
+        check = self._executor.next_check
+        return self._renew_at if check is None else min(check, self._renew_at)
 
     def listen(self) -> bool:
         """Book what the executor said; whether a result became ready to be published.
@@ -92,11 +92,17 @@ class Shading:
         while self._unbooked:
             finished |= self._book(self._unbooked[0])
             self._unbooked.popleft()
-        if self._claims and self._clock.monotonic() >= self._renew_at:
-            for job_id in self._claims:
-                self._ledger.renew(job_id)
-            self._renew_at = self._clock.monotonic() + self._settings.scheduling.lease_seconds / 3
+        if self._clock.monotonic() >= self._renew_at:
+            self._renew_leases()
         return finished
+
+    def _renew_leases(self) -> None:
+        """Keep the leases of what is under way; what was claimed and never begun goes back into the queue."""
+        for job_id in self._claims:
+            self._ledger.renew(job_id)
+        for job_id in self._ledger.expire_leases():
+            logger.warning("a job that nobody worked on was put back", job=job_id)
+        self._renew_at = self._clock.monotonic() + self._settings.scheduling.lease_seconds / 3
 
     def start_next(self) -> bool:
         """Hand the next waiting job to the executor, if it is free; whether there was one."""
@@ -128,35 +134,46 @@ class Shading:
                 logger.info("its outbox is not watched any more", file=str(placement.path))
                 self._ledger.changed(job.id, placement.id)
                 return None
-            profile = Profile.model_validate_json(job.profile)
+            self._claims[job.id] = claim
             try:
-                name = published_name(placement.relative.name, profile.output_format)
-            except Refusal as error:
-                self._decide(claim, "refused", error.what, error.remedy)
+                task = self._task(claim)
+            except Exception as error:
+                logger.warning("the picture could not be begun", exc_info=True)
+                self._failed(claim, failure_of(job.id, error))
                 return None
-            staging = self._settings.staging_dir / job.id
-            shutil.rmtree(staging, ignore_errors=True)
-            staging.mkdir(parents=True)
             now = self._clock.monotonic()
-            flight = Flight(job.id, placement.path, started_at=now, stage_at=now)
-            self._claims[job.id], self._flights[job.id] = claim, flight
-            self._renew_at = now + self._settings.scheduling.lease_seconds / 3
+            self._flights[job.id] = Flight(job.id, placement.path, started_at=now, stage_at=now)
             logger.info("shading begins", file=str(placement.path), attempt=job.attempts)
-            self._audience.progress(flight)
-            return ShadeTask(
-                job_id=job.id,
-                root=placement.root,
-                source=placement.path,
-                sha256=job.sha256,
-                name=placement.relative.name,
-                staging=staging,
-                output_name=name,
-                profile=profile,
-                budget=self._settings.budget,
-                secret=self._secret,
-                max_pixels=self._settings.watching.max_pixels,
-                max_bytes=self._settings.watching.max_bytes,
-            )
+            self._audience.progress(self._flights[job.id])
+            return task
+
+    def _task(self, claim: Claim) -> ShadeTask:
+        """What the worker is told, with an empty staging folder made for it.
+
+        Raises:
+            Refusal: The picture's name cannot be published.
+            OSError: The staging folder cannot be made.
+        """
+        job, placement = claim.job, claim.placement
+        profile = Profile.model_validate_json(job.profile)
+        name = published_name(placement.relative.name, profile.output_format)
+        staging = self._settings.staging_dir / job.id
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        return ShadeTask(
+            job_id=job.id,
+            root=placement.root,
+            source=placement.path,
+            sha256=job.sha256,
+            name=placement.relative.name,
+            staging=staging,
+            output_name=name,
+            profile=profile,
+            budget=self._settings.budget,
+            secret=self._secret,
+            max_pixels=self._settings.watching.max_pixels,
+            max_bytes=self._settings.watching.max_bytes,
+        )
 
     def _book(self, event: AnyEvent) -> bool:
         """Write one event into the ledger; whether it was a result to be published."""
@@ -217,7 +234,12 @@ class Shading:
     def _decide(self, claim: Claim, outcome: str, what: str, remedy: str) -> None:
         """Refuse a job or let it have failed, for good."""
         path = claim.placement.path
-        logger.warning(f"picture {outcome}", file=str(path), why=what, remedy=remedy)
+        logger.warning(
+            "picture refused" if outcome == "refused" else "picture failed",
+            file=str(path),
+            why=what,
+            remedy=remedy,
+        )
         if outcome == "refused":
             self._ledger.refused(claim.job.id, what, remedy)
             self._audience.finished(Finished(path, "refused", reason=what, remedy=remedy))

@@ -16,6 +16,9 @@ from shaded.shading.presets import Visibility
 from shaded.shading.pull import direction, pull
 from shaded.shading.surrogates import Surrogate
 
+#: Whole numbers as a file holds them.
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
 #: Below this pull nothing is left to divide by: survival is not stated.
 LEAST_PULL = 0.01
 
@@ -27,6 +30,11 @@ class Check:
     limit: float | bool
     measured: float | bool
     ok: bool
+
+    @property
+    def overshoot(self) -> float:
+        """By how much of the limit it is missed; 0 where it holds."""
+        return 0.0 if self.ok else abs(float(self.measured) - float(self.limit)) / max(float(self.limit), 1e-9)
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class Survival:
     surrogate: str
 
 
-def full_psnr(published: NDArray[np.generic], original: NDArray[np.generic], alpha: NDArray[np.generic] | None) -> float:
+def full_psnr(published: Pixels, original: Pixels, alpha: Pixels | None) -> float:
     """PSNR in dB over full-size pixels ``(H, W, C)`` of the same type; pixels under full transparency do not count.
 
     99 where nothing differs. Rows are taken in strips, so that large pictures need little memory.
@@ -64,7 +72,7 @@ def full_psnr(published: NDArray[np.generic], original: NDArray[np.generic], alp
     return float(10 * np.log10(peak**2 * count / total))
 
 
-def largest_spread(colour: NDArray[np.generic]) -> int:
+def largest_spread(colour: Pixels) -> int:
     """The largest distance between the channels of one pixel, in the file's own units: 0 for a gray picture."""
     if colour.shape[2] == 1:
         return 0

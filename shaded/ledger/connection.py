@@ -12,7 +12,7 @@ from urllib.parse import quote
 from shaded.errors import ShadedError, Transient
 from shaded.ledger import schema
 
-_BUSY_MILLISECONDS = 10_000
+_BUSY_SECONDS = 10.0
 
 #: SQLite's primary result codes for conditions that pass (the low byte of the extended codes).
 _PASSING = {
@@ -67,11 +67,10 @@ def open_writable(path: Path | str) -> sqlite3.Connection:
             remedy="Give your user access to its folder",
         ) from error
     try:
-        connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MILLISECONDS / 1000)
+        connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
     except sqlite3.Error as error:
         raise explain(error, path) from error
     try:
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -96,7 +95,7 @@ def open_readable(path: Path) -> sqlite3.Connection | None:
             f"file:{quote(os.fsencode(path))}?mode=ro",
             uri=True,
             isolation_level=None,
-            timeout=_BUSY_MILLISECONDS / 1000,
+            timeout=_BUSY_SECONDS,
         )
     except sqlite3.Error as error:
         raise explain(error, path) from error

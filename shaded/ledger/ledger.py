@@ -2,18 +2,19 @@
 
 ::
 
-                    admit                claim                  rendered              published
-    (arrival) ─────────────▶ settled ─────────────▶ running ─────────────▶ rendered ───────────▶ published
-                              ▲  ▲                   │ │ │                    │                     │
-                              │  └───────────────────┘ │ └──▶ refused         │                     │
-                              │   release, recover,    │         │            │                     │
-                              │   expire_leases,       └──▶ failed            │                     │
-                              │   retry_later                 │ retry         │ requeue             │ requeue
-                              └───────────────────────────────┴───────────────┴─────────────────────┘
+              admit             claim              rendered            published
+    (arrival) ──────▶ settled ────────▶ running ────────────▶ rendered ────────▶ published
+                        ▲  ▲             │ │ └───▶ refused       │                   │
+                        │  └─────────────┘ └─────▶ failed        │                   │
+                        │   release, recover,         │          │                   │
+                        │   retry_later,              │ retry    │ requeue           │ requeue
+                        │   expire_leases             │          │                   │
+                        └─────────────────────────────┴──────────┴───────────────────┘
 
-A job is one content with one profile; its placements are the paths where that content lies. A waiting job always has
-a placement to be read from: one that lost its last placement is forgotten. One process writes (the daemon, which holds
-the single-instance lock), so a lease is counted on its monotonic clock, and every lease found at the start is stale.
+A job is one content with one profile; its placements are the paths where that content lies. A waiting job
+always has a placement to be read from: one that lost its last placement is forgotten. One process writes (the
+daemon, which holds the single-instance lock), so a lease is counted on its monotonic clock, and every lease
+found at the start is stale.
 """
 
 from __future__ import annotations
@@ -50,8 +51,7 @@ class Ledger(LedgerSteps):
         """Open or create the file, or ``":memory:"`` for tests, and bring it to the newest version."""
         return cls(open_writable(path), path, clock, scheduling or Scheduling())
 
-    # Arrivals
-    # -----------------------------------------------------------------------------------------------------
+    # --- Arrivals ---
 
     def admit(
         self,
@@ -75,7 +75,7 @@ class Ledger(LedgerSteps):
     def set_aside(
         self, root: Path, relative: Path, stat: FileStat, profile_digest: str, reason: str, remedy: str = ""
     ) -> Admission:
-        """Refuse a file without having read it; looked at again when its stat changes or ``retry`` is asked for."""
+        """Refuse a file without reading it, until its stat changes or ``retry`` is asked for."""
         parts = (path_to_blob(root), path_to_blob(relative), repr(stat_columns(stat)).encode())
         identity = UNREAD + hashlib.sha256(b"\0".join(parts)).hexdigest()
         with writing(self._connection, self._path):
@@ -91,10 +91,10 @@ class Ledger(LedgerSteps):
             return Admission(job, placement, "refused")
 
     def changed(self, job_id: str, placement_id: int) -> bool:
-        """Forget a place whose file is gone or no longer what settled; the job goes on from another place, if
-        any.
+        """Forget a place whose file is gone or no longer what settled.
 
-        The attempt is not counted. The path is admitted anew when it settles again.
+        The job goes on from another place, if it has one; the attempt is not counted. The path is admitted
+        anew when it settles again.
         """
         with writing(self._connection, self._path):
             gone = self._one(
@@ -113,16 +113,15 @@ class Ledger(LedgerSteps):
             self._put_back(job_id, counted=False)
             return True
 
-    # Leases
-    # -------------------------------------------------------------------------------------------------------
+    # --- Leases ---
 
     def claim(self, limit: int = 1) -> list[Claim]:
         """Lease the jobs that are to run next, the first first, each with the place to read it from."""
         with writing(self._connection, self._path):
             claimed = self._rows(
-                "UPDATE jobs SET state = 'running', attempts = attempts + 1, lease_until = :lease, not_before = 0, "  # noqa: S608
-                "changed_at = :now WHERE id IN "
-                f"(SELECT id FROM jobs WHERE state = 'settled' AND {READY} ORDER BY {RANK} DESC, id LIMIT :limit) "
+                "UPDATE jobs SET state = 'running', attempts = attempts + 1, not_before = 0, "  # noqa: S608
+                "lease_until = :lease, changed_at = :now WHERE id IN (SELECT id FROM jobs "
+                f"WHERE state = 'settled' AND {READY} ORDER BY {RANK} DESC, id LIMIT :limit) "
                 f"RETURNING id, attempts, {RANK} AS rank",
                 lease=self._lease(),
                 limit=limit,
@@ -176,18 +175,18 @@ class Ledger(LedgerSteps):
                 self._put_back(row["id"], counted=False)
             return [str(row["id"]) for row in rows]
 
-    # Outcomes
-    # -----------------------------------------------------------------------------------------------------
+    # --- Outcomes ---
 
     def rendered(
         self, job_id: str, picture: Path, sidecar: Path, sha256: str, size: int, summary: Mapping[str, Any]
     ) -> bool:
-        """A finished result stands in staging; ``False``: nobody waits for it any more, so remove those files."""
+        """A finished result stands in staging; ``False``: no place waits for it, so remove those files."""
         with writing(self._connection, self._path):
             taken = self._do(
-                "UPDATE jobs SET state = 'rendered', lease_until = NULL, picture = :picture, sidecar = :sidecar, "
-                "output_sha256 = :sha256, output_bytes = :size, summary = :summary, reason = '', remedy = '', "
-                "changed_at = :now WHERE id = :job AND (state IN ('settled', 'running', 'refused', 'failed') "
+                "UPDATE jobs SET state = 'rendered', lease_until = NULL, picture = :picture, "
+                "sidecar = :sidecar, output_sha256 = :sha256, output_bytes = :size, summary = :summary, "
+                "reason = '', remedy = '', changed_at = :now WHERE id = :job "
+                "AND (state IN ('settled', 'running', 'refused', 'failed') "
                 "OR (state = 'rendered' AND picture = :picture AND output_sha256 = :sha256))",
                 job=job_id,
                 picture=path_to_blob(picture),
@@ -206,19 +205,21 @@ class Ledger(LedgerSteps):
             return True
 
     def published(self, placement_id: int, path: Path, sha256: str) -> bool:
-        """The job's result stands complete at ``path`` for this placement; ``False`` where it is not this job's result."""
+        """The job's result stands complete at ``path``; ``False``: this is not the placement's result."""
         with writing(self._connection, self._path):
             row = self._one(
                 "SELECT job_id, root, relative, published FROM placements JOIN jobs ON jobs.id = job_id "
-                "WHERE placements.id = :id AND state IN ('rendered', 'published') AND (output_sha256 = :sha256 OR "
-                "EXISTS (SELECT 1 FROM placements AS p WHERE p.job_id = jobs.id AND p.published_sha256 = :sha256))",
+                "WHERE placements.id = :id AND state IN ('rendered', 'published') "
+                "AND (output_sha256 = :sha256 OR EXISTS "
+                "(SELECT 1 FROM placements AS p WHERE p.job_id = jobs.id AND p.published_sha256 = :sha256))",
                 id=placement_id,
                 sha256=sha256,
             )
             if row is None or row["published"] is not None:
                 return row is not None and bytes(row["published"]) == path_to_blob(path)
             self._do(
-                "UPDATE placements SET published = :path, published_sha256 = :sha256, published_at = :now WHERE id = :id",
+                "UPDATE placements SET published = :path, published_sha256 = :sha256, published_at = :now "
+                "WHERE id = :id",
                 id=placement_id,
                 path=path_to_blob(path),
                 sha256=sha256,
@@ -267,12 +268,10 @@ class Ledger(LedgerSteps):
                 self._tell(job_id, "The finished result was gone; it is shaded again.")
             return back
 
-    # What a person asks for
-    # ---------------------------------------------------------------------------------------
+    # --- What a person asks for ---
 
     def retry(self, path: Path | None = None) -> int:
-        """Try again: all failed jobs, or whatever became of one source path. Returns how many jobs that
-        changed.
+        """Try again: all failed jobs, or whatever became of one source path.
 
         With a path, a refused job counts too, one that is put off no longer waits, and a published one is
         published again, in case its copy was removed.
@@ -299,8 +298,9 @@ class Ledger(LedgerSteps):
             waiting = [record.job.id for record in self.find(path) if record.job.state == "settled"]
             for job_id in waiting:
                 self._do(
-                    "UPDATE jobs SET not_before = 0, priority = interruptions + 1 + "  # noqa: S608 - constants
-                    f"(SELECT CAST(MAX({RANK}) AS INTEGER) + 1 FROM jobs WHERE state = 'settled') WHERE id = :job",
+                    "UPDATE jobs SET not_before = 0, priority = interruptions + 2 + "  # noqa: S608 - constants
+                    f"(SELECT CAST(MAX({RANK}) AS INTEGER) FROM jobs WHERE state = 'settled') "
+                    "WHERE id = :job",
                     job=job_id,
                 )
                 self._tell(job_id, "It was moved to the front of the queue.")

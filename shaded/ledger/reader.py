@@ -34,9 +34,15 @@ RANK = "(priority - interruptions + MAX(0.0, :now - queued_at) / :ageing)"
 #: A wait that began in the future was measured by a clock that was set back since; it is over.
 READY = "(not_before <= :now OR changed_at > :now)"
 #: The place to read a job's content from: the one seen last.
-SOURCE = "placements.id = (SELECT p.id FROM placements AS p WHERE p.job_id = jobs.id ORDER BY p.seen_at DESC, p.id DESC LIMIT 1)"
+SOURCE = (
+    "placements.id = (SELECT p.id FROM placements AS p WHERE p.job_id = jobs.id "
+    "ORDER BY p.seen_at DESC, p.id DESC LIMIT 1)"
+)
 #: Every placement with its job; a WHERE clause follows.
-BOTH = f"SELECT {JOB_COLUMNS}, {PLACEMENT_COLUMNS} FROM jobs JOIN placements ON placements.job_id = jobs.id"
+BOTH = (
+    f"SELECT {JOB_COLUMNS}, {PLACEMENT_COLUMNS} "  # noqa: S608 - constants
+    "FROM jobs JOIN placements ON placements.job_id = jobs.id"
+)
 _LONGEST_STORY = 50
 
 
@@ -97,7 +103,9 @@ class LedgerReader:
         for position, row in enumerate(rows, start=1):
             job, placement = both_from(row)
             ready = bool(row["ready"])
-            queued.append(Queued(job, placement, position, ready, row["rank"], _why(job, ready, self._clock.time())))
+            queued.append(
+                Queued(job, placement, position, ready, row["rank"], _why(job, ready, self._clock.time()))
+            )
         return queued
 
     def running(self) -> list[Claim]:
@@ -126,13 +134,14 @@ class LedgerReader:
             ]
 
     def story(self, path: Path) -> tuple[tuple[float, str], ...]:
-        """What happened at a source path, even where nothing lies there any more: (seconds since 1970, sentence)."""
+        """What happened at a source path, even if nothing lies there now: (seconds since 1970, sentence)."""
         return self._story("", path)
 
     def recent(self, limit: int = 10) -> list[Record]:
         """What was published last, the newest first."""
         rows = self._rows(
-            f"{BOTH} WHERE published_at IS NOT NULL ORDER BY published_at DESC, placements.id DESC LIMIT :limit",
+            f"{BOTH} WHERE published_at IS NOT NULL ORDER BY published_at DESC, placements.id DESC "
+            "LIMIT :limit",
             limit=limit,
         )
         return [Record(*both_from(row)) for row in rows]
@@ -148,11 +157,12 @@ class LedgerReader:
         return [Record(*both_from(row)) for row in rows]
 
     def stat_known(self, root: Path, relative: Path, stat: FileStat, profile_digest: str) -> bool:
-        """Whether the path was admitted with this profile as it looks now, so that it need not be read again."""
+        """Whether the path was admitted with this profile as it looks now, and need not be read again."""
         return bool(
             self._rows(
-                "SELECT 1 FROM placements JOIN jobs ON jobs.id = job_id WHERE root = :root AND relative = :relative "
-                "AND size = :size AND mtime_ns = :mtime_ns AND inode = :inode AND profile_digest = :profile_digest",
+                "SELECT 1 FROM placements JOIN jobs ON jobs.id = job_id "
+                "WHERE root = :root AND relative = :relative AND size = :size AND mtime_ns = :mtime_ns "
+                "AND inode = :inode AND profile_digest = :profile_digest",
                 root=path_to_blob(root),
                 relative=path_to_blob(relative),
                 profile_digest=profile_digest,
@@ -176,7 +186,8 @@ class LedgerReader:
     def pending_publications(self) -> list[tuple[Job, Placement]]:
         """Places that lack the finished result of their job, the longest waiting first."""
         rows = self._rows(
-            f"{BOTH} WHERE state IN ('rendered', 'published') AND published IS NULL ORDER BY changed_at, placements.id"
+            f"{BOTH} WHERE state IN ('rendered', 'published') AND published IS NULL "
+            "ORDER BY changed_at, placements.id"
         )
         return [both_from(row) for row in rows]
 
@@ -220,7 +231,7 @@ class LedgerReader:
             return cursor.execute(query, self._parameters(parameters)).fetchall()
 
     def _parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The given ones with those that many queries use; text is made sound, since a name in it may not be."""
+        """The given ones and the usual ones; text is made sound, since a file name in it may not be."""
         usual = {"now": self._clock.time(), "ageing": self._scheduling.ageing_seconds}
         return usual | {
             key: _sound(value) if isinstance(value, str) else value for key, value in given.items()
@@ -228,12 +239,12 @@ class LedgerReader:
 
 
 def _sound(text: str) -> str:
-    """Text without lone surrogates, which stand for bytes of a file name that are no text and cannot be stored as such."""
+    """Text without lone surrogates, which stand for bytes of a file name that are no text."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def stat_columns(stat: FileStat) -> dict[str, int]:
-    """The columns that tell one state of a file from another; the device is left out, since it may change at a mount."""
+    """The columns that tell one state of a file from another; a mount may change the device."""
     return {"size": stat.size, "mtime_ns": stat.mtime_ns, "inode": signed(stat.inode)}
 
 

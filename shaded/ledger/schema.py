@@ -1,7 +1,7 @@
 """The ledger's tables, as a list of steps from an empty file to the newest version.
 
-Each step is applied in one transaction together with the number that records it (``PRAGMA user_version``), so a file
-is always at some whole version. Steps are only ever added; a released one is never changed.
+Each step is applied in one transaction together with the number that records it (``PRAGMA user_version``), so
+a file is always at some whole version. Steps are only ever added; a released one is never changed.
 """
 
 from __future__ import annotations

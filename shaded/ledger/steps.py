@@ -24,8 +24,8 @@ MOST_EVENTS: Final = 20_000
 UNREAD: Final = "unread:"
 _FRESH = (
     "UPDATE jobs SET state = 'settled', queued_at = :now, not_before = 0, attempts = 0, interruptions = 0, "
-    "lease_until = NULL, picture = NULL, sidecar = NULL, output_sha256 = NULL, output_bytes = NULL, summary = '{}', "
-    "reason = '', remedy = '', changed_at = :now "
+    "lease_until = NULL, picture = NULL, sidecar = NULL, output_sha256 = NULL, output_bytes = NULL, "
+    "summary = '{}', reason = '', remedy = '', changed_at = :now "
 )
 _UNPUBLISH = "UPDATE placements SET published = NULL, published_sha256 = NULL, published_at = NULL"
 
@@ -122,8 +122,8 @@ class LedgerSteps(LedgerReader):
 
     def _end(self, job_id: str, state: State, reason: str, remedy: str) -> bool:
         ended = self._do(
-            "UPDATE jobs SET state = :state, lease_until = NULL, reason = :reason, remedy = :remedy, changed_at = :now "
-            "WHERE id = :job AND state IN ('settled', 'running', 'rendered')",
+            "UPDATE jobs SET state = :state, lease_until = NULL, reason = :reason, remedy = :remedy, "
+            "changed_at = :now WHERE id = :job AND state IN ('settled', 'running', 'rendered')",
             job=job_id,
             state=state,
             reason=reason,
@@ -136,7 +136,7 @@ class LedgerSteps(LedgerReader):
         return ended
 
     def _afresh(self, job_id: str, *states: State) -> bool:
-        """Let a job in one of ``states`` begin anew; one that was set aside unread is forgotten, so that it is read."""
+        """Let a job in one of ``states`` begin anew; one set aside unread is forgotten, and so read."""
         row = self._one("SELECT sha256, state FROM jobs WHERE id = :job", job=job_id)
         if row is None or row["state"] not in states:
             return False

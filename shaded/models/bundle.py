@@ -65,7 +65,8 @@ def load_state(name: str) -> dict[str, Tensor]:
     """
     from safetensors.torch import load  # noqa: PLC0415 - brings torch, which only the worker may import
 
-    return load(_checked_bytes(bundled_models()[name]))
+    state: dict[str, Tensor] = load(_checked_bytes(bundled_models()[name]))
+    return state
 
 
 def check_bundle() -> list[str]:

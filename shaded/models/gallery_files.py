@@ -56,7 +56,7 @@ def load_gallery() -> tuple[GalleryEntry, ...]:
 
 
 def concept_slug(name: str) -> str:
-    """Give the part of a gallery file's name that stands for a concept: `hot-air balloon` -> `hot-air-balloon`."""
+    """Give what stands for a concept in a file's name: `hot-air balloon` -> `hot-air-balloon`."""
     return name.replace(" ", "-").replace("'", "")
 
 

@@ -1,4 +1,4 @@
-"""The bundled tagger's weights: where they lie, that they are the right ones, and the tagger built on them."""
+"""The bundled tagger's weights: where they lie, a check that they are the right ones, and the tagger."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def load_tagger() -> Tagger:
     Raises:
         ModelError: the weights are missing, altered, or do not fit the network.
     """
-    import torch
+    import torch  # noqa: PLC0415 - nobody who only asks for the digest should wait for torch
 
-    from shaded.shading.tagger import Tagger, build_network, fit_state
+    from shaded.shading.tagger import Tagger, build_network, fit_state  # noqa: PLC0415 - imports torch
 
     content = _checked_bytes(weights_path())
     network = build_network()
@@ -60,5 +60,6 @@ def _checked_bytes(path: Path) -> bytes:
     except OSError as error:
         raise ModelError("the tagger's weights cannot be read", path=path, remedy=_REMEDY) from error
     if hashlib.sha256(content).hexdigest() != WEIGHTS_SHA256:
-        raise ModelError("the tagger's weights are not the ones that shaded was built with", path=path, remedy=_REMEDY)
+        what = "the tagger's weights are not the ones that shaded was built with"
+        raise ModelError(what, path=path, remedy=_REMEDY)
     return content

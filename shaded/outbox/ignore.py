@@ -63,7 +63,7 @@ BUILT_IN = (
 
 
 def _any_case(pattern: str) -> str:
-    """``*.tmp`` becomes ``*.[tT][mM][pP]``; a leading ``#`` or ``!`` is escaped, since it is meant literally."""
+    """``*.tmp`` becomes ``*.[tT][mM][pP]``; a leading ``#`` or ``!`` is meant literally and escaped."""
     spelled = "".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in pattern)
     return f"\\{spelled}" if spelled[0] in "#!" else spelled
 

@@ -1,19 +1,22 @@
 """Being told of arrivals: a thin layer over watchdog that only queues paths.
 
 The operating system's events are hints, never the truth: they can be lost in a burst, and a watched folder
-that is deleted and made again falls silent. So the handler does nothing that could fail or block, the queue is
-bounded and says when it overflowed, and :meth:`Observer.healthy` lets the caller find out that a fresh observer
-and a scan are needed.
+that is deleted and made again falls silent. So the handler does nothing that could fail or block, the queue
+is bounded and says when it overflowed, and :meth:`Observer.healthy` lets the caller find out that a fresh
+observer and a scan are needed.
 """
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
@@ -80,6 +83,12 @@ class Inbox:
         if waking:
             self._wake()
 
+    def overflow(self) -> None:
+        """Note that something was lost before it came here."""
+        with self._lock:
+            self._overflowed = True
+        self._wake()
+
     def drain(self) -> Drained:
         """Take everything."""
         with self._lock:
@@ -108,6 +117,19 @@ class _Handler:
         self._inbox.put(self._root + path.removeprefix(self._watched))
 
 
+class _LostEvents(logging.Handler):
+    """Hears watchdog say in its log, the only place where it does, that the system dropped events."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        super().__init__(logging.WARNING)
+        self._inbox = inbox
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Ask for a scan."""
+        if "overflow" in record.getMessage():
+            self._inbox.overflow()
+
+
 class NativeObserver:
     """The operating system's own events (inotify, FSEvents, kqueue), below one folder and its subfolders.
 
@@ -122,7 +144,9 @@ class NativeObserver:
     def __init__(self, root: Path, wake: Callable[[], None], limit: int = 50_000) -> None:
         self._root = root
         self._inbox = Inbox(wake, limit)
+        self._lost = _LostEvents(self._inbox)
         self._observer: BaseObserver | None = None
+        self._threads: list[Thread] = []
         self._identity: tuple[int, int] | None = None
 
     def start(self) -> None:
@@ -140,6 +164,8 @@ class NativeObserver:
             events.DirCreatedEvent,
             events.DirMovedEvent,
         ]
+        _silence()
+        others = set(threading.enumerate())
         observer = Watchdog()
         try:
             # A link as the root is the user's own choice; watchdog itself would not follow it.
@@ -152,10 +178,15 @@ class NativeObserver:
         except OSError as error:
             observer.stop()
             raise explained(error, self._root) from error
+        # Which threads there are differs between versions and systems; whose they are does not.
+        begun = set(threading.enumerate()) - others
+        self._threads = [thread for thread in begun if type(thread).__module__.startswith("watchdog.")]
         self._observer = observer
+        logging.getLogger("watchdog").addHandler(self._lost)
 
     def stop(self) -> None:
         """Stop watchdog's threads and wait for them."""
+        logging.getLogger("watchdog").removeHandler(self._lost)
         observer, self._observer = self._observer, None
         if observer is not None:
             observer.stop()
@@ -166,17 +197,26 @@ class NativeObserver:
         return self._inbox.drain()
 
     def healthy(self) -> bool:
-        """Whether watchdog's threads live and the folder still is the one they watch."""
-        observer = self._observer
-        if observer is None or not observer.is_alive():
-            return False
-        emitters = list(observer.emitters)
-        if not emitters or not all(emitter.is_alive() for emitter in emitters):
+        """Whether watchdog's threads live and the folder still is the one they watch.
+
+        A deleted folder ends its emitter a moment later; a folder that took the watched one's place is known
+        by its inode. No descriptor is kept open to tell them apart: it would keep a disk from being ejected.
+        """
+        if self._observer is None or not all(thread.is_alive() for thread in self._threads):
             return False
         try:
             return _identity(self._root) == self._identity
         except OSError:
             return False
+
+
+def _silence() -> None:
+    """Keep watchdog's notes to its developers out of the user's log.
+
+    It warns whenever a new folder's watch is set twice, which is harmless, and logs an error at each stop.
+    """
+    warnings.filterwarnings("ignore", message="Callback with id", category=RuntimeWarning)
+    logging.getLogger("watchdog").propagate = False
 
 
 def _identity(root: Path) -> tuple[int, int]:

@@ -105,15 +105,19 @@ class _Walk:
                 if found is not None:
                     yield relative, found
                 return
-            if len(relative.parts) > DEEPEST:
-                raise OSError(errno.ELOOP, f"folders are nested more than {DEEPEST} deep")
-            below = os.open(entry.name, _OPEN_FOLDER, dir_fd=descriptor)
+            below = _open_below(descriptor, entry.name, depth=len(relative.parts))
         except FileNotFoundError:
             return
         except OSError as error:
             self.trouble(self.root / relative, error)
             return
         yield from self.below(below, relative)
+
+
+def _open_below(descriptor: int, name: str, depth: int) -> int:
+    if depth > DEEPEST:
+        raise OSError(errno.ELOOP, f"folders are nested more than {DEEPEST} deep")
+    return os.open(name, _OPEN_FOLDER, dir_fd=descriptor)
 
 
 def look(path: Path) -> FileStat | None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shaded.publishing.picture import Picture
+from shaded.publishing.picture import Picture, Pixels
 
 
 def fit_side(picture: Picture, max_side: int) -> Picture:
@@ -23,24 +23,24 @@ def fit_side(picture: Picture, max_side: int) -> Picture:
     scale = max_side / max(width, height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if picture.alpha is None:
-        return replace(picture, colour=_fitted(picture.colour, size, picture.peak))
+        return replace(picture, colour=_as_stored(_reduced(picture.colour, size), picture))
     share = picture.alpha[..., None].astype(np.float32) / picture.peak
     alpha = _reduced(share, size)
     premultiplied = _reduced(picture.colour * share, size)
     colour = np.where(alpha > 0, premultiplied / np.maximum(alpha, 1e-6), _reduced(picture.colour, size))
-    kind = picture.colour.dtype
     return replace(
         picture,
-        colour=np.clip(np.rint(colour), 0, picture.peak).astype(kind),
-        alpha=np.clip(np.rint(alpha[..., 0] * picture.peak), 0, picture.peak).astype(kind),
+        colour=_as_stored(colour, picture),
+        alpha=_as_stored(alpha[..., 0] * picture.peak, picture),
     )
 
 
-def _fitted(colour: NDArray[np.generic], size: tuple[int, int], peak: int) -> NDArray[np.generic]:
-    return np.clip(np.rint(_reduced(colour, size)), 0, peak).astype(colour.dtype)
+def _as_stored(values: NDArray[np.float32], picture: Picture) -> Pixels:
+    stored: Pixels = np.clip(np.rint(values), 0, picture.peak).astype(picture.colour.dtype)
+    return stored
 
 
-def _reduced(planes: NDArray[np.generic], size: tuple[int, int]) -> NDArray[np.float32]:
+def _reduced(planes: Pixels | NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """``(H, W, C)`` of any numbers to ``(*size reversed, C)`` as float."""
     channels = [
         np.asarray(Image.fromarray(np.ascontiguousarray(planes[..., c], dtype=np.float32)).resize(size, Image.Resampling.LANCZOS))

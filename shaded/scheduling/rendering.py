@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,8 +47,11 @@ logger = structlog.get_logger()
 
 #: Each further try at the budget keeps this share of the shading.
 LESS = (1.0, 0.85, 0.7, 0.5, 0.35)
-#: Quality for lossy formats when their own compression alone breaks the budget.
-FINER_QUALITY = 95
+LOSSY = ("jpeg", "webp", "avif")
+#: What lossy formats are saved with when their own compression alone breaks the budget; ``None`` is as the source.
+QUALITIES = (None, 95, 100)
+#: A lesser share that takes less than this off the worst overshoot meets the codec's own loss: finer quality is next.
+WORTH_IT = 0.05
 
 
 def open_engine(start: Start) -> RenderingEngine:
@@ -87,6 +91,11 @@ class Saved:
     def fits(self) -> bool:
         """Whether every limit holds."""
         return all(check.ok for check in self.budget.values())
+
+    @property
+    def overshoot(self) -> float:
+        """By how much of a limit the worst one is missed; 0 inside the budget."""
+        return max(check.overshoot for check in self.budget.values())
 
 
 def visibility_of(intensity: str, budget: Budget) -> Visibility:
@@ -160,6 +169,10 @@ class RenderingEngine:
             work, self._toolbox.shader, self._toolbox.surrogates, self._toolbox.lpips,
             progress=lambda step, steps, pull: tell("shading", step, steps, pull),
         )  # fmt: skip
+        if shaded.scale == 0:
+            raise Refusal(
+                "no shading fits inside the visible budget", path=task.source, remedy="Choose a higher intensity"
+            )
         tell("saving")
         saved = self._save(task, source, shaded, visibility)
         tell("measuring")
@@ -177,7 +190,7 @@ class RenderingEngine:
         facts = sidecar.describe(data, picture, task.name)
         picture = fit_side(picture, task.profile.max_side)
         full = view_of(picture, self._toolbox.device)
-        canvas = plan_canvas(*full.shape[-2:], self._canvas_pixels)
+        canvas = plan_canvas(int(full.shape[-2]), int(full.shape[-1]), self._canvas_pixels)
         view = to_canvas(full, canvas)
         return Source(picture, facts, canvas, view, ground_of(view), shows_no_colour(picture), begun)
 
@@ -186,20 +199,20 @@ class RenderingEngine:
         delta = from_canvas(shaded.delta, shaded.limits, source.canvas)
         distance = ReferenceDistance(self._toolbox.lpips, source.view)
         saved = None
-        for quality in (None, FINER_QUALITY):
+        for quality in QUALITIES:
+            before = float("inf")
             for scale in LESS:
                 saved = self._saved_once(task, source, delta, scale, quality, distance, visibility)
                 if saved.fits:
                     return saved
-            if saved is None or saved.encoded.format not in ("jpeg", "webp", "avif"):
+                if saved.overshoot > before * (1 - WORTH_IT):
+                    break
+                before = saved.overshoot
+            if saved is None or saved.encoded.format not in LOSSY:
                 break
-        broken = "; ".join(
-            f"{name} is {check.measured}, the limit is {check.limit}"
-            for name, check in (saved.budget if saved else {}).items()
-            if not check.ok
-        )
+        broken = [f"{n} is {c.measured}, the limit is {c.limit}" for n, c in saved.budget.items() if not c.ok] if saved else []
         raise Refusal(
-            f"it cannot be saved inside the visible budget: {broken}",
+            f"it cannot be saved inside the visible budget: {'; '.join(broken)}",
             path=task.source,
             remedy="Choose a higher intensity, or save the picture with less compression (PNG, or JPEG at quality 90)",
         )
@@ -220,6 +233,10 @@ class RenderingEngine:
             psnr_db=psnr_of(picture, source.picture),
             gray_kept=not source.gray or gray_was_kept(picture, source.picture),
         )  # fmt: skip
+        if np.array_equal(picture.colour, source.picture.colour):
+            raise Refusal(
+                "nothing of the shading is left in the saved file", path=task.source, remedy="Choose a higher intensity"
+            )
         logger.debug("saved", scale=scale, quality=quality, budget={n: c.measured for n, c in budget.items()})
         return Saved(encoded, picture, view, budget, scale)
 
@@ -230,7 +247,7 @@ class RenderingEngine:
         box = self._toolbox
         strength = measure_strength(box.encoders, saved.view, source.view, anchor)
         pull = mean_pull(strength)
-        if pull < task.profile.min_pull:
+        if 0 < task.profile.min_pull and pull < task.profile.min_pull:
             raise Refusal(
                 f"the shading is too weak: pull {pull:.3f}, the profile asks for {task.profile.min_pull}",
                 path=task.source,

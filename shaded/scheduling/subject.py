@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import io
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ def name_concept(
     scores = concept_scores(toolbox.tagger.tag(view[0].cpu()), toolbox.vocabulary)
     confidence = dict(scores)
 
-    def stated(tag: str, origin: str) -> sidecar.Concept:
+    def stated(tag: str, origin: Literal["tagger", "profile", "metadata", "command"]) -> sidecar.Concept:
         others = [(name, score) for name, score in scores if name != tag][:ALTERNATIVES]
         own = confidence.get(tag)
         return sidecar.Concept(

@@ -110,13 +110,23 @@ def psnr_of(published: Picture, original: Picture) -> float:
     mine, reference = published.colour, original.colour
     if published.alpha is None and original.alpha is not None:
         share = original.alpha[..., None].astype(np.float32) / original.peak
-        reference = np.rint(reference * share + original.peak * (1 - share)).astype(original.colour.dtype)
+        reference = _whole(reference * share + original.peak * (1 - share), original)
     if mine.dtype != reference.dtype:
-        mine, reference = (_to_eight_bits(one) for one in (mine, reference))
+        mine, reference = _to_eight_bits(mine), _to_eight_bits(reference)
     if mine.shape != reference.shape:
-        mine, reference = (np.repeat(one, 3, axis=2) if one.shape[2] == 1 else one for one in (mine, reference))
+        mine, reference = _three_channels(mine), _three_channels(reference)
     return full_psnr(mine, reference, original.alpha)
 
 
-def _to_eight_bits(colour: Pixels) -> NDArray[np.uint8]:
+def _whole(values: NDArray[np.float32], like: Picture) -> Pixels:
+    whole: Pixels = np.rint(values).astype(like.colour.dtype)
+    return whole
+
+
+def _to_eight_bits(colour: Pixels) -> Pixels:
     return colour if colour.dtype == np.uint8 else np.rint(colour / 257.0).astype(np.uint8)
+
+
+def _three_channels(colour: Pixels) -> Pixels:
+    three: Pixels = np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour
+    return three

@@ -173,10 +173,10 @@ def _do(engine: Engine, task: ShadeTask | VerifyTask, voice: _Voice) -> None:
         )
     except (ModelError, ConfigurationError):
         raise
-    except Exception as error:  # noqa: BLE001 - one picture's trouble must never end the worker
+    except Exception as error:
         failure = failure_of(task.job_id, error)
         if failure.outcome == "failed" and not isinstance(error, PictureError):
-            logger.error("the picture failed unexpectedly", exc_info=True)  # noqa: G201, LOG014 - structlog's own way
+            logger.error("the picture failed unexpectedly", exc_info=True)  # noqa: G201 - structlog's own way
         outcome = failure
     voice.say(outcome)
 
@@ -211,7 +211,7 @@ def serve(
                 if engine is None:
                     engine = _open(open_engine, start, voice)
                 _do(engine, task, voice)
-            except Exception as error:  # noqa: BLE001 - said to the daemon, which stops with it
+            except Exception as error:
                 if is_out_of_memory(error):
                     voice.say(failure_of(task.job_id, error))
                     continue

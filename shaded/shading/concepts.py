@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 _ARTICLES = frozenset({"a", "an", "the", "my", "our", "his", "her", "their", "some"})
 # What follows one of these says where the thing is or what it is made of, not what it is.
 _PREPOSITIONS = frozenset(
-    {"in", "on", "at", "by", "with", "under", "over", "near", "of", "from", "for", "among", "behind", "beside"}
-    | {"before", "against", "through", "and", "into", "eating", "wearing", "holding", "sitting", "standing"}
+    {"in", "on", "at", "by", "with", "under", "over", "near", "of", "from", "for", "among", "behind"}
+    | {"beside", "before", "against", "through", "and", "into"}
+    | {"eating", "wearing", "holding", "sitting", "standing"}
 )
 
 
@@ -89,8 +90,8 @@ def concept_scores(class_probabilities: Sequence[float], vocabulary: Vocabulary)
 def resolve_concept(word: str, vocabulary: Vocabulary) -> Concept | None:
     """Find the concept that an artist's own word or short phrase means.
 
-    Case, articles, plurals and accompanying words do not matter: `The Red Cows in a meadow` is a cow. The head
-    of the phrase decides: the longest known ending of what comes before the first preposition.
+    Case, articles, plurals and accompanying words do not matter: `The Red Cows in a meadow` is a cow. The
+    head of the phrase decides: the longest known ending of what comes before the first preposition.
 
     Returns:
         The concept, or None where the vocabulary does not know it (the word then stands for itself).
@@ -106,8 +107,8 @@ def choose_target(source: str, gallery_concepts: Iterable[str], vocabulary: Voca
     """Choose the unrelated concept that pictures of `source` are moved toward.
 
     Each candidate is scored with HMAC-SHA256(secret, source and candidate), and the highest score wins
-    (rendezvous hashing: Thaler and Ravishankar, 1998). So the choice is the same as long as the secret lives, two
-    installations choose differently, and a growing gallery changes a choice only where a new candidate wins it.
+    (rendezvous hashing: Thaler and Ravishankar, 1998). So the choice is the same as long as the secret lives,
+    two installations choose differently, and an added anchor changes a choice only where it wins it.
 
     Args:
         source: what the picture shows: a concept's name, an alias of it, or any free word.
@@ -127,7 +128,7 @@ def choose_target(source: str, gallery_concepts: Iterable[str], vocabulary: Voca
 
 
 def alt_text(concept: str, title: str | None = None) -> str:
-    """Suggest a short alternative text that contains the concept, made from the picture's title if it has one."""
+    """Suggest a short alternative text that contains the concept, and the picture's title if it has one."""
     article = "an" if concept[:1].lower() in "aeiou" else "a"
     title = (title or "").strip().rstrip(".")
     if not title:
@@ -149,7 +150,7 @@ def _score(secret: bytes, source: str, candidate: str) -> bytes:
 
 
 def _words(text: str) -> list[str]:
-    words = re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", text.lower())
+    words = re.findall(r"[^\W_]+(?:['-]+[^\W_]+)*", _plain_quotes(text))
     return words[1:] if len(words) > 1 and words[0] in _ARTICLES else words
 
 
@@ -163,8 +164,12 @@ def _head(words: list[str]) -> list[str]:
 
 def _normal(text: str) -> str:
     """Bring a word or phrase to the form in which it is looked up: no hyphens, the last word singular."""
-    words = text.lower().replace("’", "'").replace("-", " ").split()
+    words = _plain_quotes(text).replace("-", " ").split()
     return " ".join([*words[:-1], _singular(words[-1])]) if words else ""
+
+
+def _plain_quotes(text: str) -> str:
+    return text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
 
 def _singular(word: str) -> str:

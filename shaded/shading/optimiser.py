@@ -101,7 +101,7 @@ def optimise(
     weight = 1.0
     best, best_rest = None, float("inf")
     for step in range(steps + 1):
-        delta.requires_grad_(requires_grad=True)
+        delta.requires_grad_()
         shaded = original + delta
         excess = _excess(shaded, distance, ceilings)
         rest = _mean_rest(goals, shaded, step, generator)

@@ -7,7 +7,8 @@ from torch import Tensor
 
 
 def _norm(latents: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(latents.flatten(1), dim=1)
+    norm: Tensor = torch.linalg.vector_norm(latents.flatten(1), dim=1)
+    return norm
 
 
 def remaining(shaded: Tensor, original: Tensor, anchor: Tensor) -> Tensor:
@@ -23,5 +24,5 @@ def pull(shaded: Tensor, original: Tensor, anchor: Tensor) -> Tensor:
 def direction(shaded: Tensor, original: Tensor, anchor: Tensor) -> Tensor:
     """The cosine ``(B,)`` between the way gone, ``E(x') - E(x)``, and the way to the anchor, ``E(t) - E(x)``."""
     gone, way = (shaded - original).flatten(1), (anchor - original).flatten(1)
-    norms = torch.linalg.vector_norm(gone, dim=1) * torch.linalg.vector_norm(way, dim=1)
+    norms = _norm(gone) * _norm(way)
     return (gone * way).sum(dim=1) / norms.clamp_min(1e-12)

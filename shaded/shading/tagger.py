@@ -1,16 +1,18 @@
-"""The embedded tagger: an ImageNet classifier that looks at a picture in several ways and averages what it says.
+"""The embedded tagger: an ImageNet classifier that looks at several views of a picture.
 
-The network is EfficientNet-lite0 (Tan and Le, arXiv 1905.11946, in its variant without squeeze-and-excitation).
+The network is EfficientNet-lite0: Tan and Le, arXiv 1905.11946, without squeeze-and-excitation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import timm
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from shaded.shading.views import busiest_part, cut_outs, resize
 
 SIDE = 224
 CLASSES = 1000
@@ -36,56 +38,52 @@ def fit_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:
         raise ValueError(f"the weights have {len(state)} tensors where the network has {len(own)}")
     for (name, wanted), (source_name, given) in zip(own.items(), state.items(), strict=True):
         if wanted.shape != given.shape:
-            raise ValueError(f"{source_name} has shape {tuple(given.shape)} where {name} has {tuple(wanted.shape)}")
+            shapes = f"shape {tuple(given.shape)} where {name} has {tuple(wanted.shape)}"
+            raise ValueError(f"{source_name} has {shapes}")
     network.load_state_dict(dict(zip(own, state.values(), strict=True)))
 
 
 class Tagger:
-    """Names what a picture shows, as probabilities of ImageNet's 1000 classes."""
+    """Names what a picture shows, as probabilities of ImageNet's 1000 classes.
+
+    It looks twice: at the whole picture, then at the part where its features are strongest. One thing on a
+    plain ground is cut out and looked at alone instead, since a meadow by itself makes a cow look like a horse.
+    """
 
     def __init__(self, network: nn.Module) -> None:
-        """Take a classifier of (N, 3, 224, 224) in about [-1, 1] that gives (N, 1000) logits."""
-        self._network = network.eval().requires_grad_(False)
+        """Take a classifier of (N, 3, 224, 224) in about [-1, 1].
+
+        It has timm's two halves, `forward_features` and `forward_head`, and 1000 classes.
+        """
+        network.eval().requires_grad_(False)
+        self._features = cast("Callable[[Tensor], Tensor]", network.forward_features)
+        self._head = cast("Callable[[Tensor], Tensor]", network.forward_head)
 
     @torch.inference_mode()
     def tag(self, picture: Tensor) -> list[float]:
-        """Give the probability of each class, averaged over several views of the picture.
+        """Give the probability of each class, averaged over several views and their mirror images.
 
         Args:
-            picture: RGB, (3, H, W), values in [0, 1], any size; transparency already laid over a ground.
+            picture: RGB, (3, H, W), values in [0, 1], any size; transparency laid over a plain ground.
 
         Returns:
             1000 probabilities that sum to 1, in the order of ILSVRC2012's indices.
         """
         if picture.ndim != 3 or picture.shape[0] != 3:
             raise ValueError(f"a picture has shape (3, H, W), not {tuple(picture.shape)}")
-        batch = (views(picture.float()) - _MEAN) / _SCALE
-        probabilities: list[float] = self._network(batch).softmax(dim=1).mean(dim=0).tolist()
+        whole = resize(picture.float(), 2 * SIDE)
+        looks = cut_outs(whole) or [whole, *self._second_look(whole)]
+        views = torch.stack([resize(look, SIDE) for look in looks])
+        logits = self._head(self._features(_normalised(torch.cat([views, views.flip(3)]))))
+        probabilities: list[float] = logits.double().softmax(dim=1).mean(dim=0).tolist()
         return probabilities
 
-
-def views(picture: Tensor) -> Tensor:
-    """Cut the views that the classifier is shown.
-
-    The whole picture squashed to a square, the largest centred square, and for long pictures the two squares at
-    the ends of the longer side.
-
-    Args:
-        picture: (3, H, W) in [0, 1].
-
-    Returns:
-        (N, 3, 224, 224) in [0, 1].
-    """
-    height, width = picture.shape[1:]
-    side = min(height, width)
-    spare_y, spare_x = height - side, width - side
-    starts = [(spare_y // 2, spare_x // 2)]
-    if max(spare_y, spare_x) > side // 4:
-        starts += [(0, 0), (spare_y, spare_x)]
-    squares = [picture[:, top : top + side, left : left + side] for top, left in starts]
-    return torch.stack([_resize(view) for view in (picture, *squares)])
+    def _second_look(self, whole: Tensor) -> list[Tensor]:
+        small = resize(whole, SIDE)
+        plain, mirrored = self._features(_normalised(torch.stack([small, small.flip(2)])))
+        features = plain + mirrored.flip(2)
+        return [busiest_part(whole, features, threshold) for threshold in (0.25, 0.4)]
 
 
-def _resize(picture: Tensor) -> Tensor:
-    sized = functional.interpolate(picture[None], size=(SIDE, SIDE), mode="bicubic", antialias=True, align_corners=False)
-    return sized[0].clamp(0.0, 1.0)
+def _normalised(views: Tensor) -> Tensor:
+    return (views - _MEAN) / _SCALE

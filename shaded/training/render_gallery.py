@@ -1,6 +1,6 @@
-"""Render every anchor of the gallery from its vector source again: `python -m shaded.training.render_gallery`.
+"""Render the gallery's anchors from their vector sources: `python -m shaded.training.render_gallery`.
 
-Needs `resvg-py` (the extra `dev`). Each `NAME-1.svg` becomes `NAME-1.webp`: square, with alpha, a few dozen kilobytes.
+Needs `resvg-py` (the extra `dev`). Each `NAME-1.svg` becomes `NAME-1.webp`: square, with alpha, small.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def main(names: list[str]) -> None:
 
 def rasterise(source: Path, side: int = SIDE) -> Image.Image:
     """Draw an SVG as an RGBA picture of `side` x `side` pixels on transparent ground."""
-    import resvg_py
+    import resvg_py  # noqa: PLC0415 - an extra that only this function needs
 
     large = side * OVERSAMPLING
-    png = bytes(resvg_py.svg_to_bytes(svg_path=str(source), width=large, height=large, skip_system_fonts=True))
+    png = bytes(resvg_py.svg_to_bytes(svg_path=str(source), width=large, height=large))
     with Image.open(io.BytesIO(png)) as picture:
         return picture.convert("RGBA").resize((side, side), Image.Resampling.LANCZOS)
 

@@ -171,5 +171,5 @@ class Rig:
                 stated = read_sidecar(sidecar_path(path))
                 assert stated.published.name == path.name
                 names.append(str(path.relative_to(self.publish)))
-        assert not [p for p in self.publish.rglob("*.tmp")]
+        assert not list(self.publish.rglob("*.tmp"))
         return names

@@ -58,7 +58,11 @@ def test_status_tells_the_last_troubles(rig, ask):
     rig.put("refuse.png")
     rig.settle()
     (error,) = ask("status")["errors"]
-    assert (error["state"], error["reason"], error["remedy"]) == ("refused", "it is animated", "Save one frame of it")
+    assert (error["state"], error["reason"], error["remedy"]) == (
+        "refused",
+        "it is animated",
+        "Save one frame of it",
+    )
 
 
 def test_the_queue_is_in_order_and_bump_changes_it(rig, ask):

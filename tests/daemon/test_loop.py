@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 from shaded.publishing.sidecar import read_sidecar, sidecar_path
 from shaded.settings import Folder
@@ -50,10 +51,10 @@ def test_a_restart_publishes_nothing_twice(rig):
     """After a restart a published picture is neither shaded nor published again."""
     rig.put("fox.png")
     rig.settle()
-    before = (rig.publish / "fox.png").stat()
+    before = (rig.publish / "fox.png").stat().st_ctime_ns
     rig.restart()
     rig.settle()
-    assert (rig.publish / "fox.png").stat() == before
+    assert (rig.publish / "fox.png").stat().st_ctime_ns == before
     assert len(rig.executor.submitted) == 1
 
 
@@ -162,7 +163,12 @@ def test_somebody_elses_file_is_never_overwritten(rig):
 def test_two_outboxes_may_share_a_publish_folder(make_rig, tmp_path):
     """Pictures of one name from two outboxes get two names, and neither replaces the other, ever."""
     publish = tmp_path / "pub"
-    rig = make_rig(folders=(Folder(outbox=tmp_path / "out", publish=publish), Folder(outbox=tmp_path / "b", publish=publish)))
+    rig = make_rig(
+        folders=(
+            Folder(outbox=tmp_path / "out", publish=publish),
+            Folder(outbox=tmp_path / "b", publish=publish),
+        )
+    )
     rig.put("fox.png", png(1))
     rig.settle()
     other = tmp_path / "b" / "fox.png"
@@ -239,7 +245,12 @@ def test_one_bad_picture_does_not_stop_the_others(rig):
     rig.settle(20)
     assert rig.published() == ["fox.png"]
     outcomes = {name: outcome for name, outcome, _ in rig.audience.heard}
-    assert outcomes == {"refuse.png": "refused", "unreadable.png": "failed", "bug.png": "failed", "fox.png": "published"}
+    assert outcomes == {
+        "refuse.png": "refused",
+        "unreadable.png": "failed",
+        "bug.png": "failed",
+        "fox.png": "published",
+    }
 
 
 def test_a_picture_that_kills_the_worker_twice_is_set_aside(rig):
@@ -328,9 +339,62 @@ def test_no_process_to_be_had_is_passing_trouble(make_rig):
     assert rig.published() == ["fox.png"]
 
 
+def test_no_room_in_staging_is_passing_trouble(make_rig, monkeypatch):
+    """When the staging folder cannot be made the picture waits, and the daemon goes on."""
+    rig = make_rig(retry_seconds=10)
+    failing = [OSError(28, "No space left on device")] * 2
+    real = Path.mkdir
+
+    def mkdir(path, *args, **options):
+        if path.parent == rig.settings.staging_dir and failing:
+            raise failing.pop()
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    rig.put("fox.png")
+    rig.settle(40)
+    assert failing == []
+    assert rig.published() == ["fox.png"]
+
+
+def test_a_bug_while_publishing_stops_nothing(make_rig, monkeypatch):
+    """An unexpected error while one picture is published is told, tried again, and leaves the others alone."""
+    rig = make_rig(retry_seconds=10)
+    real, broken = rig.daemon.delivery._publish, [True]
+
+    def publish(job, placement, *more):
+        if placement.relative.name == "fox.png" and broken:
+            raise ZeroDivisionError
+        return real(job, placement, *more)
+
+    monkeypatch.setattr(rig.daemon.delivery, "_publish", publish)
+    rig.put("fox.png", png(1))
+    rig.put("wolf.png", png(2))
+    rig.settle()
+    assert rig.published() == ["wolf.png"]
+    assert "ZeroDivisionError" in str(rig.daemon.view.troubles)
+    broken.clear()
+    rig.settle(20)
+    assert rig.published() == ["fox.png", "wolf.png"]
+
+
+def test_a_claim_that_was_lost_goes_back_into_the_queue(make_rig):
+    """A job that was leased and never begun is put back when its lease is over."""
+    rig = make_rig(lease_seconds=30)
+    rig.daemon.pause(60)
+    rig.put("fox.png")
+    rig.settle()
+    rig.ledger.claim(1)
+    rig.settle(60)
+    assert rig.published() == ["fox.png"]
+
+
 def test_a_folder_that_is_not_watched_any_more_is_left_alone(make_rig, tmp_path):
     """Jobs of an outbox that left the settings are neither shaded nor do they block the others."""
-    both = (Folder(outbox=tmp_path / "out", publish=tmp_path / "pub"), Folder(outbox=tmp_path / "b", publish=tmp_path / "c"))
+    both = (
+        Folder(outbox=tmp_path / "out", publish=tmp_path / "pub"),
+        Folder(outbox=tmp_path / "b", publish=tmp_path / "c"),
+    )
     rig = make_rig(folders=both)
     rig.executor.automatic = False
     rig.put("fox.png", png(1))

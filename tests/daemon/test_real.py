@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from shaded.clock import SystemClock
 from shaded.control import request
 from shaded.errors import DaemonNotRunning
 from shaded.ledger import LedgerReader
-from shaded.clock import SystemClock
 from shaded.publishing.sidecar import is_own_output
 from tests.daemon.rig import png
 
@@ -58,7 +58,10 @@ class Real:
         with (self.base / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, str(SCRIPT), str(self.base / "config.toml"), *options],
-                env=env, stderr=log, process_group=0)
+                env=env,
+                stderr=log,
+                process_group=0,
+            )
         if not options:
             self.until(self.answers)
         return self.process
@@ -105,10 +108,15 @@ class Real:
         return (self.base / "log").read_text().count('"event": "shading begins"')
 
     def worker_pids(self):
-        listing = subprocess.run(["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+        listing = subprocess.run(
+            ["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
+        ).stdout
         rows = [line.split(None, 2) for line in listing.splitlines()[1:]]
-        return [int(pid) for pid, parent, args in rows
-                if "fake_worker.py" in args and int(parent) in (self.process.pid, 1)]
+        return [
+            int(pid)
+            for pid, parent, args in rows
+            if "fake_worker.py" in args and int(parent) in (self.process.pid, 1)
+        ]
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
@@ -170,12 +178,12 @@ def test_a_restart_publishes_nothing_twice(real):
     real.save("fox.png", png())
     real.until_published({"fox.png"})
     assert real.stop() == 0
-    before = (real.publish / "fox.png").stat()
+    before = _identity(real.publish / "fox.png")
     real.start()
     real.save("wolf.png", png(7))
     real.until_published({"wolf.png"})
     assert real.stop(signal.SIGINT) == 0
-    assert (real.publish / "fox.png").stat() == before
+    assert _identity(real.publish / "fox.png") == before
     assert real.shaded_times() == 2
 
 
@@ -290,6 +298,12 @@ def test_an_idle_daemon_is_small_and_quiet(real):
     assert real.stop() == 0
 
 
+def _identity(path):
+    """What changes when a file is written or replaced."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
 def _alive(pid):
     try:
         os.kill(pid, 0)
@@ -301,7 +315,9 @@ def _alive(pid):
 
 
 def _ps(pid, what):
-    return subprocess.run(["ps", "-o", f"{what}=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        ["ps", "-o", f"{what}=", "-p", str(pid)], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def _resident_bytes(pid):

@@ -116,7 +116,8 @@ def test_the_secret_stays(tmp_path):
 def test_missing_folders_are_made_at_the_start(tmp_path):
     """A run makes outbox and publish folder; no folder at all is a configuration error."""
     settings = load_settings(
-        folder=(Folder(outbox=tmp_path / "o", publish=tmp_path / "p"),), state_dir=tmp_path / "state")
+        folder=(Folder(outbox=tmp_path / "o", publish=tmp_path / "p"),), state_dir=tmp_path / "state"
+    )
     prepare_folders(settings)
     assert (tmp_path / "o").is_dir()
     assert (tmp_path / "p").is_dir()

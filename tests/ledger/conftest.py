@@ -24,7 +24,12 @@ class Desk:
         self.clock = clock
 
     def admit(
-        self, name: str = "fox.png", content: str = "aa", profile: str = "p", stat: FileStat = STAT, priority: int = 0
+        self,
+        name: str = "fox.png",
+        content: str = "aa",
+        profile: str = "p",
+        stat: FileStat = STAT,
+        priority: int = 0,
     ) -> Admission:
         return self.ledger.admit(ROOT, Path(name), stat, content, profile, "{}", priority)
 

@@ -43,10 +43,15 @@ while True:
 
 @pytest.mark.real_process
 def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path):
-    """After each of a dozen kills at random moments the ledger is sound and holds all that it had acknowledged."""
+    """After each kill at a random moment the ledger is sound and holds all that it had acknowledged."""
     path = tmp_path / "ledger.sqlite3"
     chance = random.Random(7)
-    acknowledged: dict[str, set[str]] = {"admitted": set(), "rendered": set(), "published": set(), "claimed": set()}
+    acknowledged: dict[str, set[str]] = {
+        "admitted": set(),
+        "rendered": set(),
+        "published": set(),
+        "claimed": set(),
+    }
     published: list[str] = []
     for life in range(12):
         process = subprocess.Popen(
@@ -75,7 +80,10 @@ def check(path: Path, acknowledged: dict[str, set[str]]) -> None:
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     placed = {bytes(name).decode() for (name,) in connection.execute("SELECT relative FROM placements")}
-    finished = {name for (name,) in connection.execute("SELECT sha256 FROM jobs WHERE state IN ('rendered', 'published')")}
+    finished = {
+        name
+        for (name,) in connection.execute("SELECT sha256 FROM jobs WHERE state IN ('rendered', 'published')")
+    }
     done = {
         bytes(name).decode()
         for (name,) in connection.execute("SELECT relative FROM placements WHERE published IS NOT NULL")

@@ -323,7 +323,10 @@ def test_recent_errors_include_what_was_put_off(desk):
     desk.clock.advance(1)
     desk.admit("bad.png", "c2")
     desk.ledger.failed(desk.claim(), "broken")
-    assert [str(record.placement.relative) for record in desk.ledger.recent_errors()] == ["bad.png", "off.png"]
+    assert [str(record.placement.relative) for record in desk.ledger.recent_errors()] == [
+        "bad.png",
+        "off.png",
+    ]
 
 
 def test_values_can_be_stored_and_removed(desk):

@@ -122,6 +122,17 @@ def test_bumping_moves_a_waiting_path_to_the_front(desk):
     assert claimed_names(desk, 3) == ["b.png", "old.png", "a.png"]
 
 
+def test_bumping_outweighs_interruptions(desk):
+    """A job that the program's end put far back still comes first when it is asked for."""
+    desk.admit("unlucky.png", "c1")
+    for _ in range(5):
+        desk.claim()
+        desk.ledger.recover()
+    desk.admit("other.png", "c2")
+    assert desk.ledger.bump(ROOT / "unlucky.png")
+    assert claimed_names(desk) == ["unlucky.png"]
+
+
 def test_bumping_ends_a_wait(desk):
     """A job that is put off runs at once when it is asked for."""
     desk.admit()
@@ -200,7 +211,7 @@ def test_recovery_puts_back_what_was_running(desk):
 
 
 def test_a_job_that_was_interrupted_goes_behind_the_others(desk):
-    """A picture that brings the whole program down keeps no other one from running, and still has its turn."""
+    """A picture that brings the program down keeps no other one from running, and has its turn."""
     desk.admit("deadly.png", "c1")
     desk.admit("good.png", "c2")
     assert claimed_names(desk) == ["deadly.png"]

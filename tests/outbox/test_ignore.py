@@ -44,7 +44,17 @@ def test_what_programs_leave_behind_is_ignored(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["fox.png", "a b/ö.jpeg", "part.png", "fox.tmp.png", "thumbs.db.png", "sb-1.png", "new\nline.png", "-.png"]
+    "name",
+    [
+        "fox.png",
+        "a b/ö.jpeg",
+        "part.png",
+        "fox.tmp.png",
+        "thumbs.db.png",
+        "sb-1.png",
+        "new\nline.png",
+        "-.png",
+    ],
 )
 def test_ordinary_pictures_are_not_ignored(name):
     """Nothing in the built-in list catches a picture by an unlucky name."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 import threading
 import time
 from pathlib import Path
@@ -117,7 +118,7 @@ def test_a_file_renamed_over_another_is_heard_of_by_its_new_name(root, listener)
     assert listener.hears(root / "a.png")
     listener.heard.clear()
     (root / "a.tmp").write_bytes(b"new")
-    os.replace(root / "a.tmp", root / "a.png")
+    (root / "a.tmp").replace(root / "a.png")
     assert listener.hears(root / "a.png")
 
 
@@ -125,7 +126,7 @@ def test_a_file_renamed_over_another_is_heard_of_by_its_new_name(root, listener)
 def test_a_file_moved_in_from_outside_is_heard_of(root, listener, tmp_path):
     """A move from an unwatched folder is no less an arrival."""
     (tmp_path / "a.png").write_bytes(b"x")
-    os.replace(tmp_path / "a.png", root / "a.png")
+    (tmp_path / "a.png").replace(root / "a.png")
     assert listener.hears(root / "a.png")
 
 
@@ -143,7 +144,7 @@ def test_a_folder_moved_in_is_heard_of(root, listener, tmp_path):
     """The folder's own path is queued, so that it can be scanned whatever else is heard."""
     (tmp_path / "album").mkdir()
     (tmp_path / "album" / "a.png").write_bytes(b"x")
-    os.replace(tmp_path / "album", root / "album")
+    (tmp_path / "album").replace(root / "album")
     assert listener.hears(root / "album")
 
 
@@ -189,6 +190,10 @@ def test_an_outbox_deleted_and_made_again_is_noticed_and_heals(root, listener):
     shutil.rmtree(root)
     assert not listener.observer.healthy()
     root.mkdir()
+    # The new folder may be given the old one's inode; then the ended emitter tells, a little later.
+    end = time.monotonic() + 10
+    while listener.observer.healthy() and time.monotonic() < end:
+        time.sleep(0.02)
     assert not listener.observer.healthy()
     listener.observer.start()
     assert listener.observer.healthy()
@@ -240,8 +245,43 @@ def test_a_watcher_that_cannot_be_set_up_leaves_no_thread(root, monkeypatch):
 @pytest.mark.real_disk
 def test_a_dead_emitter_is_noticed(root, listener):
     """The observer's own thread may live on while nothing is heard any more."""
-    for emitter in listener.observer._observer.emitters:
+    for emitter in list(listener.observer._observer.emitters):
         emitter.stop()
         emitter.join(5)
     assert listener.observer._observer.is_alive()
     assert not listener.observer.healthy()
+
+
+@pytest.mark.real_disk
+@pytest.mark.skipif(sys.platform != "linux", reason="only inotify has a reading thread of its own")
+def test_a_dead_reader_is_noticed(root, listener):
+    """Observer and emitter wait in peace for a thread that reads no more."""
+    reader = listener.observer._observer._inotify_fd
+    reader.stop()
+    reader.join(5)
+    assert listener.observer._observer.is_alive()
+    assert not listener.observer.healthy()
+
+
+@pytest.mark.real_disk
+@pytest.mark.skipif(sys.platform != "linux", reason="the message is inotify's")
+def test_events_that_the_system_dropped_are_an_overflow(root, listener):
+    """When the kernel's queue overflows, watchdog only logs it; that is heard and wakes the caller."""
+    from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent
+
+    listener.observer.drain()
+    listener.woken.clear()
+    lost = InotifyEvent(-1, InotifyConstants.IN_Q_OVERFLOW, 0, b"")
+    listener.observer._observer._inotify_fd.handle_event(lost)
+    assert listener.woken.is_set()
+    assert listener.observer.drain().overflowed
+
+
+@pytest.mark.real_disk
+def test_watchdogs_own_remarks_stay_out_of_the_log(root, capfd):
+    """Starting and stopping says nothing on standard error."""
+    observer = NativeObserver(root, lambda: None)
+    for _ in range(3):
+        observer.start()
+        observer.stop()
+    assert capfd.readouterr().err == ""

@@ -163,7 +163,7 @@ def writers(draw):
 
 
 def drive(writer: Writer, quiet: float, tick: float) -> tuple[float, FileStat]:
-    """Look as a caller does who hears of each change within ``tick``; the moment of settling and what settled."""
+    """Look as a caller does who hears of each change within ``tick``; when it settled, and as what."""
     tracked = StabilityTracker(quiet, 1e6)
     now, seen = 0.0, None
     while now < writer.finished + quiet + 10 * tick + 1:
@@ -182,7 +182,7 @@ def drive(writer: Writer, quiet: float, tick: float) -> tuple[float, FileStat]:
 
 @given(writer=writers(), quiet=st.floats(0.5, 4.0))
 def test_a_file_settles_after_the_quiet_period_and_not_much_later(writer, quiet):
-    """The final state settles no earlier than quiet after the last change and at most two ticks later than that."""
+    """The final state settles no earlier than quiet after the last change, and at most two ticks later."""
     tick = 0.1
     settled_at, _ = drive(writer, quiet, tick)
     assert settled_at >= writer.finished + quiet - 1e-9
@@ -204,18 +204,21 @@ def test_nothing_settles_that_was_not_unchanged_for_the_quiet_period(writer, qui
 @given(rate=st.floats(0.1, 2.5), total=st.integers(1, 30))
 def test_a_slow_writer_settles_only_when_it_has_finished(rate, total):
     """A file that grows by a little more often than the quiet period settles whole, never half-written."""
-    changes = [(step * rate, FileStat(size=1000 * (step + 1), mtime_ns=step, inode=1)) for step in range(total)]
+    changes = [
+        (step * rate, FileStat(size=1000 * (step + 1), mtime_ns=step, inode=1)) for step in range(total)
+    ]
     _, settled = drive(Writer(changes), QUIET, 0.25)
     assert settled.size == 1000 * total
 
 
 @given(
     looks=st.lists(
-        st.tuples(st.integers(0, 4), st.one_of(st.none(), st.integers(0, 3)), st.floats(0.0, 4.0)), max_size=60
+        st.tuples(st.integers(0, 4), st.one_of(st.none(), st.integers(0, 3)), st.floats(0.0, 4.0)),
+        max_size=60,
     )
 )
 def test_due_paths_and_the_deadline_agree(looks):
-    """In every history the deadline is the earliest look of all, and just the paths at or before it are due."""
+    """In every history the deadline is the earliest look, and what is due is what its time has come."""
     tracked = tracker(longest=5.0)
     now = 0.0
     for name, size, wait in looks:
@@ -230,4 +233,6 @@ def test_due_paths_and_the_deadline_agree(looks):
         if deadline is not None:
             assert deadline == min(moments.values())
         for moment in moments.values():
-            assert set(tracked.due(moment)) == {path for path, look_at in moments.items() if look_at <= moment}
+            assert set(tracked.due(moment)) == {
+                path for path, look_at in moments.items() if look_at <= moment
+            }

@@ -80,7 +80,9 @@ def _sidecar(task, source, published):
 
     def facts(name, data):
         sha256 = hashlib.sha256(data).hexdigest()
-        return FileFacts(name=name, sha256=sha256, bytes=len(data), format="png", width=8, height=8, mode="RGB")
+        return FileFacts(
+            name=name, sha256=sha256, bytes=len(data), format="png", width=8, height=8, mode="RGB"
+        )
 
     return Sidecar(
         tool=Tool(name="shaded", version="0"),

@@ -38,10 +38,11 @@ def decode(data: bytes) -> Picture:
 def encode(planes: Planes, source: Container, carried: Carried, quality: int | None) -> bytes:
     """8 bits, with or without alpha (which is always stored without loss).
 
-    From a WebP or a lossless source without ``quality``, the same kind; a lossy one has quality 90.
+    From a WebP or a lossless source without ``quality``, the same kind; a lossy one has quality 90, and 100 means
+    without loss, since lossy WebP always halves chroma.
     """
     out = io.BytesIO()
-    lossless = source.lossless and quality is None
+    lossless = quality == 100 or (source.lossless and quality is None)
     as_colour(planes).image().save(
         out, "WEBP", lossless=lossless, quality=100 if lossless else quality or _QUALITY, method=4, exact=True,
         icc_profile=carried.icc, exif=carried.exif_block or b"", xmp=carried.xmp or b"",

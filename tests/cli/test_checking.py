@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from shaded.cli import checking
+from shaded.settings import Folder, load_settings
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Sound settings."""
+    (tmp_path / "out").mkdir()
+    return load_settings(
+        folder=(Folder(outbox=tmp_path / "out", publish=tmp_path / "pub"),), state_dir=tmp_path / "state"
+    )
+
+
+def test_sound_folders_have_no_problems(settings, tmp_path):
+    """An existing outbox, and publish and state folders that can be made, are fine; nothing is made by checking."""
+    assert list(checking.folder_problems(settings)) == []
+    assert list(checking.folder_hints(settings)) == []
+    assert not (tmp_path / "pub").exists()
+
+
+def test_a_missing_outbox_is_named(settings, tmp_path):
+    """A missing outbox is a problem that names the key and the path."""
+    (tmp_path / "out").rmdir()
+    (problem,) = checking.folder_problems(settings)
+    assert problem.startswith(f"folder.0.outbox: {tmp_path / 'out'} does not exist")
+    (tmp_path / "out").write_text("x")
+    (problem,) = checking.folder_problems(settings)
+    assert "is no folder" in problem
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_named(settings, tmp_path):
+    """A publish folder that cannot be written is a problem."""
+    (tmp_path / "pub").mkdir(mode=0o500)
+    (problem,) = checking.folder_problems(settings)
+    assert problem.startswith("folder.0.publish")
+
+
+def test_a_file_in_the_way_is_named(settings, tmp_path):
+    """A file where the state folder must be is a problem."""
+    (tmp_path / "state").write_text("x")
+    assert any(problem.startswith("state_dir") for problem in checking.folder_problems(settings))
+
+
+def test_another_disk_is_a_hint(settings, tmp_path, monkeypatch):
+    """Staging on another disk than the publish folder is said, and is no problem."""
+    monkeypatch.setattr(checking, "_device", lambda path: 1 if path == tmp_path / "pub" else 2)
+    (hint,) = checking.folder_hints(settings)
+    assert "another disk" in hint
+
+
+def test_a_low_watch_limit_is_a_hint(settings, tmp_path, monkeypatch):
+    """When the outboxes have more folders than half the system's limit, the number to set is named."""
+    (tmp_path / "limit").write_text("4\n")
+    monkeypatch.setattr(checking, "_INOTIFY_WATCHES", tmp_path / "limit")
+    for name in "abc":
+        (tmp_path / "out" / name).mkdir()
+    (hint,) = checking.folder_hints(settings)
+    assert "fs.inotify.max_user_watches=524288" in hint
+
+
+def test_check_says_all_is_well(shaded, settings, tmp_path):
+    """Check exits with 0 when everything is right."""
+    config = tmp_path / "c.toml"
+    config.write_text(
+        f'state_dir = "{tmp_path}/state"\n[[folder]]\noutbox = "{tmp_path}/out"\npublish = "{tmp_path}/pub"\n'
+    )
+    code, out, _ = shaded("check", "--config", config)
+    assert (code, out.splitlines()[-1]) == (0, "All is well.")
+    code, out, _ = shaded("check", "--config", config, "--json")
+    assert json.loads(out) == {"ok": True, "problems": [], "hints": []}
+
+
+def test_check_names_problems(shaded, tmp_path, monkeypatch):
+    """Check exits with 78 and names each problem; altered models are among them."""
+    monkeypatch.setattr(checking, "model_problems", lambda: ["shader: its bytes are not the expected ones"])
+    code, out, _ = shaded("check")
+    assert code == 78
+    assert "problem: folder: no folder is watched" in out
+    assert "problem: shader" in out
+    assert "shader" not in shaded("check", "--skip-models")[1]
+
+
+def test_check_refuses_overlapping_folders(shaded, tmp_path):
+    """Overlapping folders are a configuration error before anything is looked at."""
+    config = tmp_path / "c.toml"
+    config.write_text(f'[[folder]]\noutbox = "{tmp_path}/a"\npublish = "{tmp_path}/a/b"\n')
+    code, _, err = shaded("check", "--config", config)
+    assert code == 78
+    assert "overlap" in err

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from shaded import __version__
+from shaded.cli import asking, main, words
+from shaded.errors import ModelError, UsageError
+
+
+def test_the_version_is_printed(shaded):
+    """--version prints the version and nothing else."""
+    assert shaded("--version") == (0, f"shaded {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("dance",),
+        ("status", "--loud"),
+        ("explain",),
+        ("shade", "a.png"),
+        ("shade", "a.png", "--out", "x", "--intensity", "huge"),
+    ],
+)
+def test_wrong_usage_is_2(shaded, arguments):
+    """Unknown commands and options, missing arguments and impossible choices exit with 2 and say so."""
+    code, out, err = shaded(*arguments)
+    assert (code, out) == (2, "")
+    assert err
+
+
+def test_wrong_settings_are_78(shaded, tmp_path):
+    """A wrong setting exits with 78 and names the key on standard error."""
+    (tmp_path / "c.toml").write_text("speling = 1")
+    code, out, err = shaded("status", "--config", tmp_path / "c.toml")
+    assert (code, out) == (78, "")
+    assert "speling" in err
+
+
+@pytest.mark.parametrize("words_", [("pause",), ("resume",), ("retry", "--all-failed"), ("bump", "a.png")])
+def test_orders_without_a_daemon_are_69(shaded, words_):
+    """Commands that need the daemon exit with 69 when there is none, and say how to start it."""
+    code, out, err = shaded(*words_)
+    assert (code, out) == (69, "")
+    assert "shaded run" in err
+
+
+def test_errors_have_their_exit_codes(shaded, monkeypatch):
+    """Whatever error of the tree a command raises becomes its exit code and one line on standard error."""
+
+    def broken(_config):
+        raise ModelError("the weights are altered", path="/m/shader", remedy="Reinstall")
+
+    monkeypatch.setattr(asking, "load_settings", broken)
+    assert shaded("status") == (1, "", "shaded: /m/shader: the weights are altered. Reinstall.\n")
+
+
+def test_bugs_are_1(shaded, monkeypatch):
+    """An unexpected exception exits with 1 and leaves its traceback on standard error."""
+    monkeypatch.setattr(asking, "load_settings", lambda _: 1 / 0)
+    code, out, err = shaded("status")
+    assert (code, out) == (1, "")
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith("shaded: an unexpected error (ZeroDivisionError")
+
+
+def test_ctrl_c_is_130(shaded, monkeypatch):
+    """Ctrl-C exits with 130 without a traceback, and the handler is put back."""
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupted(_config):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(asking, "load_settings", interrupted)
+    code, _, err = shaded("status")
+    assert (code, err) == (130, "shaded: interrupted.\n")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_no_command_shows_the_help(capsys):
+    """Without a command the help is shown."""
+    main([])
+    captured = capsys.readouterr()
+    assert "verify" in captured.out + captured.err
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86400), ("1h30m", 5400), ("0.5h", 1800)],
+)
+def test_durations(text, seconds):
+    """Durations are numbers with a unit, also several in a row."""
+    assert words.duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "2 h", "-2h", "0s", "2h!"])
+def test_no_durations(text):
+    """Anything else is wrong usage."""
+    with pytest.raises(UsageError):
+        words.duration(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(45, "45 s"), (720, "12 min"), (12600, "3.5 h"), (7200, "2 h"), (200_000, "2 days")]
+)
+def test_spoken_durations(seconds, text):
+    """A duration is said in the unit that fits."""
+    assert words.spoken(seconds) == text
+
+
+def test_names_cannot_move_the_cursor():
+    """Control characters and broken bytes in names are escaped before they are printed."""
+    assert words.printable("f\x1b[2J\n\udcffü.png") == "f\\x1b[2J\\n\\udcffü.png"

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import plistlib
+from pathlib import Path
+
+import pytest
+
+from shaded.cli import service
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home of its own, with the command installed and a service manager that remembers what it was told."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(service, "program", lambda: Path("/opt/shaded/bin/shaded"))
+    monkeypatch.delenv("SHADED_STATE_DIR")
+    return tmp_path
+
+
+@pytest.fixture
+def manager(monkeypatch):
+    """A service manager that does what it is told."""
+    told = []
+    monkeypatch.setattr(service, "_carry_out", lambda commands: told.extend(commands) or True)
+    return told
+
+
+def test_show_prints_the_unit_and_changes_nothing(home, shaded):
+    """Show prints exactly the file, and where it would go on standard error."""
+    code, out, err = shaded("service", "show")
+    assert code == 0
+    assert "ExecStart=/opt/shaded/bin/shaded run\n" in out
+    assert err == f"# {home}/config/systemd/user/shaded.service\n"
+    assert not (home / "config").exists()
+
+
+def test_install_writes_the_unit_and_starts_it(home, manager, shaded, tmp_path):
+    """Install writes the unit with the named settings file and has it enabled and started."""
+    (tmp_path / "c.toml").write_text(f'state_dir = "{tmp_path}/state"\n')
+    code, out, _ = shaded("service", "install", "--config", tmp_path / "c.toml")
+    unit = home / "config" / "systemd" / "user" / "shaded.service"
+    assert code == 0
+    assert str(unit) in out
+    assert f"run --config {tmp_path}/c.toml" in unit.read_text()
+    assert f"SHADED_STATE_DIR={tmp_path}/state" in unit.read_text()
+    assert manager == [
+        ("systemctl", "--user", "daemon-reload"),
+        ("systemctl", "--user", "enable", "--now", "shaded.service"),
+    ]
+
+
+def test_install_says_what_to_run_where_it_cannot(home, shaded, monkeypatch):
+    """Without a reachable service manager the commands are printed, and the file is there."""
+    monkeypatch.setenv("PATH", str(home))
+    code, out, _ = shaded("service", "install")
+    assert code == 0
+    assert "    systemctl --user enable --now shaded.service\n" in out
+    assert (home / "config" / "systemd" / "user" / "shaded.service").exists()
+
+
+def test_a_failing_service_manager_is_reported(home, shaded, monkeypatch):
+    """What the service manager says against it is passed on."""
+    (home / "systemctl").write_text("#!/bin/sh\necho no bus >&2\nexit 1\n")
+    (home / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{home}:/bin:/usr/bin")
+    code, out, err = shaded("service", "install")
+    assert code == 0
+    assert "no bus" in err
+    assert "Nothing was started" in out
+
+
+def test_uninstall_removes_the_unit(home, manager, shaded):
+    """Uninstall stops the daemon and removes the file; without one it says so."""
+    shaded("service", "install")
+    code, out, _ = shaded("service", "uninstall")
+    assert code == 0
+    assert "Removed" in out
+    assert manager[-1] == ("systemctl", "--user", "disable", "--now", "shaded.service")
+    assert shaded("service", "uninstall")[1] == "No service is installed.\n"
+
+
+def test_wrong_settings_are_not_installed(home, manager, shaded, tmp_path):
+    """A settings file that is wrong is refused before any service is written."""
+    (tmp_path / "c.toml").write_text("speling = 1")
+    assert shaded("service", "install", "--config", tmp_path / "c.toml")[0] == 78
+    assert manager == []
+
+
+def test_macos_has_an_agent(home):
+    """On macOS the plan is a launchd agent with its log, bootstrapped into the user's session."""
+    planned = service.plan(None, platform="darwin")
+    assert planned.file == home / "Library" / "LaunchAgents" / "org.shaded.daemon.plist"
+    agent = plistlib.loads(planned.content)
+    assert agent["ProgramArguments"] == ["/opt/shaded/bin/shaded", "run"]
+    assert agent["StandardErrorPath"] == str(home / "Library" / "Logs" / "shaded.log")
+    assert planned.start[0][:2] == ("launchctl", "bootstrap")
+    assert planned.stop[0][:2] == ("launchctl", "bootout")
