@@ -1,8 +1,9 @@
 """Publishing: a finished picture and its sidecar appear in the publish folder, whole, or not at all.
 
-The sidecar is renamed into place first and the picture last, each from a temporary file that was flushed to the disk; so
-a picture that is there is complete and has its sidecar, whatever crashes when. Every step walks from an open descriptor
-of the publish root and follows no link below it. What is not known to be an earlier output is never overwritten.
+The sidecar is renamed into place first and the picture last, each from a temporary file that was flushed to the disk;
+so a picture that is there is complete and has its sidecar, whatever crashes when. Every step walks from an open
+descriptor of the publish root and follows no link below it. What is not known to be an earlier output is never
+overwritten.
 """
 
 from __future__ import annotations
@@ -159,7 +160,9 @@ def _publish_as(folder: int, name: str, picture: Path, stated: Sidecar) -> None:
     try:
         copied = _copy(picture, folder, temporary[0])
         if copied != stated.published.sha256:
-            raise Transient("the staged picture is not what its sidecar says", path=picture, remedy="It is shaded again")
+            raise Transient(
+                "the staged picture is not what its sidecar says", path=picture, remedy="It is shaded again"
+            )
         _write(folder, temporary[1], stated.with_names(published=name).to_json().encode())
         fresh = not _exists(folder, name)
         os.rename(temporary[1], sidecar_name(name), src_dir_fd=folder, dst_dir_fd=folder)

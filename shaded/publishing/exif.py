@@ -1,9 +1,9 @@
-"""EXIF blocks: what of them is published.
+r"""EXIF blocks: what of them is published.
 
 A block is built anew from the entries that are kept, so that nothing unreferenced can hide in it. Always left out: the
 thumbnail directory and every other stored preview (an unshaded copy of the picture) and the maker note, which holds
 previews, serial numbers and absolute offsets. Left out by default: the place (GPS).
-(CIPA DC-008 "Exif 2.32", 4.6; block: from the TIFF header on, without a JPEG's ``Exif\\0\\0``.)
+(CIPA DC-008 "Exif 2.32", 4.6; block: from the TIFF header on, without a JPEG's ``Exif\0\0``.)
 """
 
 from __future__ import annotations
@@ -52,8 +52,10 @@ class Exif:
         scale = _PER_UNIT.get(unit.integers(self.order)[0] if unit and unit.type == 3 else 2)
         if across is None or down is None or across.type != 5 or down.type != 5 or scale is None:
             return None
-        found = [top / bottom * scale if bottom else 0.0 for top, bottom in
-                 (struct.unpack(f"{self.order}II", entry.raw[:8]) for entry in (across, down))]
+        found = [
+            top / bottom * scale if bottom else 0.0
+            for top, bottom in (struct.unpack(f"{self.order}II", entry.raw[:8]) for entry in (across, down))
+        ]
         return (found[0], found[1]) if min(found) > 0 else None
 
     def text(self, tag: int) -> str:

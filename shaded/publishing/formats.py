@@ -63,9 +63,13 @@ _FOREIGN: tuple[tuple[int, bytes, str, str], ...] = (
 )
 _TEXT_FOREIGN = (
     (re.compile(rb"<svg[\s>]", re.IGNORECASE), "an SVG drawing, which has no pixels", "Export a PNG from it"),
-    (re.compile(rb"\A\s*<(!doctype html|html)", re.IGNORECASE), "a web page and not a picture", "Save the picture itself"),
+    (
+        re.compile(rb"\A\s*<(!doctype html|html)", re.IGNORECASE),
+        "a web page and not a picture",
+        "Save the picture itself",
+    ),
+    (re.compile(rb"\AP[1-7]\s"), "a Netpbm picture (PPM, PGM, PBM), which is not supported", "Save it as PNG"),
 )
-_NETPBM = re.compile(rb"\AP[1-7]\s")
 
 
 def brands(data: bytes) -> tuple[bytes, ...]:
@@ -78,18 +82,15 @@ def brands(data: bytes) -> tuple[bytes, ...]:
 
 def sniff(data: bytes) -> Format | None:
     """The format of ``data`` if it is one that can be shaded, else ``None``. Looks at the first bytes only."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if data.startswith(_PNG):
-        return "png"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    if data.startswith(_TIFF) and data[8:10] != b"CR":
-        return "tiff"
     found = brands(data)
-    if found and _AVIF_BRANDS.intersection(found) and found[0] not in _HEIC_BRANDS:
-        return "avif"
-    return None
+    signs: dict[Format, bool] = {
+        "jpeg": data.startswith(b"\xff\xd8\xff"),
+        "png": data.startswith(_PNG),
+        "webp": data[:4] == b"RIFF" and data[8:12] == b"WEBP",
+        "tiff": data.startswith(_TIFF) and data[8:10] != b"CR",
+        "avif": bool(_AVIF_BRANDS.intersection(found)) and found[0] not in _HEIC_BRANDS,
+    }
+    return next((form for form, seen in signs.items() if seen), None)
 
 
 def foreign(data: bytes) -> tuple[str, str] | None:
@@ -108,6 +109,4 @@ def foreign(data: bytes) -> tuple[str, str] | None:
     for pattern, what, remedy in _TEXT_FOREIGN:
         if pattern.search(head):
             return what, remedy
-    if _NETPBM.match(head):
-        return "a Netpbm picture (PPM, PGM, PBM), which is not supported", "Save it as PNG"
     return None

@@ -1,7 +1,8 @@
 """IPTC-IIM records and the Photoshop resource block that carries them in a JPEG.
 
 Only the descriptive records are published: the preview (datasets 2:200 to 2:202), the object data (records 7 to 9) and
-all other Photoshop resources, thumbnails among them, are left out. (IPTC-IIM 4.2; Photoshop File Formats, "Image Resources".)
+all other Photoshop resources, thumbnails among them, are left out.
+(IPTC-IIM 4.2; Photoshop File Formats, "Image Resources".)
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ def publishable(records: bytes) -> bytes:
 
 def app13(records: bytes) -> bytes:
     """A JPEG APP13 segment, marker included, that carries the records; empty when they are too long for one."""
-    content = _APP13 + _RESOURCE + _IPTC_RESOURCE.to_bytes(2, "big") + b"\0\0" + len(records).to_bytes(4, "big") + records
+    content = (
+        _APP13 + _RESOURCE + _IPTC_RESOURCE.to_bytes(2, "big") + b"\0\0" + len(records).to_bytes(4, "big") + records
+    )
     content += b"\0" * (len(records) & 1)
     if len(content) > 65533:
         return b""

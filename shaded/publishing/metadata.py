@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from xml.dom.minidom import Document
 
 from shaded.publishing import exif, iptc, xmp
 from shaded.publishing.formats import Format
@@ -49,7 +50,7 @@ def _exif(picture: Picture, keep: Metadata, warnings: list[str]) -> exif.Exif | 
         return None
 
 
-def _state_rights(document: xmp.Document, rights: Rights, *, artist: bool, notice: bool) -> None:
+def _state_rights(document: Document, rights: Rights, *, artist: bool, notice: bool) -> None:
     if rights.data_mining != "keep":
         stated, wanted = xmp.data_mining(document), _VALUES[rights.data_mining]
         stands = stated == "DMI-PROHIBITED" or stated.startswith(_STANDING[rights.data_mining])
@@ -112,7 +113,7 @@ def carried(picture: Picture, form: Format, metadata: Metadata, rights: Rights, 
     return Carried(tree, packet, records or None, icc, comment, tuple(warnings))
 
 
-def _document(picture: Picture) -> xmp.Document:
+def _document(picture: Picture) -> Document:
     try:
         return xmp.parse(picture.container.xmp)
     except xmp.BadPacket:

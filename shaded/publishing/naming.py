@@ -67,7 +67,7 @@ def check_length(published: str) -> None:
 
 
 def numbered(published: str, number: int) -> str:
-    """Another name for when the first one is taken by a file that is not ours: ``fox (shaded).png``, ``fox (shaded 2).png``."""
+    """Another name, when the first is taken by somebody's file: ``fox (shaded).png``, ``fox (shaded 2).png``."""
     suffix = PurePath(published).suffix
     stem = published[: len(published) - len(suffix)] if suffix else published
     return f"{stem} (shaded{f' {number}' if number > 1 else ''}){suffix}"

@@ -1,8 +1,8 @@
 """The sidecar: what was done to a picture and what was measured on the published bytes, as JSON beside it.
 
-Schema version 1. Fields may be added within a version; unknown ones are ignored when a sidecar is read, so that an older
-program reads a newer one's. Everything under ``published``, ``budget``, ``strength`` and ``survival`` is measured on the
-bytes on disk. JSON has no NaN: what could not be measured is ``null``.
+Schema version 1. Fields may be added within a version; unknown ones are ignored when a sidecar is read, so that an
+older program reads a newer one's. Everything under ``published``, ``budget``, ``strength`` and ``survival`` is measured
+on the bytes on disk. JSON has no NaN: what could not be measured is ``null``.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class Engine(_Part):
 
 
 class RightsFacts(_Part):
-    """What the file itself states: the address of its ``plus:DataMining`` value, the creator, the notice; or nothing."""
+    """What the file itself states: the address of its ``plus:DataMining`` value, the creator, the notice."""
 
     data_mining: str = ""
     creator: str = ""
@@ -199,7 +199,7 @@ class Sidecar(_Part):
 
 
 def printable(name: str) -> str:
-    """A file name as JSON can hold it: bytes that are no UTF-8 become ``\\xNN``."""
+    r"""A file name as JSON can hold it: bytes that are no UTF-8 become ``\xNN``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -258,7 +258,7 @@ def read_sidecar(path: Path) -> Sidecar:
 
 
 def is_own_output(picture: Path) -> bool:
-    """Whether the sidecar beside a picture names the picture's bytes: then it is this program's own, unchanged output."""
+    """Whether the sidecar beside a picture names the picture's bytes: then it is this program's own output."""
     try:
         stated = read_sidecar(sidecar_path(picture))
         with picture.open("rb") as stream:

@@ -28,7 +28,7 @@ class Part(NamedTuple):
 
 
 def jpeg_segments(data: bytes) -> Iterator[Part]:
-    """Marker segments up to and including the first start of scan; ``kind`` is the one-byte marker code (JPEG, B.1.1)."""
+    """Marker segments up to and with the first start of scan; ``kind`` is the one-byte marker code (JPEG, B.1.1)."""
     at = 2
     while True:
         if at + 2 > len(data) or data[at] != 0xFF:

@@ -29,7 +29,7 @@ class Encoded:
 
 
 def _planes(picture: Picture, colour: Pixels, form: Format, warnings: list[str]) -> Planes:
-    """The pixels in a shape that the format holds. Under full transparency they are the source's, whatever was shaded."""
+    """The pixels in a shape that the format holds; under full transparency they are the source's, always."""
     if colour.shape != picture.colour.shape or colour.dtype != picture.colour.dtype:
         raise ValueError(f"shaded pixels are {colour.dtype}{colour.shape}, the source is {picture.colour.dtype}"
                          f"{picture.colour.shape}")  # fmt: skip
@@ -55,7 +55,9 @@ def _check_size(picture: Picture, form: Format) -> None:
         )
 
 
-def _written(picture: Picture, planes: Planes, form: Format, parts: Carried, quality: int | None, *, texts: bool) -> bytes:
+def _written(
+    picture: Picture, planes: Planes, form: Format, parts: Carried, quality: int | None, *, texts: bool
+) -> bytes:
     source = picture.container
     if source.dpi is None and parts.exif is not None and parts.exif.dpi is not None:
         source = replace(source, dpi=parts.exif.dpi)
@@ -90,8 +92,8 @@ def encode(
         quality: 1 to 100 for lossy formats; without it a JPEG has its source's tables again, others a high quality.
 
     Returns:
-        The file. Alpha is bit-exact (in 8 bits where the format has no more); under alpha 0 lossless formats have exactly
-        the source's
+        The file. Alpha is bit-exact (in 8 bits where the format has no more); under alpha 0 lossless formats have
+        exactly the source's
         colour. No unshaded copy (thumbnail, preview, layer) is in it.
 
     Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from xml.dom.minidom import Document, Element, Node, parseString  # noqa: S408 - guarded by _guard
+from xml.dom.minidom import Document, Element, Node, parseString
 from xml.parsers import expat
 
 from shaded.publishing.embedded import holds_picture

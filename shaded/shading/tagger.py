@@ -47,7 +47,7 @@ class Tagger:
     """Names what a picture shows, as probabilities of ImageNet's 1000 classes.
 
     It looks twice: at the whole picture, then at the part where its features are strongest. One thing on a
-    plain ground is cut out and looked at alone instead, since a meadow by itself makes a cow look like a horse.
+    plain ground is cut out and looked at alone instead, since a meadow alone makes a cow look like a horse.
     """
 
     def __init__(self, network: nn.Module) -> None:

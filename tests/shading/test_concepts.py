@@ -104,9 +104,7 @@ def test_a_target_is_stable_and_unrelated(secret: bytes, source: str) -> None:
 
 def test_other_names_of_one_thing_share_its_target() -> None:
     """Shading is collective, so a bull, a calf and some cows are all moved toward the same concept."""
-    targets = {
-        choose_target(word, GALLERY, SMALL, b"secret") for word in ("cow", "Bull", "a calf", "red cows")
-    }
+    targets = {choose_target(word, GALLERY, SMALL, b"secret") for word in ("cow", "Bull", "a calf", "red cows")}
     assert len(targets) == 1
 
 

@@ -16,6 +16,7 @@ from shaded.publishing.picture import Container, Picture
 from shaded.publishing.probing import avif_facts
 
 _QUALITY = 85
+_EXIF = b"Exif\0\0"
 _COLOUR_BOX = b"colrnclx"
 #: H.273: BT.709 primaries and the sRGB transfer function, or unspecified, which is read as the same.
 _ORDINARY = ((1, 2), (1, 2, 13))
@@ -28,13 +29,14 @@ def decode(data: bytes) -> Picture:
         image.load()
         colour, alpha = split(np.array(image))
         icc = image.info.get("icc_profile")
+        exif = image.info.get("exif")
         unusual = facts.primaries not in _ORDINARY[0] or facts.transfer not in _ORDINARY[1]
         remarks = [f"The file has {facts.bits} bits per channel; the published one has 8."] if facts.bits > 8 else []
         container = Container(
             "avif",
             image.mode,
             icc=icc,
-            exif=image.info.get("exif"),
+            exif=exif.removeprefix(_EXIF) if exif else None,
             xmp=image.info.get("xmp"),
             avif_colour=(facts.primaries, facts.transfer) if unusual and icc is None else None,
             warnings=tuple(remarks),

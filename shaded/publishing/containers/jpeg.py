@@ -31,7 +31,9 @@ def _remarks(segments: list[tuple[str, bytes]]) -> tuple[str, ...]:
     """What will be missing from the published file, for a person."""
     found = []
     if any(name == "APP2" and content.startswith(b"MPF\0") for name, content in segments):
-        found.append("The file holds further pictures (a gain map, a depth map or a preview); only the first is published.")
+        found.append(
+            "The file holds further pictures (a gain map, a depth map or a preview); only the first is published."
+        )
     if any(name == "APP1" and content.startswith(_MARK_EXTENDED) for name, content in segments):
         found.append("The extended part of the XMP packet was left out.")
     if any(name == "APP11" for name, _ in segments):
@@ -92,9 +94,10 @@ def encode(planes: Planes, source: Container, carried: Carried, quality: int | N
     if carried.iptc:
         options["extra"] = iptc.app13(carried.iptc)
     image = planes.image()
+    plain = source.jpeg_rgb and image.mode == "RGB"
     out = io.BytesIO()
     image.save(
-        out, "JPEG", optimize=True, progressive=source.jpeg_progressive, keep_rgb=source.jpeg_rgb and image.mode == "RGB",
+        out, "JPEG", optimize=True, progressive=source.jpeg_progressive, keep_rgb=plain,
         icc_profile=carried.icc, xmp=carried.xmp, comment=carried.comment or b"", **options,
     )  # fmt: skip
     return out.getvalue()

@@ -42,7 +42,7 @@ class Planes:
             return cast(Pixels, np.ascontiguousarray(self.colour[..., 0]))
         if self.alpha is None:
             return cast(Pixels, np.ascontiguousarray(self.colour))
-        return cast(Pixels, np.concatenate([self.colour, self.alpha[..., None]], axis=2))
+        return np.concatenate([self.colour, self.alpha[..., None]], axis=2)
 
     def image(self) -> Image.Image:
         """A Pillow image of 8-bit planes."""
@@ -57,7 +57,7 @@ def mode_name(channels: int, *, wide: bool) -> str:
 def split(array: Pixels) -> tuple[Pixels, Pixels | None]:
     """Colour and alpha of an interleaved array of 1 to 4 channels."""
     if array.ndim == 2:
-        return cast(Pixels, array[..., None]), None
+        return array[..., None], None
     channels = array.shape[2]
     if channels in (1, 3):
         return array, None
@@ -79,9 +79,9 @@ def on_white(planes: Planes) -> Planes:
     peak = np.iinfo(planes.colour.dtype).max
     share = planes.alpha[..., None].astype(np.float32) / peak
     blended = planes.colour * share + peak * (1 - share)
-    return Planes(np.rint(blended).astype(planes.colour.dtype), None)
+    return Planes(cast(Pixels, np.rint(blended).astype(planes.colour.dtype)), None)
 
 
 def as_colour(planes: Planes) -> Planes:
     """Gray as three equal channels, for containers that know no gray."""
-    return Planes(np.repeat(planes.colour, 3, axis=2), planes.alpha) if planes.is_gray else planes
+    return Planes(cast(Pixels, np.repeat(planes.colour, 3, axis=2)), planes.alpha) if planes.is_gray else planes

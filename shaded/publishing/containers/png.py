@@ -1,6 +1,7 @@
 """PNG: chunks are walked and written here, pixels are compressed by Pillow (8 bits) or imagecodecs (16 bits).
 
-Palette, 1-bit and key-colour pictures come out in a mode that holds every colour: L, LA, RGB or RGBA. (PNG, third edition.)
+Palette, 1-bit and key-colour pictures come out in a mode that holds every colour: L, LA, RGB or RGBA.
+(PNG, third edition.)
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ def _decode_pixels(chunks: dict[bytes, bytes], data: bytes) -> tuple[Pixels, str
 
 
 def decode(data: bytes) -> Picture:
-    """The picture in L, LA, RGB or RGBA, with 8 or 16 bits; the library is given nothing but the chunks that it needs."""
+    """The picture in L, LA, RGB or RGBA, 8 or 16 bits; the library is given only the chunks that it needs."""
     chunks: dict[bytes, bytes] = {}
     kept: list[tuple[bytes, bytes]] = []
     needed = bytearray(PNG_SIGNATURE)
@@ -136,7 +137,7 @@ def decode(data: bytes) -> Picture:
             kept.append((kind, content))
     samples, mode = _decode_pixels(chunks, bytes(needed))
     colour, alpha = split(samples)
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if b"caBX" in chunks:
         warnings = ("Content credentials (C2PA) were left out: they do not hold for a changed picture.",)
     container = Container(

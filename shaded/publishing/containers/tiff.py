@@ -1,4 +1,4 @@
-"""TIFF through tifffile: 8 or 16 bits, gray or RGB, straight alpha, in the source's own compression where that is lossless.
+"""TIFF through tifffile: 8 or 16 bits, gray or RGB, straight alpha, in the source's own lossless compression.
 
 Layers, previews, further pages and unknown tags are left out: they would be unshaded copies. (TIFF revision 6.0.)
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -58,7 +59,9 @@ def _samples(data: bytes) -> Pixels:
     return cast(Pixels, np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))))
 
 
-def _channels(samples: Pixels, kinds: tuple[int, ...], colours: int, warnings: list[str]) -> tuple[Pixels, Pixels | None]:
+def _channels(
+    samples: Pixels, kinds: tuple[int, ...], colours: int, warnings: list[str]
+) -> tuple[Pixels, Pixels | None]:
     """Colour and straight alpha out of all the samples of a page."""
     if samples.ndim == 2:
         return split(samples)
@@ -71,7 +74,9 @@ def _channels(samples: Pixels, kinds: tuple[int, ...], colours: int, warnings: l
         return colour, None
     alpha = cast(Pixels, np.ascontiguousarray(samples[..., colours + transparent]))
     if extras[transparent] == 1:
-        warnings.append("The colours were stored multiplied with the transparency; the published file has them straight.")
+        warnings.append(
+            "The colours were stored multiplied with the transparency; the published file has them straight."
+        )
         colour = _straight(colour, alpha)
     return colour, alpha
 
@@ -92,22 +97,23 @@ def decode(data: bytes) -> Picture:
     if photometric == 3:
         samples = _expanded(cast("NDArray[np.uint8]", samples), page, header)
     elif photometric == 0:
-        samples = cast(Pixels, np.iinfo(samples.dtype).max - samples)
+        samples = np.iinfo(samples.dtype).max - samples
     kinds = page.entries[338].integers(header.order) if 338 in page.entries else ()
     colours = 3 if photometric in (2, 6) or (photometric == 3 and samples.ndim == 3) else 1
     colour, alpha = _channels(samples, kinds, colours, warnings)
     compression = page.number(259, header.order, 1)
     if compression not in _COMPRESSIONS:
-        warnings.append("The file's compression is not written again; the published file is stored without loss (deflate).")
+        warnings.append(
+            "The file's compression is not written again; the published file is stored without loss (deflate)."
+        )
     if _LAYERS in page.entries:
         warnings.append("Layers were left out; the published file has the flattened picture.")
-    return Picture(colour, alpha, _container(data, header, page, warnings, _stored_mode(
-        photometric, bits, colours + (alpha is not None)), compression))  # fmt: skip
+    mode = _stored_mode(photometric, bits, colours + (alpha is not None))
+    return Picture(colour, alpha, replace(_container(data, header, page), mode=mode, warnings=tuple(warnings)))
 
 
-def _container(
-    data: bytes, header: Header, page: Directory, warnings: list[str], mode: str, compression: int
-) -> Container:
+def _container(data: bytes, header: Header, page: Directory) -> Container:
+    """What the page carries besides its pixels; mode and warnings come from decoding them."""
     tree = exif.read_tree(data, page, header)
 
     def raw(tag: int) -> bytes | None:
@@ -116,14 +122,13 @@ def _container(
     photoshop = raw(_PHOTOSHOP)
     return Container(
         "tiff",
-        mode,
+        "",
         icc=raw(_ICC),
         exif=exif.build(tree),
         xmp=raw(_XMP),
         iptc=raw(_IPTC) or (iptc.records_of(photoshop) if photoshop else None),
         dpi=tree.dpi,
-        tiff_compression=(compression, page.number(317, header.order, 1)),
-        warnings=tuple(warnings),
+        tiff_compression=(page.number(259, header.order, 1), page.number(317, header.order, 1)),
     )
 
 

@@ -1,0 +1,115 @@
+"""Pictures and metadata blocks for the tests, made in memory."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+from PIL import Image
+
+from shaded.publishing import exif
+from shaded.publishing.ifd import Entry
+
+GPS_TEXT = b"48.8584"
+THUMBNAIL = b"\xff\xd8\xff\xe0" + b"UNSHADED-THUMBNAIL" * 40 + b"\xff\xd9"
+ICC_RGB = b"\0\0\x02\0ADBE\x02\x10\0\0mntrRGB XYZ " + bytes(range(256)) * 2
+ICC_GRAY = ICC_RGB.replace(b"RGB ", b"GRAY")
+
+
+def smooth(height=48, width=64, channels=3, kind=np.uint8, seed=0):
+    """A picture without hard edges, so that lossy codecs stay close to it; alpha has empty and full regions."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(30, 226, (6, 8, channels), dtype=np.uint8)
+    planes = [np.asarray(Image.fromarray(coarse[..., n]).resize((width, height), Image.BICUBIC)) for n in range(channels)]
+    array = np.stack(planes, axis=-1)
+    if kind == np.uint16:
+        array = (array.astype(np.uint16) * 257) ^ rng.integers(0, 64, array.shape, dtype=np.uint16)
+    if channels in (2, 4):
+        peak = np.iinfo(kind).max
+        array[: height // 4, :, -1] = 0
+        array[-height // 4 :, :, -1] = peak
+    return array[..., 0] if channels == 1 else array
+
+
+def saved(array, form, **options):
+    """A picture as a file's bytes, by Pillow."""
+    out = io.BytesIO()
+    image = array if isinstance(array, Image.Image) else Image.fromarray(array)
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+def nudged(picture, seed=1, most=3):
+    """A colour array that differs from the picture's everywhere, by a few grey levels."""
+    rng = np.random.default_rng(seed)
+    step = 257 if picture.peak > 255 else 1
+    change = rng.integers(1, most + 1, picture.colour.shape) * rng.choice([-1, 1], picture.colour.shape) * step
+    moved = picture.colour.astype(np.int64) + change
+    moved = np.where((moved < 0) | (moved > picture.peak), picture.colour.astype(np.int64) - change, moved)
+    return moved.astype(picture.colour.dtype)
+
+
+def text_entry(text):
+    """An ASCII tag."""
+    raw = text.encode() + b"\0"
+    return Entry(2, len(raw), raw)
+
+
+def exif_tree(orientation=6, order="<"):
+    """A tree with orientation, artist, a date, a lens and a place."""
+    return exif.Exif(
+        order,
+        main={274: Entry(3, 1, struct.pack(f"{order}H", orientation)), 315: text_entry("Ada Painter"),
+              271: text_entry("Camera Works")},
+        photo={36867: text_entry("2024:05:01 10:20:30"), 42036: text_entry("A lens")},
+        gps={1: text_entry("N"), 29: text_entry(GPS_TEXT.decode())},
+        interoperability={1: text_entry("R98")},
+    )  # fmt: skip
+
+
+def exif_block(orientation=6, order="<"):
+    """An EXIF block with all of :func:`exif_tree`."""
+    return exif.build(exif_tree(orientation, order))
+
+
+def exif_with_thumbnail(order=">"):
+    """A block whose second directory holds a JPEG thumbnail, and whose photo data hold a maker note with a preview."""
+    tree = exif_tree(order=order)
+    note = Entry(7, len(THUMBNAIL), THUMBNAIL)
+    block = bytearray(exif.build(exif.Exif(order, tree.main, {**tree.photo, 37500: note}, tree.gps)))
+    block += b"\0" * (len(block) & 1)
+    count = struct.unpack_from(f"{order}H", block, 8)[0]
+    second = len(block)
+    struct.pack_into(f"{order}I", block, 10 + 12 * count, second)
+    block += struct.pack(f"{order}H", 2)
+    place = second + 2 + 24 + 4
+    block += struct.pack(f"{order}HHII", 513, 4, 1, place) + struct.pack(f"{order}HHII", 514, 4, 1, len(THUMBNAIL))
+    return bytes(block + b"\0\0\0\0" + THUMBNAIL)
+
+
+def xmp_packet(inner="", attributes=""):
+    """A packet with the given properties in element and in attribute form."""
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" '
+        'xmlns:exif="http://ns.adobe.com/exif/1.0/" xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
+        'xmlns:xmpGImg="http://ns.adobe.com/xap/1.0/g/img/" xmlns:own="http://example.org/own/" '
+        f'xmlns:plus="http://ns.useplus.org/ldf/xmp/1.0/" {attributes}>{inner}</rdf:Description></rdf:RDF></x:xmpmeta>'
+        + " " * 100
+        + '<?xpacket end="w"?>'
+    ).encode()
+
+
+SUBJECTS = (
+    "<dc:subject><rdf:Bag><rdf:li>cow</rdf:li><rdf:li>meadow</rdf:li></rdf:Bag></dc:subject>"
+    '<dc:title><rdf:Alt><rdf:li xml:lang="x-default">A cow at noon</rdf:li></rdf:Alt></dc:title>'
+)
+
+
+def iptc_records(*entries):
+    """IPTC records of (record, dataset, value)."""
+    return b"".join(
+        bytes([0x1C, record, number]) + len(value).to_bytes(2, "big") + value for record, number, value in entries
+    )

@@ -1,0 +1,122 @@
+"""What is particular to JPEG."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shaded.publishing import iptc
+from shaded.publishing.reading import decode
+from shaded.publishing.walking import jpeg_segments
+from shaded.publishing.writing import encode
+from tests.publishing.samples import (
+    THUMBNAIL, exif_with_thumbnail, iptc_records, nudged, saved, smooth, xmp_packet,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("quality", [55, 85, 97])
+def test_tables_and_subsampling_are_used_again(quality, subsampling):
+    """A JPEG comes out with its source's own quantisation and chroma subsampling."""
+    source = saved(smooth(), "JPEG", quality=quality, subsampling=subsampling)
+    picture = decode(source)
+    result = Image.open(io.BytesIO(encode(picture, nudged(picture)).data))
+    assert result.quantization == Image.open(io.BytesIO(source)).quantization
+    assert decode(encode(picture, nudged(picture)).data).container.jpeg_subsampling == subsampling
+
+
+def test_one_table_for_all_components_stays_one_table():
+    """A source whose components share one table is not given others."""
+    table = [list(range(1, 65))]
+    picture = decode(saved(smooth(), "JPEG", qtables=table))
+    assert len(picture.container.jpeg_tables) == 1
+    result = Image.open(io.BytesIO(encode(picture, nudged(picture)).data))
+    assert result.quantization == Image.open(io.BytesIO(saved(smooth(), "JPEG", qtables=table))).quantization
+
+
+def test_a_quality_overrides_the_sources_tables():
+    """When the caller asks for a quality, finer tables are written and the subsampling stays."""
+    picture = decode(saved(smooth(), "JPEG", quality=30, subsampling=2))
+    result = decode(encode(picture, picture.colour, quality=95).data)
+    assert sum(result.container.jpeg_tables[0]) < sum(picture.container.jpeg_tables[0])
+    assert result.container.jpeg_subsampling == 2
+
+
+@pytest.mark.parametrize("progressive", [True, False])
+def test_the_scan_order_is_kept(progressive):
+    """A progressive JPEG stays progressive, a baseline one baseline."""
+    picture = decode(saved(smooth(), "JPEG", progressive=progressive))
+    assert decode(encode(picture, picture.colour).data).container.jpeg_progressive is progressive
+
+
+def test_a_jpeg_that_stores_rgb_stores_it_again():
+    """Components that are red, green and blue are not turned into luminance and chroma."""
+    picture = decode(saved(smooth(), "JPEG", keep_rgb=True, quality=100))
+    assert picture.container.jpeg_rgb
+    result = decode(encode(picture, picture.colour).data)
+    assert result.container.jpeg_rgb
+    assert np.abs(result.colour.astype(int) - picture.colour).max() <= 2
+
+
+def test_nothing_unshaded_hides_in_the_published_file():
+    """Thumbnails, maker notes, extended XMP, further pictures and what follows the end are gone."""
+    extended = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + b"\0" * 8 + THUMBNAIL
+    extra = b"".join(
+        b"\xff" + mark + (len(content) + 2).to_bytes(2, "big") + content
+        for mark, content in (
+            (b"\xe0", b"JFXX\0\x10" + THUMBNAIL), (b"\xe1", extended), (b"\xe2", b"MPF\0" + THUMBNAIL),
+            (b"\xeb", b"JP\0\x01" + THUMBNAIL),
+            (b"\xed", b"Photoshop 3.0\x008BIM\x04\x0c\0\0" + len(THUMBNAIL).to_bytes(4, "big") + THUMBNAIL),
+        )
+    )  # fmt: skip
+    source = saved(smooth(), "JPEG", exif=b"Exif\0\0" + exif_with_thumbnail(), extra=extra) + THUMBNAIL
+    assert source.count(b"UNSHADED") > 200
+    picture = decode(source)
+    encoded = encode(picture, nudged(picture))
+    assert b"UNSHADED" not in encoded.data
+    assert encoded.data.endswith(b"\xff\xd9")
+    assert any("further pictures" in one for one in picture.container.warnings)
+    assert any("C2PA" in one for one in picture.container.warnings)
+    assert any("extended part" in one for one in picture.container.warnings)
+
+
+def test_iptc_records_and_the_comment_are_kept():
+    """Keywords and the comment survive; the stored preview does not."""
+    records = iptc_records((1, 90, b"\x1b%G"), (2, 25, b"cow"), (2, 202, THUMBNAIL[:600]), (8, 10, THUMBNAIL))
+    source = saved(smooth(), "JPEG", comment=b"drawn by hand", extra=iptc.app13(records))
+    picture = decode(source)
+    assert picture.container.iptc == records
+    data = encode(picture, picture.colour).data
+    result = decode(data)
+    assert result.container.comment == b"drawn by hand"
+    assert result.container.iptc == iptc_records((1, 90, b"\x1b%G"), (2, 25, b"cow"))
+    assert b"UNSHADED" not in data
+
+
+def test_an_xmp_packet_too_long_for_a_jpeg_leaves_the_rights():
+    """A packet over 64 KB is left out with a warning, and the machine-readable rights are still there."""
+    picture = decode(saved(smooth(), "PNG"))
+    long = xmp_packet(f"<own:note>{'word ' * 20000}</own:note>")
+    picture = type(picture)(picture.colour, None, type(picture.container)("png", "RGB", xmp=long))
+    encoded = encode(picture, picture.colour, "jpeg")
+    assert any("too long" in one for one in encoded.warnings)
+    assert b"DMI-PROHIBITED-AIMLTRAINING" in encoded.data
+
+
+def test_a_large_profile_is_split_over_segments_and_read_whole():
+    """An ICC profile of more than 64 KB survives."""
+    from tests.publishing.samples import ICC_RGB
+
+    icc = ICC_RGB[:20] + np.random.default_rng(0).bytes(150_000)
+    picture = decode(saved(smooth(), "JPEG", icc_profile=icc))
+    assert decode(encode(picture, picture.colour).data).container.icc == icc
+
+
+def test_segments_are_walked_up_to_the_first_scan():
+    """The walk ends with the start of scan and sees the frame header before it."""
+    kinds = [part.kind[0] for part in jpeg_segments(saved(smooth(), "JPEG"))]
+    assert kinds[-1] == 0xDA
+    assert 0xC0 in kinds
