@@ -5,13 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-from shaded.shading.concepts import Concept, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -24,17 +21,9 @@ class GalleryEntry:
     sha256: str
 
 
-@functools.cache
-def load_vocabulary() -> Vocabulary:
-    """Read the bundled vocabulary of everyday concepts (`vocabulary.toml`)."""
-    tables: dict[str, Any] = tomllib.loads(_package_folder().joinpath("vocabulary.toml").read_text("utf-8"))
-    related = {kind: frozenset(others) for kind, others in tables.pop("related").items()}
-    concepts = tuple(
-        Concept(name, kind, tuple(_class_indices(entry.get("classes", ""))), tuple(entry.get("aliases", ())))
-        for kind, entries in tables.items()
-        for name, entry in entries.items()
-    )
-    return Vocabulary(concepts, related)
+def vocabulary_tables() -> dict[str, Any]:
+    """Read the bundled vocabulary (`vocabulary.toml`): kinds, their concepts, and which kinds are related."""
+    return tomllib.loads(_package_folder().joinpath("vocabulary.toml").read_text("utf-8"))
 
 
 @functools.cache
@@ -44,7 +33,8 @@ def load_gallery() -> tuple[GalleryEntry, ...]:
     A file `hot-air-balloon-2.webp` is the second variant of the concept `hot-air balloon`; a file whose
     name belongs to no concept of the vocabulary is a mistake in the package and raises `ValueError`.
     """
-    names = {concept_slug(concept.name): concept.name for concept in load_vocabulary().concepts}
+    kinds = {kind: entries for kind, entries in vocabulary_tables().items() if kind != "related"}
+    names = {concept_slug(name): name for entries in kinds.values() for name in entries}
     entries = []
     for path in gallery_folder().glob("*.webp"):
         slug, _, variant = path.stem.rpartition("-")
@@ -67,10 +57,3 @@ def gallery_folder() -> Path:
 
 def _package_folder() -> Path:
     return Path(str(files("shaded.models")))
-
-
-def _class_indices(ranges: str) -> Iterator[int]:
-    """Expand `"7 8 10-16"` to the numbers it names."""
-    for part in ranges.split():
-        first, _, last = part.partition("-")
-        yield from range(int(first), int(last or first) + 1)

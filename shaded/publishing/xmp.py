@@ -66,7 +66,7 @@ def _guard(packet: bytes) -> None:
     parser.StartDoctypeDeclHandler = typed
     try:
         parser.Parse(packet, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:
         raise BadPacket("it is not well-formed XML") from error
 
 

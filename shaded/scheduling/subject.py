@@ -55,7 +55,7 @@ def decide(task: ShadeTask, picture: Picture, view: Tensor, toolbox: Toolbox) ->
     if task.profile.target:
         target = _known_target(task.profile.target, concepts, toolbox)
     else:
-        target = choose_target(concept.tag, concepts, toolbox.vocabulary, secret)
+        target = _unrelated_target(concept.tag, concepts, toolbox, secret)
     return Subject(concept, title, target, choose_anchor(concept.tag, target, toolbox.anchors, secret))
 
 
@@ -95,6 +95,15 @@ def _known_target(wanted: str, concepts: list[str], toolbox: Toolbox) -> str:
         f"there is no anchor picture for the target {wanted!r}",
         remedy=f"Choose one of: {', '.join(concepts)}; or add a picture of it to shading.anchors",
     )
+
+
+def _unrelated_target(source: str, concepts: list[str], toolbox: Toolbox, secret: bytes) -> str:
+    try:
+        return choose_target(source, concepts, toolbox.vocabulary, secret)
+    except ValueError as error:
+        raise Refusal(
+            f"no anchor picture shows anything unrelated to {source!r}", remedy="Add pictures of other things to shading.anchors"
+        ) from error
 
 
 def choose_anchor(source: str, target: str, anchors: tuple[AnchorFile, ...], secret: bytes) -> AnchorFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from dataclasses import dataclass
@@ -13,16 +14,16 @@ from torch import nn
 
 from shaded.errors import ConfigurationError, ModelError
 from shaded.models.bundle import bundled_models, load_state
-from shaded.models.gallery_files import load_gallery, load_vocabulary
+from shaded.models.gallery_files import load_gallery, vocabulary_tables
 from shaded.models.local_surrogates import LocalModel, load_local
-from shaded.models.tagger_weights import WEIGHTS_SHA256, load_tagger
+from shaded.models.tagger_weights import WEIGHTS_SHA256, load_tagger_state, weights_path
 from shaded.publishing.sidecar import Model
 from shaded.settings import Shading
-from shaded.shading.concepts import Vocabulary
+from shaded.shading.concepts import Vocabulary, vocabulary_of
 from shaded.shading.networks import MeterNetwork, ShaderNetwork
 from shaded.shading.perceptibility import build_lpips
 from shaded.shading.surrogates import Surrogate, autoencoder_kl, autoencoder_tiny, meter_heads, plain_encoder
-from shaded.shading.tagger import Tagger
+from shaded.shading.tagger import Tagger, build_network, fit_state
 from shaded.shading.tiny_encoders import tiny_encoder
 
 ANCHOR_SUFFIXES = frozenset({".png", ".webp", ".jpg", ".jpeg"})
@@ -83,6 +84,28 @@ def open_toolbox(shading: Shading) -> Toolbox:
         anchors=bundled_anchors() + own_anchors(shading.anchors),
         models=model_facts(locals_),
     )
+
+
+@functools.cache
+def load_vocabulary() -> Vocabulary:
+    """The bundled vocabulary of everyday concepts."""
+    return vocabulary_of(vocabulary_tables())
+
+
+def load_tagger() -> Tagger:
+    """The bundled tagger.
+
+    Raises:
+        ModelError: Its weights are missing, altered, or do not fit the network.
+    """
+    network = build_network()
+    try:
+        fit_state(network, load_tagger_state())
+    except ValueError as error:
+        raise ModelError(
+            f"the tagger's weights do not fit: {error}", path=weights_path(), remedy="Install shaded again with pip"
+        ) from error
+    return Tagger(network)
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -9,8 +9,9 @@ import functools
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 _ARTICLES = frozenset({"a", "an", "the", "my", "our", "his", "her", "their", "some"})
 # What follows one of these says where the thing is or what it is made of, not what it is.
@@ -67,6 +68,29 @@ class Vocabulary:
         """Every name and alias in its normal form; a name wins over another concept's alias."""
         by_alias = {_normal(alias): concept for concept in self.concepts for alias in concept.aliases}
         return by_alias | {_normal(concept.name): concept for concept in self.concepts}
+
+
+def vocabulary_of(tables: Mapping[str, Mapping[str, Any]]) -> Vocabulary:
+    """Build the vocabulary from the tables of `vocabulary.toml`: `[related]`, and one table of concepts per kind.
+
+    Raises:
+        ValueError: a range of classes is not written as `7 8 10-16`.
+    """
+    related = {kind: frozenset(others) for kind, others in tables["related"].items()}
+    concepts = tuple(
+        Concept(name, kind, tuple(_class_indices(entry.get("classes", ""))), tuple(entry.get("aliases", ())))
+        for kind, entries in tables.items()
+        if kind != "related"
+        for name, entry in entries.items()
+    )
+    return Vocabulary(concepts, related)
+
+
+def _class_indices(ranges: str) -> Iterator[int]:
+    """Expand `"7 8 10-16"` to the numbers it names."""
+    for part in ranges.split():
+        first, _, last = part.partition("-")
+        yield from range(int(first), int(last or first) + 1)
 
 
 def concept_scores(class_probabilities: Sequence[float], vocabulary: Vocabulary) -> list[tuple[str, float]]:

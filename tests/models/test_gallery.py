@@ -17,9 +17,8 @@ from shaded.models.gallery_files import (
     concept_slug,
     gallery_folder,
     load_gallery,
-    load_vocabulary,
 )
-from shaded.models.tagger_weights import load_tagger
+from shaded.scheduling.toolbox import load_tagger, load_vocabulary
 from shaded.shading.concepts import choose_target, concept_scores, resolve_concept
 from shaded.shading.tagger import Tagger
 from shaded.training import render_gallery

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from shaded.errors import ModelError
 from shaded.models import tagger_weights
-from shaded.models.gallery_files import load_vocabulary
+from shaded.scheduling.toolbox import load_tagger, load_vocabulary
 from shaded.shading.concepts import concept_scores
 from shaded.shading.tagger import Tagger, fit_state
 from shaded.shading.views import busiest_part, cut_outs
@@ -41,7 +41,7 @@ class BrightnessNetwork(nn.Module):
 @pytest.fixture(scope="module")
 def tagger() -> Tagger:
     """The bundled tagger."""
-    return tagger_weights.load_tagger()
+    return load_tagger()
 
 
 def _read(path: Path) -> Tensor:
@@ -149,7 +149,7 @@ def test_altered_weights_are_never_unpickled(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(tagger_weights, "weights_path", lambda: altered)
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("unpickled"))
     with pytest.raises(ModelError, match=r"weights\.pth: .*not the ones"):
-        tagger_weights.load_tagger()
+        load_tagger()
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

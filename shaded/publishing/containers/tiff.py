@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shaded.publishing import exif, iptc
 from shaded.publishing.containers.pixels import Planes, mode_name, split
-from shaded.publishing.ifd import Directory, Entry, Header
+from shaded.publishing.ifd import Directory, Entry, Header, write_directory
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Picture, Pixels
 from shaded.publishing.probing import tiff_pages
@@ -25,7 +25,6 @@ _COMPRESSIONS = {1: None, 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits",
 _DEFLATE = 8
 _XMP, _IPTC, _PHOTOSHOP, _ICC, _LAYERS = 700, 33723, 34377, 34675, 37724
 _RESOLUTION = (282, 283, 296)
-_POINTERS = (34665, 34853)
 _BYTES = 7
 
 
@@ -132,10 +131,6 @@ def _container(data: bytes, header: Header, page: Directory) -> Container:
     )
 
 
-def _tag(tag: int, entry: Entry) -> tuple[int, int, int, bytes, bool]:
-    return tag, entry.type, entry.count, entry.raw, True
-
-
 def _options(source: Container, carried: Carried) -> dict[str, Any]:
     """Compression, resolution and colour profile, as tifffile wants them."""
     number, predictor = source.tiff_compression or (_DEFLATE, 2)
@@ -157,35 +152,31 @@ def encode(planes: Planes, source: Container, carried: Carried) -> bytes:
     import tifffile  # noqa: PLC0415 - only TIFF files need it
 
     tree = carried.exif or exif.Exif("<")
-    branches = exif.write_tree(tree, 0)[1]
-    tags = [_tag(tag, entry) for tag, entry in tree.main.items() if tag not in _RESOLUTION]
-    tags += [_tag(tag, entry) for tag, entry in branches.items()]
-    if carried.xmp is not None:
-        tags.append((_XMP, 1, len(carried.xmp), carried.xmp, True))
-    if carried.iptc is not None:
-        tags.append((_IPTC, _BYTES, len(carried.iptc), carried.iptc, True))
     out = io.BytesIO()
-    with tifffile.TiffWriter(out, byteorder=tree.order) as writer:
+    with tifffile.TiffWriter(out, byteorder=tree.order, bigtiff=False) as writer:
         writer.write(
-            planes.interleaved(), photometric="minisblack" if planes.is_gray else "rgb", planarconfig="contig",
-            extrasamples=["unassalpha"] if planes.alpha is not None else None, extratags=tags, rowsperstrip=64,
+            planes.interleaved(),
+            photometric="minisblack" if planes.is_gray else "rgb",
+            planarconfig="contig",
+            extrasamples=["unassalpha"] if planes.alpha is not None else None,
+            rowsperstrip=64,
             **_options(source, carried),
-        )  # fmt: skip
-    return _with_branches(out.getvalue(), tree)
+        )
+    described = {tag: entry for tag, entry in tree.main.items() if tag not in _RESOLUTION}
+    if carried.xmp is not None:
+        described[_XMP] = Entry(1, len(carried.xmp), carried.xmp)
+    if carried.iptc is not None:
+        described[_IPTC] = Entry(_BYTES, len(carried.iptc), carried.iptc)
+    return _described(out.getvalue(), described, tree)
 
 
-def _with_branches(data: bytes, tree: exif.Exif) -> bytes:
-    """Append the directories of photo data and place, and let the tags that were written for them point there."""
-    if not (tree.photo or tree.gps or tree.interoperability):
-        return data
-    out = bytearray(data + b"\0" * (len(data) & 1))
-    branches, pointers = exif.write_tree(tree, len(out))
-    out += branches
-    header, _ = tiff_pages(data)
-    order = header.order
-    count = struct.unpack_from(f"{order}H", out, header.first)[0]
-    for at in range(header.first + 2, header.first + 2 + 12 * count, 12):
-        tag = struct.unpack_from(f"{order}H", out, at)[0]
-        if tag in _POINTERS and tag in pointers:
-            out[at + 8 : at + 12] = pointers[tag].raw
-    return bytes(out)
+def _described(data: bytes, entries: dict[int, Entry], tree: exif.Exif) -> bytes:
+    """The file with another, last main directory: the one that was written, the descriptions, and their branches."""
+    header, pages = tiff_pages(data)
+    start = len(data) + (len(data) & 1)
+    pointers = exif.write_tree(tree, 0)[1]
+    main = {**entries, **pointers, **pages[0].entries}
+    branches, pointers = exif.write_tree(tree, start + len(write_directory(main, start, header.order)))
+    directory = write_directory({**main, **pointers}, start, header.order)
+    lead = data[:4] + struct.pack(f"{header.order}I", start)
+    return lead + data[8:].ljust(start - 8, b"\0") + directory + branches
