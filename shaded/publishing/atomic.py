@@ -16,6 +16,7 @@ import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path, PurePath
 
 from shaded.errors import Refusal, Transient, Unreadable, from_os_error
@@ -26,6 +27,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _STEP = 1 << 20
+_LONGEST_SIDECAR = 10_000_000
 _TEMPORARY = re.compile(r"\A\.~.*\.[0-9a-f]{8}\.tmp\Z", re.DOTALL)
 _MOST_NAMES = 10_000
 
@@ -61,7 +63,7 @@ def publish_pair(
     with _errors(publish_root / place), _folder(publish_root, place.parts[:-1]) as folder:
         for name in _names(place.name):
             check_length(name)
-            if not _is_free(folder, name, {stated.published.sha256}, ours):
+            if not _is_free(folder, name, stated.published.sha256, ours):
                 continue
             try:
                 _publish_as(folder, name, picture, stated)
@@ -114,44 +116,45 @@ def _folder(root: Path, parts: tuple[str, ...]) -> Iterator[int]:
             os.close(descriptor)
 
 
-def _hash_of(folder: int, name: str) -> str | None:
-    """The SHA-256 of a regular file; ``None`` for anything else that has the name (a link, a folder, a pipe)."""
+@contextmanager
+def _regular(folder: int, name: str) -> Iterator[BufferedReader | None]:
+    """A regular file, open for reading; ``None`` for anything else that has the name (a link, a folder, a pipe)."""
     try:
         descriptor = os.open(name, _OLD, dir_fd=folder)
     except FileNotFoundError:
         raise
     except OSError:
-        return None
+        yield None
+        return
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        yield None
+        return
     with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        yield stream
 
 
-def _is_free(folder: int, name: str, same: set[str], ours: Callable[[str], bool]) -> bool:
+def _is_free(folder: int, name: str, same: str, ours: Callable[[str], bool]) -> bool:
     """Whether both names of a pair may be written: nothing is there, or only our own earlier output."""
     try:
-        found = _hash_of(folder, name)
+        with _regular(folder, name) as stream:
+            found = None if stream is None else hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError:
         return _sidecar_is_free(folder, sidecar_name(name))
-    return found is not None and (found in same or ours(found))
+    return found is not None and (found == same or ours(found))
 
 
 def _sidecar_is_free(folder: int, name: str) -> bool:
     """A sidecar without its picture is left from an interrupted run when it reads as one; else it is somebody's."""
     try:
-        descriptor = os.open(name, _OLD, dir_fd=folder)
+        with _regular(folder, name) as stream:
+            if stream is None:
+                return False
+            parse_sidecar(stream.read(_LONGEST_SIDECAR))
     except FileNotFoundError:
         return True
-    except OSError:
+    except Unreadable:
         return False
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return False
-        try:
-            parse_sidecar(stream.read(_STEP * 10))
-        except (Unreadable, OSError):
-            return False
     return True
 
 
@@ -238,15 +241,11 @@ def remove_orphans(publish_root: Path) -> int:
     Only regular files with this module's own pattern of name go; links are not followed. What cannot be removed stays.
     """
     removed = 0
-    try:
+    with suppress(OSError):  # the root is gone: then there is nothing to remove
         for _, _, files, folder in os.fwalk(publish_root, follow_symlinks=False):
-            for name in files:
-                if _TEMPORARY.match(name) is None:
-                    continue
+            for name in filter(_TEMPORARY.match, files):
                 with suppress(OSError):
                     if stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
                         os.unlink(name, dir_fd=folder)
                         removed += 1
-    except OSError as error:
-        raise from_os_error(error, publish_root) from error
     return removed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +34,9 @@ def decode(data: bytes, path: Path | None = None) -> Picture:
     if form is None:
         raise Unreadable("it is not a picture that is known here", path=path, remedy="Save the picture again")
     try:
-        return _DECODERS[form](data)
+        with warnings.catch_warnings():  # Pillow warns on standard error about odd metadata, which is read elsewhere
+            warnings.simplefilter("ignore")
+            return _DECODERS[form](data)
     except PictureError:
         raise
     except MemoryError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,15 +36,18 @@ def fit_side(picture: Picture, max_side: int) -> Picture:
     )
 
 
-def _as_stored(values: NDArray[np.float32], picture: Picture) -> Pixels:
-    stored: Pixels = np.clip(np.rint(values), 0, picture.peak).astype(picture.colour.dtype)
-    return stored
+def _as_stored(values: NDArray[np.floating[Any]], picture: Picture) -> Pixels:
+    return cast(Pixels, np.clip(np.rint(values), 0, picture.peak).astype(picture.colour.dtype))
 
 
-def _reduced(planes: Pixels | NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+def _reduced(planes: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
     """``(H, W, C)`` of any numbers to ``(*size reversed, C)`` as float."""
     channels = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(planes[..., c], dtype=np.float32)).resize(size, Image.Resampling.LANCZOS))
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(planes[..., c], dtype=np.float32)).resize(
+                size, Image.Resampling.LANCZOS
+            )
+        )
         for c in range(planes.shape[2])
     ]
     return np.stack(channels, axis=-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import cast
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
@@ -106,5 +107,7 @@ def encode(
     planes = _planes(picture, colour, form, warnings)
     gray = planes.is_gray and form != "webp"
     parts = carried(picture, form, keep, rights if rights is not None else Rights(), gray=gray)
-    data = _written(picture, planes, form, parts, quality, texts=keep.xmp)
+    with catch_warnings():  # Pillow warns on standard error about odd EXIF tags, which are the source's own
+        simplefilter("ignore")
+        data = _written(picture, planes, form, parts, quality, texts=keep.xmp)
     return Encoded(data, form, (*warnings, *parts.warnings))

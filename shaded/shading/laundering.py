@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
 __all__ = [
@@ -107,19 +107,19 @@ def jpeg(picture: Tensor, quality: float, subsample: bool = True) -> Tensor:
     return (rgb / 255).clamp(0, 1)[..., :height, :width]
 
 
-def _resized(picture: Tensor, height: int, width: int, filter: str) -> Tensor:
-    if filter == "area":
+def _resized(picture: Tensor, height: int, width: int, kernel: str) -> Tensor:
+    if kernel == "area":
         return F.interpolate(picture, size=(height, width), mode="area").clamp(0, 1)
-    if filter not in ("bilinear", "bicubic"):
-        raise ValueError(f"unknown resize filter {filter!r}; known: area, bilinear, bicubic")
-    resized = F.interpolate(picture, size=(height, width), mode=filter, align_corners=False, antialias=True)
+    if kernel not in ("bilinear", "bicubic"):
+        raise ValueError(f"unknown resize filter {kernel!r}; known: area, bilinear, bicubic")
+    resized = F.interpolate(picture, size=(height, width), mode=kernel, align_corners=False, antialias=True)
     return resized.clamp(0, 1)
 
 
-def resize_and_back(picture: Tensor, scale: float, filter: str = "bilinear") -> Tensor:
+def resize_and_back(picture: Tensor, scale: float, kernel: str = "bilinear") -> Tensor:
     """Resize by `scale` with a trainer's filter ("area", "bilinear" or "bicubic", antialiased) and back (bicubic)."""
     height, width = picture.shape[-2:]
-    small = _resized(picture, max(1, round(height * scale)), max(1, round(width * scale)), filter)
+    small = _resized(picture, max(1, round(height * scale)), max(1, round(width * scale)), kernel)
     return _resized(small, height, width, "bicubic")
 
 
@@ -165,8 +165,8 @@ def random_laundering(picture: Tensor, generator: torch.Generator) -> Tensor:
     if kind in (0, 1):
         return jpeg(picture, round(uniform(60, 95)), subsample=uniform(0, 1) < 0.7)
     if kind == 2:
-        filters = ("area", "bilinear", "bicubic")
-        return resize_and_back(picture, uniform(0.4, 0.95), filters[int(uniform(0, 2.999))])
+        kernels = ("area", "bilinear", "bicubic")
+        return resize_and_back(picture, uniform(0.4, 0.95), kernels[int(uniform(0, 2.999))])
     if kind == 3:
         return gaussian_blur(picture, uniform(0.4, 1.2))
     return add_noise(picture, uniform(0.5, 4.0) / 255, generator)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Self, TypeVar
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
 __all__ = ["ALIGNMENT", "MeterNetwork", "ShaderNetwork"]

@@ -27,9 +27,7 @@ class _Block(nn.Module):
 
     def __init__(self, width: int, *, pooled: bool = False) -> None:
         super().__init__()
-        self.conv = nn.Sequential(
-            _conv(width, width), nn.ReLU(), _conv(width, width), nn.ReLU(), _conv(width, width)
-        )
+        self.conv = nn.Sequential(_conv(width, width), nn.ReLU(), _conv(width, width), nn.ReLU(), _conv(width, width))
         self.pool = (
             nn.Sequential(
                 nn.Conv2d(width, 4 * width, 1, bias=False),

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-__all__ = ["Corpus", "Pixels", "Sample", "build_cache", "centred_anchor", "load_corpus"]
+__all__ = ["Corpus", "Pixels", "Sample", "build_cache", "load_corpus"]
 
 Pixels = NDArray[np.uint8]
 
@@ -120,7 +120,8 @@ class Corpus:
         """A random window of a random canvas; `gallery_share` of the anchors come from the gallery where it has any."""
         names = sorted(self.groups)
         shares = np.array([_GROUP_SHARES[name] for name in names])
-        source = _flat_grounded(_any_of(self.groups[names[rng.choice(len(names), p=shares / shares.sum())]], rng), rng)
+        group = self.groups[names[rng.choice(len(names), p=shares / shares.sum())]]
+        source = _flat_grounded(_any_of(group, rng), rng)
         width, height = _canvas_size(source.size, size, rng)
         left, top = int(rng.integers(width - size + 1)), int(rng.integers(height - size + 1))
         window = (left, top, left + size, top + size)
@@ -143,7 +144,10 @@ def load_corpus(cache: Path, gallery: Path | None = None, held_out: int = 37) ->
         kept = [path for index, path in enumerate(paths) if index % held_out or name == "object"]
         groups[name] = tuple(Image.fromarray(np.load(path)) for path in kept)
     finished = sorted(gallery.glob("*.webp")) if gallery is not None and gallery.is_dir() else []
-    return Corpus({name: images for name, images in groups.items() if images}, tuple(Image.open(path).convert("RGBA") for path in finished))
+    return Corpus(
+        {name: images for name, images in groups.items() if images},
+        tuple(Image.open(path).convert("RGBA") for path in finished),
+    )
 
 
 def _any_of(images: Sequence[Image.Image], rng: np.random.Generator) -> Image.Image:
@@ -177,8 +181,12 @@ def _canvas_size(source: tuple[int, int], size: int, rng: np.random.Generator) -
 def _window(source: Image.Image, canvas: tuple[int, int], window: tuple[int, int, int, int]) -> Image.Image:
     """The window of `source` resized to `canvas`, without resizing the rest."""
     across, down = source.width / canvas[0], source.height / canvas[1]
-    box = (window[0] * across, window[1] * down, min(window[2] * across, source.width),
-           min(window[3] * down, source.height))
+    box = (
+        window[0] * across,
+        window[1] * down,
+        min(window[2] * across, source.width),
+        min(window[3] * down, source.height),
+    )
     side = (window[2] - window[0], window[3] - window[1])
     return source.resize(side, Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
 
@@ -215,7 +223,10 @@ def _ground(
 
 
 def _composed(
-    thing: Image.Image, ground: Image.Image, canvas: tuple[int, int], window: tuple[int, int, int, int],
+    thing: Image.Image,
+    ground: Image.Image,
+    canvas: tuple[int, int],
+    window: tuple[int, int, int, int],
     rng: np.random.Generator,
 ) -> Image.Image:
     """The window of a canvas on which `thing` stands large and nearly centred over the ground."""
@@ -236,21 +247,6 @@ def _composed(
     composed = ground.copy()
     composed.paste(piece, seen[:2], piece)
     return composed
-
-
-def centred_anchor(thing: Image.Image, original: Image.Image, ground: str) -> Image.Image:
-    """An anchor as it is composed at run time: `thing` centred at 80 % of the shorter side, `original`'s size.
-
-    `ground` is "white", "mean" (the original's mean colour) or "blurred" (the original, strongly blurred).
-    """
-    if ground == "white":
-        canvas = Image.new("RGB", original.size, (255, 255, 255))
-    else:
-        grain = 1 if ground == "mean" else 8
-        canvas = original.resize((grain, grain), Image.Resampling.BOX).resize(original.size, Image.Resampling.BICUBIC)
-    thing = ImageOps.contain(thing, (round(0.8 * min(original.size)),) * 2)
-    canvas.paste(thing, ((canvas.width - thing.width) // 2, (canvas.height - thing.height) // 2), thing)
-    return canvas
 
 
 def _main() -> None:

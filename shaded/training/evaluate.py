@@ -1,6 +1,6 @@
 """Measure shader and meter on pictures that were never trained on, against both real encoders; print a table.
 
-    python -m shaded.training.evaluate --pictures DIR --encoders DIR [--canvas 1024] [--checkpoint run/checkpoint.pt]
+python -m shaded.training.evaluate --pictures DIR --encoders DIR [--canvas 1024] [--checkpoint run/checkpoint.pt]
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from PIL import Image, ImageOps
 from safetensors.torch import load_file
 from torch import Tensor
 
+from shaded.shading.anchors import GROUND_CELLS, compose_anchor, ground_of
 from shaded.shading.laundering import LAUNDERINGS, add_noise
 from shaded.shading.limits import texture_limits
 from shaded.shading.networks import ALIGNMENT, MeterNetwork, ShaderNetwork
-from shaded.training.corpus import centred_anchor
 from shaded.training.teachers import FAMILIES, Perceptual, Teacher, load_teachers, pull
 
 __all__ = ["INTENSITIES", "Row", "main", "measure"]
@@ -60,7 +60,7 @@ class Bench:
 
 
 def _canvas(path: Path, longest: int) -> Tensor | None:
-    """A still picture as (1, 3, H, W) in [0, 1], over white, sides multiples of 32, at most `longest`^2 * 3 / 4 pixels."""
+    """A still picture as (1, 3, H, W) in [0, 1], over white, sides multiples of 32, at most `longest`."""
     with Image.open(path) as opened:
         if getattr(opened, "is_animated", False):
             return None
@@ -78,7 +78,7 @@ def _canvas(path: Path, longest: int) -> Tensor | None:
 
 def _tensor(picture: Image.Image) -> Tensor:
     levels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-    return levels.view(1, picture.height, picture.width, 3).permute(0, 3, 1, 2).float() / 255
+    return levels.view(1, picture.height, picture.width, -1).permute(0, 3, 1, 2).float() / 255
 
 
 def _eight_bits(picture: Tensor) -> Tensor:
@@ -161,7 +161,8 @@ def _print(rows: list[Row]) -> None:
         for family in FAMILIES:
             gaps = [abs(row.real[family] - row.stated[family]) for row in chosen]
             middle = statistics.median(row.real[family] for row in chosen)
-            parts.append(f"{family} median {middle:.3f}, gap median {statistics.median(gaps):.3f} worst {max(gaps):.3f}")
+            gap = f"gap median {statistics.median(gaps):.3f} worst {max(gaps):.3f}"
+            parts.append(f"{family} median {middle:.3f}, {gap}")
         lpips = statistics.median(row.lpips for row in chosen)
         psnr = statistics.median(row.psnr for row in chosen)
         print(f"{intensity}: {'; '.join(parts)}; LPIPS {lpips:.3f}; PSNR {psnr:.1f}; {len(chosen)} pictures")
@@ -176,7 +177,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--canvas", type=int, default=1024, help="long side of the canvas in pixels")
     parser.add_argument("--only", nargs="*", default=[], help="words that a picture's name must contain")
-    parser.add_argument("--ground", choices=("white", "blurred", "mean"), default="blurred")
+    parser.add_argument("--ground", choices=("own", "white"), default="own")
     parser.add_argument("--half", action="store_true", help="real encoders in bfloat16: faster, rougher")
     parser.add_argument("--survival", action="store_true")
     parser.add_argument("--json", type=Path, help="also write the rows here")
@@ -197,9 +198,9 @@ def main() -> None:
             continue
         if picture is None:
             continue
-        thing = Image.open(things[(7 * index) % len(things)]).convert("RGBA")
-        original = Image.fromarray((picture[0] * 255).round().byte().permute(1, 2, 0).numpy())
-        anchor = _tensor(centred_anchor(thing, original, options.ground))
+        cutout = _tensor(Image.open(things[(7 * index) % len(things)]).convert("RGBA"))
+        ground = torch.ones(1, 3, GROUND_CELLS, GROUND_CELLS) if options.ground == "white" else ground_of(picture)
+        anchor = compose_anchor(cutout, ground, *picture.shape[-2:])
         rows.extend(measure(bench, path.name, picture, anchor, survival=options.survival))
         print(".", end="", flush=True)
     print()

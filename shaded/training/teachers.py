@@ -55,11 +55,11 @@ class Perceptual(nn.Module):
     def __init__(self, convolutions: dict[str, Tensor]) -> None:
         super().__init__()
         self.metric: Any = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
-        slices = self.metric.net
-        for layer in (0, 3, 6, 8, 10):
-            target = next(part[index] for part, index in _places(slices, layer))
-            target.weight.data.copy_(convolutions[f"features.{layer}.weight"].float())
-            target.bias.data.copy_(convolutions[f"features.{layer}.bias"].float())
+        # LPIPS cuts torchvision's features into five slices that keep the original numbers as names.
+        layers = {name.rpartition(".")[2]: layer for name, layer in self.metric.net.named_modules()}
+        for number in ("0", "3", "6", "8", "10"):
+            layers[number].weight.data.copy_(convolutions[f"features.{number}.weight"].float())
+            layers[number].bias.data.copy_(convolutions[f"features.{number}.bias"].float())
         self.requires_grad_(False).eval()
 
     def features(self, picture: Tensor) -> list[Tensor]:
@@ -73,10 +73,3 @@ class Perceptual(nn.Module):
         for mine, theirs, layer in zip(self.features(shaded), original_features, self.metric.lins, strict=True):
             total = total + layer((mine - theirs).square()).mean(dim=(1, 2, 3))
         return total
-
-
-def _places(slices: Any, layer: int) -> list[tuple[Any, int]]:
-    """Where LPIPS keeps torchvision's `features.<layer>`: its five slices keep the original indices as names."""
-    parts = [getattr(slices, f"slice{number}") for number in range(1, 6)]
-    names = [(part, list(part._modules)) for part in parts]
-    return [(part, keys.index(str(layer))) for part, keys in names if str(layer) in keys]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,4 +31,4 @@ def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str,
     staged = path.with_name(f".~{path.name}.tmp")
     save_file(tensors, staged, metadata=dict(metadata))
     staged.chmod(0o644)
-    os.replace(staged, path)
+    staged.replace(path)

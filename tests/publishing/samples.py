@@ -21,7 +21,9 @@ def smooth(height=48, width=64, channels=3, kind=np.uint8, seed=0):
     """A picture without hard edges, so that lossy codecs stay close to it; alpha has empty and full regions."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(30, 226, (6, 8, channels), dtype=np.uint8)
-    planes = [np.asarray(Image.fromarray(coarse[..., n]).resize((width, height), Image.BICUBIC)) for n in range(channels)]
+    planes = [
+        np.asarray(Image.fromarray(coarse[..., n]).resize((width, height), Image.BICUBIC)) for n in range(channels)
+    ]
     array = np.stack(planes, axis=-1)
     if kind == np.uint16:
         array = (array.astype(np.uint16) * 257) ^ rng.integers(0, 64, array.shape, dtype=np.uint16)

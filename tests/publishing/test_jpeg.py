@@ -13,7 +13,13 @@ from shaded.publishing.reading import decode
 from shaded.publishing.walking import jpeg_segments
 from shaded.publishing.writing import encode
 from tests.publishing.samples import (
-    THUMBNAIL, exif_with_thumbnail, iptc_records, nudged, saved, smooth, xmp_packet,
+    THUMBNAIL,
+    exif_with_thumbnail,
+    iptc_records,
+    nudged,
+    saved,
+    smooth,
+    xmp_packet,
 )  # fmt: skip
 
 

@@ -62,7 +62,11 @@ def test_keep_writes_nothing():
         ("DMI-ALLOWED", "prohibited-ai-training", "DMI-PROHIBITED-AIMLTRAINING"),
         ("DMI-PROHIBITED", "prohibited-ai-training", "DMI-PROHIBITED"),
         ("DMI-PROHIBITED-GENAIMLTRAINING", "prohibited-ai-training", "DMI-PROHIBITED-AIMLTRAINING"),
-        ("DMI-PROHIBITED-EXCEPTSEARCHENGINEINDEXING", "prohibited-ai-training", "DMI-PROHIBITED-EXCEPTSEARCHENGINEINDEXING"),
+        (
+            "DMI-PROHIBITED-EXCEPTSEARCHENGINEINDEXING",
+            "prohibited-ai-training",
+            "DMI-PROHIBITED-EXCEPTSEARCHENGINEINDEXING",
+        ),
         ("DMI-PROHIBITED-EXCEPTSEARCHENGINEINDEXING", "prohibited", "DMI-PROHIBITED"),
         ("DMI-PROHIBITED-SEECONSTRAINT", "prohibited", "DMI-PROHIBITED-SEECONSTRAINT"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,14 @@ from shaded.publishing import exif, iptc, xmp
 from shaded.publishing.embedded import holds_picture
 from shaded.publishing.ifd import Entry, read_directory, read_header, write_directory
 from tests.publishing.samples import (
-    SUBJECTS, THUMBNAIL, exif_block, exif_tree, exif_with_thumbnail, iptc_records, text_entry, xmp_packet,
+    SUBJECTS,
+    THUMBNAIL,
+    exif_block,
+    exif_tree,
+    exif_with_thumbnail,
+    iptc_records,
+    text_entry,
+    xmp_packet,
 )  # fmt: skip
 
 
@@ -49,6 +57,7 @@ def test_an_upright_picture_without_exif_has_no_block():
 
 def test_resolution_is_read_in_inches_and_centimetres():
     """Dots per centimetre are given as dots per inch."""
+
     def ratio(value):
         return Entry(5, 1, struct.pack("<II", value, 1))
 
@@ -79,10 +88,8 @@ def test_a_damaged_block_raises_nothing_but_value_errors(noise, at):
     """Any damage gives a tree or a ValueError, never another exception and never a hang."""
     block = exif_block()
     broken = block[:at] + noise + block[at + len(noise) :]
-    try:
+    with suppress(ValueError):
         exif.build(exif.parse(broken))
-    except ValueError:
-        pass
 
 
 def test_a_directory_that_points_at_itself_ends():
@@ -133,7 +140,9 @@ def test_xmp_keeps_what_it_does_not_know():
 
 def test_xmp_loses_the_place_in_every_form():
     """GPS properties go as elements, as attributes and inside structures."""
-    inner = "<exif:GPSLatitude>48,51N</exif:GPSLatitude><own:where><rdf:Description exif:GPSLongitude='2,17E'/></own:where>"
+    inner = (
+        "<exif:GPSLatitude>48,51N</exif:GPSLatitude><own:where><rdf:Description exif:GPSLongitude='2,17E'/></own:where>"
+    )
     packet = xmp_packet(inner, 'exif:GPSAltitude="35/1" exif:DateTimeOriginal="2024-05-01"')
     out = _after(packet)
     assert b"GPS" not in out
@@ -149,7 +158,9 @@ def test_xmp_loses_every_preview():
         f"<own:hidden>{encoded}</own:hidden><own:also own:picture='{encoded}'/>"
         f"<own:url>data:image/jpeg;base64,{encoded}</own:url>"
     )
-    out = _after(xmp_packet(inner, f'own:short="{encoded}" xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="0F"'))
+    out = _after(
+        xmp_packet(inner, f'own:short="{encoded}" xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="0F"')
+    )
     assert encoded[:40].encode() not in out
     assert b"Thumbnails" not in out
     assert b"HasExtendedXMP" not in out
@@ -181,7 +192,7 @@ words = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size
 
 @given(words, words, st.sampled_from(["DMI-PROHIBITED", "DMI-PROHIBITED-AIMLTRAINING"]), st.booleans())
 def test_rights_merge_into_any_packet_and_stay_the_same_the_second_time(creator, notice, value, empty):
-    """Whatever the words, the packet is well-formed, states them once, keeps the rest, and merging again changes nothing."""
+    """Whatever the words, the packet stays well-formed, states them once and keeps the rest."""
     document = xmp.parse(None if empty else xmp_packet(SUBJECTS, 'plus:DataMining="old"'))
     for _ in range(2):
         xmp.set_data_mining(document, value)

@@ -108,9 +108,13 @@ def test_a_key_colour_becomes_alpha(kind):
 def test_colour_chunks_and_texts_are_kept():
     """Gamma, chromaticities, the coded colour space, the resolution and text chunks come out as they were."""
     chunks = [
-        (b"gAMA", struct.pack(">I", 45455)), (b"cHRM", bytes(32)), (b"cICP", bytes([12, 13, 0, 1])),
-        (b"tEXt", b"Author\0Ada"), (b"zTXt", b"Comment\0\0" + zlib.compress(b"by hand")), (b"pHYs", struct.pack(">IIB", 3000, 2000, 1)),
-    ]  # fmt: skip
+        (b"gAMA", struct.pack(">I", 45455)),
+        (b"cHRM", bytes(32)),
+        (b"cICP", bytes([12, 13, 0, 1])),
+        (b"tEXt", b"Author\0Ada"),
+        (b"zTXt", b"Comment\0\0" + zlib.compress(b"by hand")),
+        (b"pHYs", struct.pack(">IIB", 3000, 2000, 1)),
+    ]
     picture = decode(_with_chunks(saved(smooth(), "PNG"), *chunks))
     parts = {part.kind: part.content for part in png_chunks(encode(picture, picture.colour).data)}
     for kind, content in chunks:
@@ -157,5 +161,10 @@ def test_an_interlaced_png_is_read():
         for row in array[first_row::step_row, first_column::step_column]:
             rows += b"\0" + row.tobytes()
     header = struct.pack(">IIBBBBB", array.shape[1], array.shape[0], 8, 2, 0, 0, 1)
-    data = PNG_SIGNATURE + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(bytes(rows))) + png_chunk(b"IEND", b"")
+    data = (
+        PNG_SIGNATURE
+        + png_chunk(b"IHDR", header)
+        + png_chunk(b"IDAT", zlib.compress(bytes(rows)))
+        + png_chunk(b"IEND", b"")
+    )
     assert np.array_equal(decode(data).colour, plain.colour)

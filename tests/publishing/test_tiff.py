@@ -116,7 +116,13 @@ def test_photo_data_place_and_descriptions_travel():
     source = decode(saved(smooth(), "PNG"))
     tree = exif_tree(orientation=3, order=">")
     container = type(source.container)(
-        "tiff", "RGB", icc=ICC_RGB, exif=exif.build(tree), xmp=xmp_packet(), iptc=iptc_records((2, 25, b"cow")), dpi=(150, 75)
+        "tiff",
+        "RGB",
+        icc=ICC_RGB,
+        exif=exif.build(tree),
+        xmp=xmp_packet(),
+        iptc=iptc_records((2, 25, b"cow")),
+        dpi=(150, 75),
     )
     picture = type(source)(source.colour, None, container)
     first = decode(encode(picture, picture.colour, metadata=Metadata(gps=True)).data)
@@ -154,7 +160,7 @@ def test_layers_previews_and_further_pages_are_left_out():
 
 def test_a_jpeg_in_a_tiff_comes_out_without_loss():
     """A lossy compression is not applied twice: the published file is deflated, and a warning says so."""
-    picture = decode(_written(smooth(64, 64), photometric="ycbcr", compression="jpeg", compressionargs={"level": 95}))
+    picture = decode(saved(Image.fromarray(smooth(64, 64)).convert("YCbCr"), "TIFF", compression="jpeg"))
     assert picture.container.mode == "RGB"
     assert np.abs(picture.colour.astype(int) - smooth(64, 64)).mean() < 6
     assert any("without loss" in one for one in picture.container.warnings)

@@ -66,6 +66,18 @@ def test_meter_gives_each_family_its_latent_shape() -> None:
     }
 
 
+@torch.no_grad()
+def test_shader_guesses_the_latents_of_picture_and_anchor() -> None:
+    """Beside the change, the shader states latents of both pictures in the real encoders' shapes, anchors last."""
+    shader, pictures, anchors = _loud_shader(), _noise(2, 3, 64, 64), _noise(2, 3, 64, 64, seed=1)
+    limits = torch.full((2, 1, 64, 64), 0.03)
+    guesses = shader.propose(pictures, anchors, limits)[1]
+    swapped = shader.propose(anchors, pictures, limits)[1]
+    assert guesses["flux2"].shape == (4, 32, 8, 8)
+    assert guesses["sana"].shape == (4, 32, 2, 2)
+    torch.testing.assert_close(guesses["flux2"].roll(2, dims=0), swapped["flux2"], atol=1e-5, rtol=1e-4)
+
+
 def test_sides_that_do_not_fit_are_refused() -> None:
     """A side that is no multiple of 32 is an error that says so, for both networks."""
     crooked = _noise(1, 3, 32, 40)
@@ -77,8 +89,8 @@ def test_sides_that_do_not_fit_are_refused() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", [ShaderNetwork, MeterNetwork])
-def test_network_comes_back_from_half_precision_weights(kind: type[ShaderNetwork] | type[MeterNetwork]) -> None:
-    """A network built from its float16 weights has the same widths, is frozen, computes in float32 and nearly agrees."""
+def test_network_comes_back_from_half_precision_weights(kind: type[ShaderNetwork | MeterNetwork]) -> None:
+    """A network built from float16 weights has the same widths, is frozen, computes in float32 and nearly agrees."""
     torch.manual_seed(1)
     before = kind((16, 24, 32)).eval()
     after = kind.from_state({name: tensor.half() for name, tensor in before.state_dict().items()})
