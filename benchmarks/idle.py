@@ -45,8 +45,20 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        environment = os.environ | {"SHADED_STATE_DIR": str(folder / "state"), "XDG_CONFIG_HOME": str(folder / "config")}
-        command = [sys.executable, "-m", "shaded", "run", "--outbox", str(folder / "in"), "--publish", str(folder / "out")]
+        environment = os.environ | {
+            "SHADED_STATE_DIR": str(folder / "state"),
+            "XDG_CONFIG_HOME": str(folder / "config"),
+        }
+        command = [
+            sys.executable,
+            "-m",
+            "shaded",
+            "run",
+            "--outbox",
+            str(folder / "in"),
+            "--publish",
+            str(folder / "out"),
+        ]
         daemon = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         try:
             time.sleep(5)

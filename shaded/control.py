@@ -168,9 +168,7 @@ class ControlServer:
             if self._closing or peer_uid(connection) not in (None, os.getuid()):
                 connection.close()
                 continue
-            threading.Thread(
-                target=self._serve, args=(connection,), daemon=True, name="control-client"
-            ).start()
+            threading.Thread(target=self._serve, args=(connection,), daemon=True, name="control-client").start()
 
     def _serve(self, connection: socket.socket) -> None:
         with suppress(OSError), connection, connection.makefile("rwb") as stream:

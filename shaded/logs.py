@@ -77,9 +77,7 @@ class _FromStandardLibrary(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log one record under its library's name."""
-        structlog.get_logger(room=record.name).log(
-            record.levelno, record.getMessage(), exc_info=record.exc_info
-        )
+        structlog.get_logger(room=record.name).log(record.levelno, record.getMessage(), exc_info=record.exc_info)
 
 
 def configure(level: str = "info", style: LogFormat = "console") -> None:

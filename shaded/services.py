@@ -37,9 +37,7 @@ class ServicePaths:
 
 #: What the files in the source tree are built from; ``shaded service install`` puts the real paths in.
 TREE_SYSTEMD = ServicePaths(program=Path("/usr/local/bin/shaded"))
-TREE_LAUNCHD = ServicePaths(
-    program=Path("/usr/local/bin/shaded"), log=Path("/Users/artist/Library/Logs/shaded.log")
-)
+TREE_LAUNCHD = ServicePaths(program=Path("/usr/local/bin/shaded"), log=Path("/Users/artist/Library/Logs/shaded.log"))
 
 
 def command(paths: ServicePaths) -> list[str]:
@@ -64,9 +62,7 @@ def systemd_unit(paths: ServicePaths) -> str:
     """
     environment = ""
     if paths.state_dir is not None:
-        assignment = (
-            f"SHADED_STATE_DIR={paths.state_dir}".replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-        )
+        assignment = f"SHADED_STATE_DIR={paths.state_dir}".replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
         environment = f'Environment="{assignment}"\n'
     return f"""\
 # Made by `shaded service show`. Install it with `shaded service install`.

@@ -209,13 +209,18 @@ class Settings(BaseSettings):
         for number, folder in enumerate(self.folder):
             if folder.profile != "default" and folder.profile not in self.profile:
                 known = ", ".join(sorted({"default", *self.profile}))
-                raise ValueError(f"folder.{number}.profile: no profile is named {folder.profile!r} (there are: {known})")
+                raise ValueError(
+                    f"folder.{number}.profile: no profile is named {folder.profile!r} (there are: {known})"
+                )
         return self
 
     @model_validator(mode="after")
     def _folders_do_not_overlap(self) -> Self:
-        named = [(f"folder.{n}.{kind}", path) for n, f in enumerate(self.folder) for kind, path in
-                 (("outbox", f.outbox), ("publish", f.publish))]
+        named = [
+            (f"folder.{n}.{kind}", path)
+            for n, f in enumerate(self.folder)
+            for kind, path in (("outbox", f.outbox), ("publish", f.publish))
+        ]
         named.append(("state_dir", self.state_dir))
         if self.publishing.staging is not None:
             named.append(("publishing.staging", self.publishing.staging))
@@ -263,12 +268,16 @@ def read_toml(path: Path) -> dict[str, Any]:
             return tomllib.load(stream)
     except FileNotFoundError as error:
         raise ConfigurationError(
-            "there is no such settings file", path=path, remedy="Name another with --config, or copy config.example.toml"
+            "there is no such settings file",
+            path=path,
+            remedy="Name another with --config, or copy config.example.toml",
         ) from error
     except OSError as error:
         raise ConfigurationError(f"the settings file cannot be read: {error.strerror}", path=path) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"the settings file is not valid TOML: {error}", path=path, remedy="Mend that line") from error
+        raise ConfigurationError(
+            f"the settings file is not valid TOML: {error}", path=path, remedy="Mend that line"
+        ) from error
 
 
 def load_settings(config: Path | None = None, **flags: Any) -> Settings:

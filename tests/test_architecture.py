@@ -39,7 +39,9 @@ def _imported_rooms(path):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "shaded" else [node.module]
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "shaded" else [node.module]
+            )
         for name in names:
             parts = name.split(".")
             if parts[0] == "shaded" and len(parts) > 1 and parts[1] in FLOORS:
@@ -97,7 +99,7 @@ def test_every_test_says_what_it_holds():
     """Each test function in the suite has a docstring."""
     silent = []
     for path in Path(__file__).parent.rglob("test_*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and not ast.get_docstring(node):
-                silent.append(f"{path.name}::{node.name}")
+        functions = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.FunctionDef)]
+        tests = [function for function in functions if function.name.startswith("test_")]
+        silent += [f"{path.name}::{test.name}" for test in tests if not ast.get_docstring(test)]
     assert not silent

@@ -147,9 +147,7 @@ def test_many_clients_are_served_at_once(served):
     with socket.socket(socket.AF_UNIX) as silent:
         silent.connect(str(socket_path(served)))
         answers = []
-        threads = [
-            threading.Thread(target=lambda n=n: answers.append(request(served, "x", n=n))) for n in range(20)
-        ]
+        threads = [threading.Thread(target=lambda n=n: answers.append(request(served, "x", n=n))) for n in range(20)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -84,10 +84,7 @@ def test_flags_win_over_environment_over_file(tmp_path, monkeypatch):
     loaded = load_settings(file)
     assert (loaded.watching.quiet_seconds, loaded.watching.rescan_seconds) == (6, 50)
     folder = (Folder(outbox="/a", publish="/b"),)
-    assert (
-        load_settings(_write(tmp_path, '[[folder]]\noutbox="/x"\npublish="/y"'), folder=folder).folder
-        == folder
-    )
+    assert load_settings(_write(tmp_path, '[[folder]]\noutbox="/x"\npublish="/y"'), folder=folder).folder == folder
 
 
 @pytest.mark.parametrize(
@@ -188,13 +185,9 @@ def test_platform_places():
     """Linux follows XDG, and macOS has its Application Support."""
     assert default_state_dir({"HOME": "/h"}, "linux") == Path("/h/.local/state/shaded")
     assert default_state_dir({"HOME": "/h", "XDG_STATE_HOME": "/s"}, "linux") == Path("/s/shaded")
-    assert default_state_dir({"HOME": "/h", "XDG_STATE_HOME": "relative"}, "linux") == Path(
-        "/h/.local/state/shaded"
-    )
+    assert default_state_dir({"HOME": "/h", "XDG_STATE_HOME": "relative"}, "linux") == Path("/h/.local/state/shaded")
     assert default_state_dir({"HOME": "/h"}, "darwin") == Path("/h/Library/Application Support/shaded")
-    assert default_config_file({"HOME": "/h", "XDG_CONFIG_HOME": "/c"}, "linux") == Path(
-        "/c/shaded/config.toml"
-    )
+    assert default_config_file({"HOME": "/h", "XDG_CONFIG_HOME": "/c"}, "linux") == Path("/c/shaded/config.toml")
     assert default_config_file({"HOME": "/h"}, "darwin").name == "config.toml"
 
 

@@ -1,6 +1,6 @@
 """Draws the README's picture: original, shaded copy, and their difference times 16, side by side.
 
-    python examples/sources/before_after.py examples/outbox/cow-in-the-meadow.png published/cow-in-the-meadow.png \
+python examples/sources/before_after.py examples/outbox/cow-in-the-meadow.png published/cow-in-the-meadow.png \
         docs/before-after.jpg
 """
 

@@ -72,9 +72,7 @@ def _without_daemon(settings: Settings, question: str, path: Path | None = None)
     try:
         if path is not None:
             return reports.explain_document(reader, settings, path, None, running=False)
-        return (
-            reports.queue_document(reader) if question == "queue" else reports.status_document(reader, None)
-        )
+        return reports.queue_document(reader) if question == "queue" else reports.status_document(reader, None)
     finally:
         if reader is not None:
             reader.close()
@@ -89,15 +87,11 @@ def status_lines(document: dict[str, Any], now: float) -> list[str]:
             lines.append("It finishes the picture under way and stops.")
         if daemon["paused"]:
             end = daemon["paused_until"]
-            lines.append(
-                "It is paused" + (f" for {spoken(end - now)} more." if end else " until `shaded resume`.")
-            )
+            lines.append("It is paused" + (f" for {spoken(end - now)} more." if end else " until `shaded resume`."))
     else:
         lines = ["The daemon is not running. Start it with `shaded run` or `shaded service install`."]
     for folder in document["folders"]:
-        lines.append(
-            f"{printable(folder['outbox'])} -> {printable(folder['publish'])} (profile {folder['profile']})"
-        )
+        lines.append(f"{printable(folder['outbox'])} -> {printable(folder['publish'])} (profile {folder['profile']})")
         lines += [f"  trouble: {printable(trouble)}" for trouble in folder.get("trouble", [])]
     if counts:
         shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count)

@@ -19,9 +19,7 @@ _INOTIFY_WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
 def check(
     config: ConfigOption = None,
     as_json: JsonOption = False,
-    skip_models: Annotated[
-        bool, typer.Option("--skip-models", help="Do not hash the bundled models.")
-    ] = False,
+    skip_models: Annotated[bool, typer.Option("--skip-models", help="Do not hash the bundled models.")] = False,
 ) -> None:
     """Check settings, folders and bundled models; changes nothing."""
     settings = load_settings(config)

@@ -19,9 +19,7 @@ PATIENCE = 65.0
 def pause(
     length: Annotated[
         str | None,
-        typer.Option(
-            "--for", metavar="TIME", help="For how long, such as 90s, 30m or 2h; else until resume."
-        ),
+        typer.Option("--for", metavar="TIME", help="For how long, such as 90s, 30m or 2h; else until resume."),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
@@ -38,9 +36,7 @@ def resume(config: ConfigOption = None) -> None:
 
 
 def retry(
-    path: Annotated[
-        Path | None, typer.Argument(help="A picture that was refused, failed or put off.")
-    ] = None,
+    path: Annotated[Path | None, typer.Argument(help="A picture that was refused, failed or put off.")] = None,
     all_failed: Annotated[bool, typer.Option("--all-failed", help="Every picture that failed.")] = False,
     config: ConfigOption = None,
 ) -> None:

@@ -23,9 +23,7 @@ def run(
         typer.Option("--publish", metavar="DIR", help="Where shaded copies go; instead of the settings'."),
     ] = None,
     config: ConfigOption = None,
-    once: Annotated[
-        bool, typer.Option("--once", help="Shade what is there, wait for it to settle, and exit.")
-    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="Shade what is there, wait for it to settle, and exit.")] = False,
 ) -> None:
     """Watch the outboxes and publish shaded copies, until stopped."""
     from shaded import logs  # noqa: PLC0415 - only the daemon logs
@@ -39,9 +37,7 @@ def run(
     run_daemon(settings)
 
 
-def with_folders(
-    settings: Settings, outbox: Path | None, publish: Path | None, config: Path | None
-) -> Settings:
+def with_folders(settings: Settings, outbox: Path | None, publish: Path | None, config: Path | None) -> Settings:
     """The settings with the folders that the command line names.
 
     Raises:
@@ -72,9 +68,7 @@ def _once(settings: Settings, style: str) -> int:
     drawing = sys.stderr.isatty() and style == "console"
     quiet = drawing and settings.logging.level == "info"  # the display says the same, and more calmly
     if quiet:
-        settings = settings.model_copy(
-            update={"logging": settings.logging.model_copy(update={"level": "error"})}
-        )
+        settings = settings.model_copy(update={"logging": settings.logging.model_copy(update={"level": "error"})})
     logs.configure(settings.logging.level, "json" if style == "json" else "console")
     with Display() as display:
         daemon = run_daemon(settings, once=True, audience=display)

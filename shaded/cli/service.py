@@ -17,9 +17,7 @@ from shaded.errors import ShadedError
 from shaded.services import LABEL, PLIST_NAME, UNIT_NAME, ServicePaths, launchd_plist, systemd_unit
 from shaded.settings import default_state_dir, load_settings
 
-app = typer.Typer(
-    help="Start the daemon at login: a systemd user unit or a launchd agent.", no_args_is_help=True
-)
+app = typer.Typer(help="Start the daemon at login: a systemd user unit or a launchd agent.", no_args_is_help=True)
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,7 @@ def program() -> Path:
     beside = Path(sys.executable).parent / "shaded"
     found = str(beside) if beside.exists() else shutil.which("shaded")
     if found is None:
-        raise ShadedError(
-            "the `shaded` command is not installed", remedy="Install the package with pip first"
-        )
+        raise ShadedError("the `shaded` command is not installed", remedy="Install the package with pip first")
     return Path(found)
 
 

@@ -19,15 +19,11 @@ from shaded.scheduling.messages import Failure, Progress, Rendered, ShadeTask
 from shaded.settings import Intensity, Profile, Quality, Settings, load_settings
 
 
-def shade(  # noqa: PLR0917 - these are the words of a command line
+def shade(
     pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="The pictures to shade.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where shaded copies and sidecars go.")],
-    concept: Annotated[
-        str, typer.Option("--concept", help="What the pictures show; else it is recognised.")
-    ] = "",
-    target: Annotated[
-        str, typer.Option("--target", help="What they are moved toward; else it is chosen.")
-    ] = "",
+    concept: Annotated[str, typer.Option("--concept", help="What the pictures show; else it is recognised.")] = "",
+    target: Annotated[str, typer.Option("--target", help="What they are moved toward; else it is chosen.")] = "",
     intensity: Annotated[
         Intensity | None,
         typer.Option("--intensity", help="How much may change visibly; else the default profile's."),
@@ -48,8 +44,7 @@ def shade(  # noqa: PLR0917 - these are the words of a command line
     settings = load_settings(config)
     chosen = {"concept": concept, "target": target, "intensity": intensity, "quality": quality}
     profile = Profile.model_validate(
-        settings.profile_named("default").model_dump()
-        | {key: value for key, value in chosen.items() if value}
+        settings.profile_named("default").model_dump() | {key: value for key, value in chosen.items() if value}
     )
     level = "warning" if settings.logging.level == "info" else settings.logging.level
     settings = settings.model_copy(update={"logging": settings.logging.model_copy(update={"level": level})})
@@ -88,9 +83,7 @@ class Job:
     named: bool
 
 
-def shade_pictures(
-    job: Job, sources: Sequence[Path], executor: Executor, audience: Audience
-) -> list[Finished]:
+def shade_pictures(job: Job, sources: Sequence[Path], executor: Executor, audience: Audience) -> list[Finished]:
     """Shade and publish each source, an absolute path; how each ended, in the same order.
 
     Raises:

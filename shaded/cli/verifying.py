@@ -24,9 +24,7 @@ def verify(
     ],
     original: Annotated[
         Path | None,
-        typer.Option(
-            "--original", metavar="PATH", help="The original of the one picture; else the ledger's."
-        ),
+        typer.Option("--original", metavar="PATH", help="The original of the one picture; else the ledger's."),
     ] = None,
     anchor_out: Annotated[
         Path | None,
@@ -47,9 +45,7 @@ def verify(
         raise UsageError("there is no published picture there", path=published[0])
     if original is not None and len(pictures) != 1:
         raise UsageError("--original belongs to exactly one published picture", remedy="Name one picture")
-    originals = (
-        {pictures[0]: absolute(original)} if original is not None else known_originals(settings, pictures)
-    )
+    originals = {pictures[0]: absolute(original)} if original is not None else known_originals(settings, pictures)
     executor = process_executor(settings, SystemClock())
     try:
         out = None if anchor_out is None else absolute(anchor_out)
@@ -109,9 +105,7 @@ def verify_pictures(
     if anchor_out is not None:
         prepare_folder(anchor_out, "--anchor-out")
     tasks = [
-        VerifyTask(
-            job_id=str(number), published=picture, original=originals.get(picture), anchor_out=anchor_out
-        )
+        VerifyTask(job_id=str(number), published=picture, original=originals.get(picture), anchor_out=anchor_out)
         for number, picture in enumerate(pictures)
     ]
     documents = []

@@ -47,9 +47,7 @@ def duration(text: str) -> float:
     """
     if not _DURATION.fullmatch(text):
         raise UsageError(f"{text!r} is no duration", remedy="Write it like 90s, 30m, 2h, 1d or 1h30m")
-    seconds = sum(
-        float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
-    )
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhd])", text))
     if seconds <= 0:
         raise UsageError("a duration of nothing", remedy="Write it like 90s, 30m, 2h or 1d")
     return seconds

@@ -53,7 +53,7 @@ class Commands:
                 order.reply.put(self._carry_out(order.asked))
             except ShadedError as error:
                 order.reply.put(error)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the asker is told, and the daemon goes on
                 order.reply.put(ShadedError(f"an unexpected error ({type(error).__name__}: {error})"))
 
     def _carry_out(self, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,9 +87,7 @@ def _path(asked: Mapping[str, Any]) -> Path:
     return Path(path)
 
 
-def answerer(
-    daemon: Daemon, settings: Settings, clock: Clock
-) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+def answerer(daemon: Daemon, settings: Settings, clock: Clock) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
     """The function that a :class:`~shaded.control.ControlServer` calls in its clients' threads."""
 
     def answer(asked: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -104,9 +104,7 @@ class Delivery:
             return
         self._due = False
         pending = self._ledger.pending_publications()
-        self._not_before = {
-            i: at for i, at in self._not_before.items() if i in {place.id for _, place in pending}
-        }
+        self._not_before = {i: at for i, at in self._not_before.items() if i in {place.id for _, place in pending}}
         for job, placement in pending:
             if self._not_before.get(placement.id, now) <= now:
                 with logs.about_job(job.id):
@@ -131,7 +129,7 @@ class Delivery:
         except PictureError as error:
             self._put_off(job, placement, error)
         except Exception as error:
-            logger.error("publishing failed unexpectedly", exc_info=True)
+            logger.exception("publishing failed unexpectedly")
             what = f"an unexpected error ({type(error).__name__}: {error})"
             self._put_off(job, placement, Transient(what, remedy="The log has the details"))
         else:
@@ -148,25 +146,19 @@ class Delivery:
             if not still:
                 shutil.rmtree(job.picture.parent, ignore_errors=True)
         logger.info("picture published", file=str(placement.path), published=str(published), **job.summary)
-        self._audience.finished(
-            Finished(placement.path, "published", published=published, summary=job.summary)
-        )
+        self._audience.finished(Finished(placement.path, "published", published=published, summary=job.summary))
 
     def _put_off(self, job: Job, placement: Placement, error: PictureError) -> None:
         """Try again later, or give up where trying cannot help."""
         if isinstance(error, Refusal | Unreadable):
             self._ledger.refused(job.id, error.what, error.remedy)
-            self._audience.finished(
-                Finished(placement.path, "refused", reason=error.what, remedy=error.remedy)
-            )
+            self._audience.finished(Finished(placement.path, "refused", reason=error.what, remedy=error.remedy))
             logger.warning("cannot be published", file=str(placement.path), why=error.what)
             return
-        wait = self._retry_seconds * random.uniform(0.8, 1.2)
+        wait = self._retry_seconds * random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, keeps no secret
         self._not_before[placement.id] = self._clock.monotonic() + wait
         if placement.path not in self._troubles:
-            logger.warning(
-                "cannot be published now", file=str(placement.path), why=error.what, again_in=round(wait)
-            )
+            logger.warning("cannot be published now", file=str(placement.path), why=error.what, again_in=round(wait))
         self._troubles[placement.path] = error
 
     def _result(self, job: Job) -> tuple[Path, Path] | None:
@@ -200,9 +192,7 @@ class Delivery:
         if (facts.source.name, facts.published.name) != (placement.relative.name, name):
             scratch.mkdir(exist_ok=True)
             sidecar = scratch / sidecar_name("renamed")
-            sidecar.write_text(
-                facts.with_names(source=placement.relative.name, published=name).to_json(), "utf-8"
-            )
+            sidecar.write_text(facts.with_names(source=placement.relative.name, published=name).to_json(), "utf-8")
         target = placement.relative.with_name(name)
         root = source.folder.publish
         if not root.is_dir():

@@ -117,16 +117,14 @@ class Intake:
             logger.warning("cannot be read now", file=str(arrival.path), why=error.what, remedy=error.remedy)
             return None
         except Exception as error:
-            logger.error("cannot be taken", file=str(arrival.path), exc_info=True)
+            logger.exception("cannot be taken", file=str(arrival.path))
             what = f"an unexpected error ({type(error).__name__}: {error})"
             return self._set_aside(arrival, source, Unreadable(what, remedy="The log has the details"))
         if sha256 is None:
             self._own[arrival.path] = arrival.stat
             logger.info("passed over", file=str(arrival.path), why=OWN_OUTPUT)
             return None
-        admission = self._ledger.admit(
-            arrival.root, arrival.relative, arrival.stat, sha256, source.digest, source.json
-        )
+        admission = self._ledger.admit(arrival.root, arrival.relative, arrival.stat, sha256, source.digest, source.json)
         with logs.about_job(admission.job.id):
             logger.info("picture taken up", file=str(arrival.path), kind=admission.kind)
         if admission.kind in ("refused", "failed"):
@@ -163,6 +161,4 @@ class Intake:
     def _tell_decided(self, admission: Admission) -> None:
         outcome: Outcome = "failed" if admission.kind == "failed" else "refused"
         job = admission.job
-        self._audience.finished(
-            Finished(admission.placement.path, outcome, reason=job.reason, remedy=job.remedy)
-        )
+        self._audience.finished(Finished(admission.placement.path, outcome, reason=job.reason, remedy=job.remedy))

@@ -222,9 +222,7 @@ class Shading:
         elif failure.outcome == "transient":
             wait = self._pause(job.attempts)
             logger.warning("picture put off", file=str(path), why=failure.what, again_in=round(wait))
-            state = self._ledger.retry_later(
-                job.id, failure.what, wait, failure.remedy, counts=failure.blames_picture
-            )
+            state = self._ledger.retry_later(job.id, failure.what, wait, failure.remedy, counts=failure.blames_picture)
             if state == "failed":
                 self._audience.finished(Finished(path, "failed", reason=failure.what, remedy=failure.remedy))
         else:

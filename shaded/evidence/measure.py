@@ -83,7 +83,12 @@ def largest_spread(colour: Pixels) -> int:
 
 @torch.no_grad()
 def measure_budget(
-    shaded: Tensor, distance: ReferenceDistance, original: Tensor, visibility: Visibility, psnr_db: float, gray_kept: bool
+    shaded: Tensor,
+    distance: ReferenceDistance,
+    original: Tensor,
+    visibility: Visibility,
+    psnr_db: float,
+    gray_kept: bool,
 ) -> dict[str, Check]:
     """Every limit of the budget, by its name in the sidecar.
 

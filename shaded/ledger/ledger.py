@@ -224,9 +224,7 @@ class Ledger(LedgerSteps):
                 path=path_to_blob(path),
                 sha256=sha256,
             )
-            self._do(
-                "UPDATE jobs SET state = 'published', changed_at = :now WHERE id = :job", job=row["job_id"]
-            )
+            self._do("UPDATE jobs SET state = 'published', changed_at = :now WHERE id = :job", job=row["job_id"])
             self._tell(row["job_id"], "It was published.", source_path(row))
             return True
 

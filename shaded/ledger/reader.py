@@ -56,23 +56,17 @@ class LedgerReader:
         scheduling: Lease, attempts and ageing.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, path: Path | str, clock: Clock, scheduling: Scheduling
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path | str, clock: Clock, scheduling: Scheduling) -> None:
         self._connection = connection
         self._path = path
         self._clock = clock
         self._scheduling = scheduling
 
     @classmethod
-    def open_readonly(
-        cls, path: Path, clock: Clock, scheduling: Scheduling | None = None
-    ) -> LedgerReader | None:
+    def open_readonly(cls, path: Path, clock: Clock, scheduling: Scheduling | None = None) -> LedgerReader | None:
         """Open for reading only; ``None`` where no daemon has made a ledger (of this version) yet."""
         connection = open_readable(path)
-        return (
-            None if connection is None else LedgerReader(connection, path, clock, scheduling or Scheduling())
-        )
+        return None if connection is None else LedgerReader(connection, path, clock, scheduling or Scheduling())
 
     def close(self) -> None:
         """Close the file."""
@@ -103,9 +97,7 @@ class LedgerReader:
         for position, row in enumerate(rows, start=1):
             job, placement = both_from(row)
             ready = bool(row["ready"])
-            queued.append(
-                Queued(job, placement, position, ready, row["rank"], _why(job, ready, self._clock.time()))
-            )
+            queued.append(Queued(job, placement, position, ready, row["rank"], _why(job, ready, self._clock.time())))
         return queued
 
     def running(self) -> list[Claim]:
@@ -129,9 +121,7 @@ class LedgerReader:
                 )
             ]
             rows += self._rows(f"{BOTH} WHERE published = :path", path=path_to_blob(path))
-            return [
-                Record(job, place, self._story(job.id, place.path)) for job, place in map(both_from, rows)
-            ]
+            return [Record(job, place, self._story(job.id, place.path)) for job, place in map(both_from, rows)]
 
     def story(self, path: Path) -> tuple[tuple[float, str], ...]:
         """What happened at a source path, even if nothing lies there now: (seconds since 1970, sentence)."""
@@ -140,8 +130,7 @@ class LedgerReader:
     def recent(self, limit: int = 10) -> list[Record]:
         """What was published last, the newest first."""
         rows = self._rows(
-            f"{BOTH} WHERE published_at IS NOT NULL ORDER BY published_at DESC, placements.id DESC "
-            "LIMIT :limit",
+            f"{BOTH} WHERE published_at IS NOT NULL ORDER BY published_at DESC, placements.id DESC LIMIT :limit",
             limit=limit,
         )
         return [Record(*both_from(row)) for row in rows]
@@ -186,8 +175,7 @@ class LedgerReader:
     def pending_publications(self) -> list[tuple[Job, Placement]]:
         """Places that lack the finished result of their job, the longest waiting first."""
         rows = self._rows(
-            f"{BOTH} WHERE state IN ('rendered', 'published') AND published IS NULL "
-            "ORDER BY changed_at, placements.id"
+            f"{BOTH} WHERE state IN ('rendered', 'published') AND published IS NULL ORDER BY changed_at, placements.id"
         )
         return [both_from(row) for row in rows]
 
@@ -233,9 +221,7 @@ class LedgerReader:
     def _parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The given ones and the usual ones; text is made sound, since a file name in it may not be."""
         usual = {"now": self._clock.time(), "ageing": self._scheduling.ageing_seconds}
-        return usual | {
-            key: _sound(value) if isinstance(value, str) else value for key, value in given.items()
-        }
+        return usual | {key: _sound(value) if isinstance(value, str) else value for key, value in given.items()}
 
 
 def _sound(text: str) -> str:

@@ -149,8 +149,7 @@ class Record:
 
 JOB_COLUMNS = ", ".join("jobs.id" if column.name == "id" else column.name for column in fields(Job))
 PLACEMENT_COLUMNS = (
-    "placements.id, job_id, root, relative, size, mtime_ns, inode, seen_at, "
-    "published, published_sha256, published_at"
+    "placements.id, job_id, root, relative, size, mtime_ns, inode, seen_at, published, published_sha256, published_at"
 )
 _JOB_FIELDS = tuple(column.name for column in fields(Job))
 
@@ -190,9 +189,7 @@ def job_from(row: sqlite3.Row) -> Job:
 
 def placement_from(values: tuple[Any, ...]) -> Placement:
     """Read the columns of ``PLACEMENT_COLUMNS``."""
-    number, job_id, root, relative, size, mtime_ns, inode, seen_at, published, sha256, published_at = values[
-        :11
-    ]
+    number, job_id, root, relative, size, mtime_ns, inode, seen_at, published, sha256, published_at = values[:11]
     return Placement(
         id=number,
         job_id=str(job_id),

@@ -42,9 +42,7 @@ def admission_kind(state: State, *, fresh: bool, published: bool) -> AdmissionKi
 class LedgerSteps(LedgerReader):
     """Private building blocks of :class:`~shaded.ledger.ledger.Ledger`."""
 
-    def _job_for(
-        self, sha256: str, profile_digest: str, profile: str, state: State, priority: int
-    ) -> tuple[str, bool]:
+    def _job_for(self, sha256: str, profile_digest: str, profile: str, state: State, priority: int) -> tuple[str, bool]:
         """The id of the job with this identity, and whether it had to be made."""
         made = self._do(
             "INSERT INTO jobs (sha256, profile_digest, profile, state, priority, queued_at, changed_at) "
@@ -72,9 +70,7 @@ class LedgerSteps(LedgerReader):
     def _place(self, root: Path, relative: Path, stat: FileStat, job_id: str) -> tuple[Job, Placement]:
         """Let a path belong to a job; what it was published as stays only where the job stays the same."""
         where = {"root": path_to_blob(root), "relative": path_to_blob(relative)}
-        before = self._one(
-            "SELECT id, job_id FROM placements WHERE root = :root AND relative = :relative", **where
-        )
+        before = self._one("SELECT id, job_id FROM placements WHERE root = :root AND relative = :relative", **where)
         self._do(
             "INSERT INTO placements (job_id, root, relative, size, mtime_ns, inode, seen_at) "
             "VALUES (:job, :root, :relative, :size, :mtime_ns, :inode, :now) "
@@ -130,9 +126,7 @@ class LedgerSteps(LedgerReader):
             remedy=remedy,
         )
         if ended:
-            self._tell(
-                job_id, f"It was refused: {reason}." if state == "refused" else f"It failed: {reason}."
-            )
+            self._tell(job_id, f"It was refused: {reason}." if state == "refused" else f"It failed: {reason}.")
         return ended
 
     def _afresh(self, job_id: str, *states: State) -> bool:

@@ -43,7 +43,9 @@ def load_tagger_state() -> dict[str, Tensor]:
     """
     import torch  # noqa: PLC0415 - only the worker may import it
 
-    state: dict[str, Tensor] = torch.load(io.BytesIO(_checked_bytes(weights_path())), map_location="cpu", weights_only=True)
+    state: dict[str, Tensor] = torch.load(
+        io.BytesIO(_checked_bytes(weights_path())), map_location="cpu", weights_only=True
+    )
     return state
 
 

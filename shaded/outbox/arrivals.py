@@ -150,9 +150,7 @@ class Outbox:
     def why_not(self, relative: Path) -> str | None:
         """What keeps a tracked file from being taken, as a sentence; ``None`` where none is tracked."""
         if relative in self._tracker.restless:
-            return (
-                f"it has not stopped changing for more than {self._watching.longest_wait_seconds:g} seconds"
-            )
+            return f"it has not stopped changing for more than {self._watching.longest_wait_seconds:g} seconds"
         if relative in self._tracker:
             return f"it is taken once it has not changed for {self._watching.quiet_seconds:g} seconds"
         return None
@@ -208,9 +206,7 @@ class Outbox:
         except OSError as error:
             why = error.strerror or str(error)
             if why != self._observer_trouble:
-                self._log.warning(
-                    "cannot be watched; it is scanned instead", why=why, again_in=self._back_off
-                )
+                self._log.warning("cannot be watched; it is scanned instead", why=why, again_in=self._back_off)
             self._observing, self._observer_trouble = False, why
             self._check_at = now + self._back_off
             self._back_off = min(self._back_off * 2, LONGEST_BACK_OFF)

@@ -171,9 +171,7 @@ class NativeObserver:
             # A link as the root is the user's own choice; watchdog itself would not follow it.
             watched = os.path.realpath(self._root)
             handler = _Handler(self._inbox, watched, os.fspath(self._root))
-            observer.schedule(
-                cast("FileSystemEventHandler", handler), watched, recursive=True, event_filter=wanted
-            )
+            observer.schedule(cast("FileSystemEventHandler", handler), watched, recursive=True, event_filter=wanted)
             observer.start()
         except OSError as error:
             observer.stop()

@@ -57,9 +57,7 @@ def scan(root: Path, rules: IgnoreRules, trouble: Trouble) -> Iterator[tuple[Pat
     yield from _Walk(root, rules, trouble).below(descriptor, Path())
 
 
-def scan_below(
-    root: Path, relative: Path, rules: IgnoreRules, trouble: Trouble
-) -> Iterator[tuple[Path, FileStat]]:
+def scan_below(root: Path, relative: Path, rules: IgnoreRules, trouble: Trouble) -> Iterator[tuple[Path, FileStat]]:
     """The same for one folder inside ``root``, given relative to it."""
     if rules.ignored(relative, is_dir=True) is not None:
         return
@@ -93,9 +91,7 @@ class _Walk:
         finally:
             os.close(descriptor)
 
-    def _entry(
-        self, descriptor: int, relative: Path, entry: os.DirEntry[str]
-    ) -> Iterator[tuple[Path, FileStat]]:
+    def _entry(self, descriptor: int, relative: Path, entry: os.DirEntry[str]) -> Iterator[tuple[Path, FileStat]]:
         try:
             is_dir = entry.is_dir(follow_symlinks=False)
             if self.rules.ignored(relative, is_dir) is not None:

@@ -162,9 +162,7 @@ class Unusable(_Message):
     remedy: str = ""
 
 
-Event = Annotated[
-    Ready | Progress | Rendered | Verified | Failure | WorkerDied | Unusable, Field(discriminator="kind")
-]
+Event = Annotated[Ready | Progress | Rendered | Verified | Failure | WorkerDied | Unusable, Field(discriminator="kind")]
 
 REQUESTS: TypeAdapter[ShadeTask | VerifyTask | Stop] = TypeAdapter(Request)
 EVENTS: TypeAdapter[Ready | Progress | Rendered | Verified | Failure | WorkerDied | Unusable] = TypeAdapter(Event)

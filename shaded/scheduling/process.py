@@ -244,9 +244,7 @@ class ProcessExecutor:
         worker = _Worker(process)
         relay = threading.Thread(target=_relay, args=(worker,), daemon=True, name="worker-log")
         relay.start()
-        worker.listener = threading.Thread(
-            target=self._listen, args=(worker, relay), daemon=True, name="worker-events"
-        )
+        worker.listener = threading.Thread(target=self._listen, args=(worker, relay), daemon=True, name="worker-events")
         worker.listener.start()
         worker.send(self._start_message.model_dump_json())
         logger.debug("worker started", pid=process.pid)

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
 import numpy as np
+import structlog
 import torch
 from torch import Tensor
 
@@ -30,8 +30,8 @@ from shaded.publishing.picture import Picture
 from shaded.publishing.reading import decode
 from shaded.publishing.resizing import fit_side
 from shaded.publishing.writing import Encoded, encode
-from shaded.scheduling.messages import Progress, Rendered, ShadeTask, Start, Verified, VerifyTask
 from shaded.scheduling import stating
+from shaded.scheduling.messages import Progress, Rendered, ShadeTask, Start, Verified, VerifyTask
 from shaded.scheduling.subject import Subject, decide, draw_anchor
 from shaded.scheduling.toolbox import Toolbox, open_toolbox
 from shaded.scheduling.views import gray_was_kept, mask_of, psnr_of, shows_no_colour, view_of, with_shading
@@ -210,7 +210,11 @@ class RenderingEngine:
                 before = saved.overshoot
             if saved is None or saved.encoded.format not in LOSSY:
                 break
-        broken = [f"{n} is {c.measured}, the limit is {c.limit}" for n, c in saved.budget.items() if not c.ok] if saved else []
+        broken = (
+            [f"{n} is {c.measured}, the limit is {c.limit}" for n, c in saved.budget.items() if not c.ok]
+            if saved
+            else []
+        )
         raise Refusal(
             f"it cannot be saved inside the visible budget: {'; '.join(broken)}",
             path=task.source,
@@ -247,7 +251,7 @@ class RenderingEngine:
         box = self._toolbox
         strength = measure_strength(box.encoders, saved.view, source.view, anchor)
         pull = mean_pull(strength)
-        if 0 < task.profile.min_pull and pull < task.profile.min_pull:
+        if task.profile.min_pull > 0 and pull < task.profile.min_pull:
             raise Refusal(
                 f"the shading is too weak: pull {pull:.3f}, the profile asks for {task.profile.min_pull}",
                 path=task.source,

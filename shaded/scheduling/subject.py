@@ -102,7 +102,8 @@ def _unrelated_target(source: str, concepts: list[str], toolbox: Toolbox, secret
         return choose_target(source, concepts, toolbox.vocabulary, secret)
     except ValueError as error:
         raise Refusal(
-            f"no anchor picture shows anything unrelated to {source!r}", remedy="Add pictures of other things to shading.anchors"
+            f"no anchor picture shows anything unrelated to {source!r}",
+            remedy="Add pictures of other things to shading.anchors",
         ) from error
 
 
@@ -140,4 +141,3 @@ def draw_anchor(anchor: AnchorFile, ground: Tensor, height: int, width: int) -> 
     if bool((cutout[:, 3] == 1).all()):
         return cover_anchor(cutout[:, :3], height, width)
     return compose_anchor(cutout, ground, height, width)
-

@@ -91,7 +91,12 @@ def _anchor_file(stated: sidecar.Sidecar, toolbox: Toolbox, found: _Findings) ->
 
 
 def _measure_again(
-    path: Path, stated: sidecar.Sidecar, published: Picture, anchor: AnchorFile | None, toolbox: Toolbox, found: _Findings
+    path: Path,
+    stated: sidecar.Sidecar,
+    published: Picture,
+    anchor: AnchorFile | None,
+    toolbox: Toolbox,
+    found: _Findings,
 ) -> None:
     data = _read(path)
     if hashlib.sha256(data).hexdigest() != stated.source.sha256:
@@ -115,7 +120,9 @@ def _measure_again(
             found.problems.append(f"budget.{name}: {check.measured} is over the limit of {check.limit}")
         if name in stated.budget:
             tolerance = 0.1 if name in ("psnr_db", "max_delta_e") else TOLERANCE
-            found.expect_near(f"budget.{name}", float(stated.budget[name].measured or 0), float(check.measured), tolerance)
+            found.expect_near(
+                f"budget.{name}", float(stated.budget[name].measured or 0), float(check.measured), tolerance
+            )
     found.measured["budget"] = {name: check.measured for name, check in budget.items()}
     if anchor is None:
         return
@@ -128,7 +135,9 @@ def _measure_again(
     for name in stated.strength.keys() - strength.keys():
         found.problems.append(f"strength.{name}: that encoder is not at hand, so its pull was not measured again")
     survival = stating.survival(measure_survival(encoders, shaded, view, drawn, strength))
-    found.measured["strength"] = {name: {"pull": one.pull, "direction": one.direction} for name, one in strength.items()}
+    found.measured["strength"] = {
+        name: {"pull": one.pull, "direction": one.direction} for name, one in strength.items()
+    }
     found.measured["survival"] = survival.model_dump(mode="json")
 
 

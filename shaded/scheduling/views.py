@@ -106,7 +106,7 @@ def _added(colour: Pixels, change: NDArray[np.float32], peak: int) -> Pixels:
 
 
 def psnr_of(published: Picture, original: Picture) -> float:
-    """PSNR in dB over full-size pixels, at 8 bits where the depths differ, over white where transparency was given up."""
+    """PSNR in dB over full-size pixels: at 8 bits where depths differ, over white where transparency was given up."""
     mine, reference = published.colour, original.colour
     if published.alpha is None and original.alpha is not None:
         share = original.alpha[..., None].astype(np.float32) / original.peak
@@ -118,13 +118,14 @@ def psnr_of(published: Picture, original: Picture) -> float:
     return full_psnr(mine, reference, original.alpha)
 
 
-def _whole(values: NDArray[np.float32], like: Picture) -> Pixels:
+def _whole(values: NDArray[np.floating], like: Picture) -> Pixels:
     whole: Pixels = np.rint(values).astype(like.colour.dtype)
     return whole
 
 
 def _to_eight_bits(colour: Pixels) -> Pixels:
-    return colour if colour.dtype == np.uint8 else np.rint(colour / 257.0).astype(np.uint8)
+    eight: Pixels = colour if colour.dtype == np.uint8 else np.rint(colour / 257.0).astype(np.uint8)
+    return eight
 
 
 def _three_channels(colour: Pixels) -> Pixels:

@@ -135,9 +135,7 @@ def failure_of(job_id: str, error: Exception) -> Failure:
 
 def _unusable(error: Exception) -> Unusable:
     """Say that nothing at all can be shaded here."""
-    cause: Literal["model", "configuration"] = (
-        "configuration" if isinstance(error, ConfigurationError) else "model"
-    )
+    cause: Literal["model", "configuration"] = "configuration" if isinstance(error, ConfigurationError) else "model"
     if isinstance(error, ShadedError):
         return Unusable(cause=cause, what=error.what, path=error.path, remedy=error.remedy)
     return Unusable(
@@ -168,9 +166,7 @@ def _do(engine: Engine, task: ShadeTask | VerifyTask, voice: _Voice) -> None:
         ModelError, ConfigurationError: Nothing can be shaded any more.
     """
     try:
-        outcome: AnyEvent = (
-            engine.verify(task) if isinstance(task, VerifyTask) else engine.shade(task, voice.progress)
-        )
+        outcome: AnyEvent = engine.verify(task) if isinstance(task, VerifyTask) else engine.shade(task, voice.progress)
     except (ModelError, ConfigurationError):
         raise
     except Exception as error:
@@ -181,9 +177,7 @@ def _do(engine: Engine, task: ShadeTask | VerifyTask, voice: _Voice) -> None:
     voice.say(outcome)
 
 
-def serve(
-    open_engine: EngineFactory, requests: BinaryIO, events: BinaryIO, on_orphaned: Callable[[], None]
-) -> int:
+def serve(open_engine: EngineFactory, requests: BinaryIO, events: BinaryIO, on_orphaned: Callable[[], None]) -> int:
     """Answer requests until told to stop.
 
     Args:
@@ -200,9 +194,7 @@ def serve(
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, max(start.niceness, os.getpriority(os.PRIO_PROCESS, 0)))
     inbox: queue.SimpleQueue[ShadeTask | VerifyTask | Stop] = queue.SimpleQueue()
-    threading.Thread(
-        target=_listen, args=(requests, inbox, on_orphaned), daemon=True, name="requests"
-    ).start()
+    threading.Thread(target=_listen, args=(requests, inbox, on_orphaned), daemon=True, name="requests").start()
     voice = _Voice(events, on_orphaned)
     engine: Engine | None = None
     while not isinstance(task := inbox.get(), Stop):
@@ -254,9 +246,7 @@ def _leave(code: int = 0) -> NoReturn:
 
 def main(open_engine: EngineFactory) -> NoReturn:
     """Run a worker on this process's standard streams, then end the process."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C is the daemon's: it lets the picture under way finish
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's: it lets the picture under way finish
     requests, events = private_streams()
     _leave(serve(open_engine, requests, events, _leave))
 

@@ -1,0 +1,1 @@
+"""The engine: pure PyTorch, without files, clock or settings."""

@@ -75,4 +75,3 @@ def from_canvas(delta: Tensor, limits: Tensor, canvas: Canvas) -> Tensor:
     full = resize(sharpened, canvas.full)
     bound = resize(inner_limits, canvas.full).clamp_min_(0)
     return torch.minimum(torch.maximum(full, -bound), bound)
-

@@ -64,7 +64,7 @@ def shade_canvas(
     shader: nn.Module,
     surrogates: Sequence[Surrogate],
     lpips: Any,
-    progress: Callable[[int, int, float | None], None] = lambda step, steps, pull: None,
+    progress: Callable[[int, int, float | None], None] | None = None,
 ) -> ShadedCanvas:
     """Find the shading of one canvas. Deterministic: the same work gives the same shading on the same device.
 
@@ -92,7 +92,8 @@ def shade_canvas(
     def count(step: int, steps: int, pull: float) -> None:
         nonlocal taken
         taken = step
-        progress(step, steps, pull if surrogates else None)
+        if progress is not None:
+            progress(step, steps, pull if surrogates else None)
 
     generator = torch.Generator(device=work.original.device).manual_seed(work.seed)
     delta = optimise(

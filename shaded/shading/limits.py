@@ -33,17 +33,17 @@ def texture_limits(picture: Tensor, flat: float | Tensor, busy: float | Tensor) 
     `picture` is (B, 3, H, W) in [0, 1], at least 8 pixels a side; `flat` and `busy` are numbers or (B,) tensors in
     the same units (2 / 255 for two grey levels). Returns (B, 1, H, W) between `flat` and `busy`, detached.
 
-    Masking is read from the standard deviation of luma in a 7-pixel window. It is eroded over 5 pixels before it
-    is smoothed, so that the flat side of a lone edge (sky beside a roof) counts as flat and stays clean. A deviation
-    of 0.03 (8 grey levels) opens 63 % of the way; banding and fine grain (0.005) about a tenth.
+    Masking is read from the standard deviation of luma in a 7-pixel window. It is eroded over 5 pixels before the
+    map is smoothed, so that the flat side of a lone edge (sky beside a roof) counts as flat and stays clean. A
+    deviation of 0.03 (8 grey levels) opens 63 % of the way; banding and fine grain (0.005) about a tenth.
     """
     with torch.no_grad():
         red, green, blue = picture.detach().float().unbind(1)
         luma = (0.299 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
         deviation = _local_deviation(luma)
         eroded = -F.max_pool2d(-deviation, _EROSION, stride=1, padding=_EROSION // 2)
-        smooth = _box_mean(_box_mean(eroded, _SMOOTHING), _SMOOTHING)
-        busyness = 1 - torch.exp(-((smooth / _BUSY_DEVIATION) ** _STEEPNESS))
+        busyness = 1 - torch.exp(-((eroded / _BUSY_DEVIATION) ** _STEEPNESS))
+        busyness = _box_mean(_box_mean(busyness, _SMOOTHING), _SMOOTHING)
         low = torch.as_tensor(flat, dtype=luma.dtype, device=luma.device).view(-1, 1, 1, 1)
         high = torch.as_tensor(busy, dtype=luma.dtype, device=luma.device).view(-1, 1, 1, 1)
         return low + (high - low) * busyness

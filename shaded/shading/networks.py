@@ -39,7 +39,8 @@ class _Residual(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, width, h, w) to the same shape."""
-        return features + self.second(torch.relu(self.first(torch.relu(features))))
+        change: Tensor = self.second(torch.relu(self.first(torch.relu(features))))
+        return features + change
 
 
 def _residuals(width: int, count: int) -> nn.Sequential:
@@ -63,7 +64,8 @@ class _Gate(nn.Module):
 
     def forward(self, signal: Tensor, features: Tensor) -> Tensor:
         """Map two (B, width, h, w) to one."""
-        return signal * (1 + self.mix(torch.relu(features)))
+        slopes: Tensor = self.mix(torch.relu(features))
+        return signal * (1 + slopes)
 
 
 class ShaderNetwork(nn.Module):

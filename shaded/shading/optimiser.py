@@ -58,6 +58,10 @@ def proposal_goal(original: Tensor, proposal: Tensor, limits: Tensor) -> Goal:
     )
 
 
+def _silent(_step: int, _steps: int, _pull: float | None) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True)
 class Ceilings:
     """The visible budget on the canvas."""
@@ -77,7 +81,7 @@ def optimise(
     *,
     steps: int,
     generator: torch.Generator,
-    progress: Callable[[int, int, float], None] = lambda step, steps, pull: None,
+    progress: Callable[[int, int, float], None] = _silent,
 ) -> Tensor:
     """The shading ``(1, 3, H, W)`` with the least rest that was seen inside the ceilings.
 

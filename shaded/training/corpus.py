@@ -151,7 +151,7 @@ def load_corpus(cache: Path, gallery: Path | None = None, held_out: int = 37) ->
 
 
 def _any_of(images: Sequence[Image.Image], rng: np.random.Generator) -> Image.Image:
-    return images[rng.integers(len(images))]
+    return images[int(rng.integers(len(images)))]
 
 
 def _flat_grounded(source: Image.Image, rng: np.random.Generator) -> Image.Image:

@@ -124,7 +124,7 @@ def measure(bench: Bench, name: str, picture: Tensor, anchor: Tensor, *, surviva
         shaded, scale, distance = _fitted(bench, picture, delta, ceiling)
         yield row(intensity, scale, shaded, distance, {})
         if intensity == "default" and survival:
-            kept = {}
+            kept: dict[str, float] = {}
             for laundering, apply in LAUNDERINGS.items():
                 before, target, after = (
                     {family: bench.teachers[family](_eight_bits(apply(one))) for family in FAMILIES}

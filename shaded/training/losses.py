@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
 from shaded.shading.laundering import random_laundering
@@ -21,6 +22,7 @@ _CEILINGS = ((1.0, 0.03), (2.0, 0.05), (3.0, 0.07))
 _LPIPS_WEIGHT = 4.0
 _SATURATED, _SATURATION_WEIGHT = 1.5, 0.05
 _GUESS_WEIGHT = 0.1
+_GHOST_CELL, _GHOST_LEVELS, _GHOST_WEIGHT = 8, 0.5, 0.02
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,19 @@ def shader_loss(
     flat = 1 + 2 * torch.rand(len(pictures), generator=generator)
     limits = texture_limits(pictures, flat / 255, 4 * flat / 255)
     with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
-        inputs = (part.contiguous(memory_format=torch.channels_last) for part in (pictures, anchors))
-        raw, guesses = shader.propose(*inputs, limits)
-    shaded = eight_bits(pictures + limits * torch.tanh(raw))
+        seen_by_shader = [part.contiguous(memory_format=torch.channels_last) for part in (pictures, anchors)]
+        raw, guesses = shader.propose(seen_by_shader[0], seen_by_shader[1], limits)
+    delta = limits * torch.tanh(raw)
+    shaded = eight_bits(pictures + delta)
     excess = judges.perceptual(shaded, [part.repeat(_PAIRINGS, 1, 1, 1) for part in seen])
     arrived = launder_some(shaded, laundered_share, generator)
     loss = _LPIPS_WEIGHT * torch.relu(excess - _ceiling(flat)).mean()
     loss = loss + _SATURATION_WEIGHT * torch.relu(raw.abs() - _SATURATED).square().mean()
-    latents, numbers = {}, {"lpips": float(excess.detach().mean()), "raw": float(raw.detach().abs().mean())}
+    ghost = _ghost(delta, limits, flat)
+    loss = loss + _GHOST_WEIGHT * ghost
+    parts = {"ghost": ghost, "lpips": excess.mean(), "raw": raw.abs().mean()}
+    numbers = {name: float(part.detach()) for name, part in parts.items()}
+    latents = {}
     for family in FAMILIES:
         clean, wanted = known[family]
         reached = judges.teachers[family](arrived)
@@ -101,7 +108,8 @@ def shader_loss(
 
 
 def _distance(one: Tensor, other: Tensor) -> Tensor:
-    return (one - other).flatten(1).norm(dim=1)
+    length: Tensor = torch.linalg.vector_norm((one - other).flatten(1), dim=1)
+    return length
 
 
 def _weights(original: Tensor, anchor: Tensor) -> Tensor:
@@ -117,16 +125,26 @@ def _steady_pull(shaded: Tensor, original: Tensor, anchor: Tensor) -> Tensor:
     return (whole - _distance(shaded, anchor)) / torch.maximum(whole, floor)
 
 
+def _ghost(delta: Tensor, limits: Tensor, flat_levels: Tensor) -> Tensor:
+    """How much the anchor shows through in flat areas: soft shifts of colour, squared grey levels above a half.
+
+    LPIPS hardly sees a faint large outline in a clear sky, and people do.
+    """
+    soft = F.avg_pool2d(delta * 255, _GHOST_CELL).abs()
+    openness = F.avg_pool2d(limits * 255, _GHOST_CELL) / flat_levels.view(-1, 1, 1, 1) - 1
+    return (torch.exp(-3 * openness) * torch.relu(soft - _GHOST_LEVELS).square()).mean()
+
+
 def launder_some(shaded: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Launder about `share` of the samples, in two groups so that two kinds appear per step."""
     chosen = torch.rand(len(shaded), generator=generator) < share
     group = torch.rand(len(shaded), generator=generator) < 0.5
-    parts = list(shaded.split(1))
+    parts = list(torch.split(shaded, 1))
     for member in (chosen & group, chosen & ~group):
         places = member.nonzero().flatten().tolist()
         if places:
             laundered = random_laundering(shaded[places], generator)
-            for place, sample in zip(places, laundered.split(1), strict=True):
+            for place, sample in zip(places, torch.split(laundered, 1), strict=True):
                 parts[place] = sample
     return torch.cat(parts)
 
@@ -141,7 +159,7 @@ def meter_loss(meter: MeterNetwork, outcome: Outcome, *, half: bool = True) -> t
     loss, numbers = torch.zeros(()), {}
     for family in FAMILIES:
         real = outcome.latents[family]
-        mine = estimates[family].split([len(outcome.shaded), count, count])
+        mine = torch.split(estimates[family], [len(outcome.shaded), count, count])
         joined = torch.cat(real)
         loss = loss + (estimates[family] - joined).square().mean() / joined.var()
         shift = real[0] - real[1].repeat(turns, 1, 1, 1)

@@ -38,9 +38,10 @@ class _ArraysOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """The named class where it is one of the three that arrays need."""
-        if (module, name) not in _ALLOWED:
+        # NumPy 2 renamed its inner package; pickles of either age are read by either.
+        if (module.replace("numpy._core", "numpy.core"), name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"the archive asks for {module}.{name}, which no array needs")
-        return super().find_class("numpy._core.multiarray" if module.startswith("numpy.core") else module, name)
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
 def convolutions(checkpoint: bytes) -> dict[str, Tensor]:

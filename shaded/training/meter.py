@@ -102,7 +102,7 @@ def main() -> None:
     rig = Rig(options.encoders)
     rig.restore(options.work / "checkpoint.pt")
     rig.meter_average = Averages(rig.meter, decay=0.99)
-    shader = ShaderNetwork.from_state(rig.shader_average.state).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    shader = ShaderNetwork.from_state(rig.shader_average.state).to(memory_format=torch.channels_last)
     started = time.time()
     schedule = Schedule(started, options.until, _LEARNING_RATE)
     batches = Prefetcher(options.cache, schedule, _shape, seed=rig.steps + 7)

@@ -46,8 +46,8 @@ class Rig:
     """The two networks under training with their optimisers and averages, and the judges."""
 
     def __init__(self, encoders: Path, *, half: bool = True) -> None:
-        self.shader = ShaderNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.meter = MeterNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.shader = ShaderNetwork().to(memory_format=torch.channels_last)
+        self.meter = MeterNetwork().to(memory_format=torch.channels_last)
         self.shader_average, self.meter_average = Averages(self.shader), Averages(self.meter)
         self.shader_optimiser = torch.optim.AdamW(self.shader.parameters(), betas=(0.9, 0.99), weight_decay=1e-3)
         self.meter_optimiser = torch.optim.AdamW(self.meter.parameters(), betas=(0.9, 0.99), weight_decay=1e-3)

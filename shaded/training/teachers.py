@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import lpips
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from shaded.shading.perceptibility import build_lpips
 from shaded.shading.tiny_encoders import TinyEncoder, tiny_encoder
 
 __all__ = ["FAMILIES", "Perceptual", "Teacher", "load_teachers", "pull"]
@@ -24,12 +24,12 @@ class Teacher(nn.Module):
         super().__init__()
         self.first = encoder[0].to(memory_format=torch.channels_last)
         self.rest = nn.Sequential(*list(encoder)[1:]).to(memory_format=torch.channels_last)
-        self.half = half
+        self.rough = half
 
     def forward(self, picture: Tensor) -> Tensor:
         """Latents of (B, 3, H, W) in [0, 1], float32."""
         features = self.first(picture.contiguous(memory_format=torch.channels_last))
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.half, cache_enabled=False):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.rough, cache_enabled=False):
             latents: Tensor = self.rest(features)
         return latents.float()
 
@@ -46,7 +46,8 @@ def pull(shaded: Tensor, original: Tensor, anchor: Tensor) -> Tensor:
     """`1 - |E(x') - E(t)| / |E(x) - E(t)|` per sample, from latents (B, C, h, w); (B,)."""
     left = (shaded - anchor).flatten(1).norm(dim=1)
     whole = (original - anchor).flatten(1).norm(dim=1)
-    return 1 - left / whole.clamp_min(1e-6)
+    share: Tensor = left / whole.clamp_min(1e-6)
+    return 1 - share
 
 
 class Perceptual(nn.Module):
@@ -54,13 +55,7 @@ class Perceptual(nn.Module):
 
     def __init__(self, convolutions: dict[str, Tensor]) -> None:
         super().__init__()
-        self.metric: Any = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
-        # LPIPS cuts torchvision's features into five slices that keep the original numbers as names.
-        layers = {name.rpartition(".")[2]: layer for name, layer in self.metric.net.named_modules()}
-        for number in ("0", "3", "6", "8", "10"):
-            layers[number].weight.data.copy_(convolutions[f"features.{number}.weight"].float())
-            layers[number].bias.data.copy_(convolutions[f"features.{number}.bias"].float())
-        self.requires_grad_(False).eval()
+        self.metric = build_lpips(convolutions)
 
     def features(self, picture: Tensor) -> list[Tensor]:
         """Unit-normalised features of (B, 3, H, W) in [0, 1] at five depths."""

@@ -78,9 +78,7 @@ def test_no_folder_is_a_configuration_error(shaded):
 def test_shade_publishes_into_the_folder(shaded, fake_engine, tmp_path):
     """Shade publishes each picture with its sidecar and tells about each as JSON."""
     outbox = _outbox(tmp_path, fox=png(1), refuse=png(2))
-    code, out, _ = shaded(
-        "shade", outbox / "fox.png", outbox / "refuse.png", "--out", tmp_path / "pub", "--json"
-    )
+    code, out, _ = shaded("shade", outbox / "fox.png", outbox / "refuse.png", "--out", tmp_path / "pub", "--json")
     assert code == 3
     fox, refused = json.loads(out)["pictures"]
     assert (fox["outcome"], fox["published"]) == ("published", str(tmp_path / "pub" / "fox.png"))
@@ -98,9 +96,7 @@ def test_shade_prints_a_table(shaded, fake_engine, tmp_path):
 
 
 def _job(tmp_path, **profile):
-    return shading.Job(
-        Profile(**profile), tmp_path / "pub", load_settings(), named=bool(profile.get("concept"))
-    )
+    return shading.Job(Profile(**profile), tmp_path / "pub", load_settings(), named=bool(profile.get("concept")))
 
 
 def test_shading_twice_replaces_only_ours(tmp_path):
@@ -166,12 +162,8 @@ def test_verify_finds_the_originals_in_the_ledger(shaded, fake_engine, quick, tm
     code, out, _ = shaded("verify", *everything, "--json")
     assert code == 0
     files = json.loads(out)["files"]
-    assert [file["path"] for file in files] == [
-        str(tmp_path / "pub" / name) for name in ("fox.png", "wolf.png")
-    ]
-    assert [file["measured"]["original"] for file in files] == [
-        str(outbox / name) for name in ("fox.png", "wolf.png")
-    ]
+    assert [file["path"] for file in files] == [str(tmp_path / "pub" / name) for name in ("fox.png", "wolf.png")]
+    assert [file["measured"]["original"] for file in files] == [str(outbox / name) for name in ("fox.png", "wolf.png")]
     code, out, _ = shaded("verify", tmp_path / "pub")
     assert (code, out.splitlines()[-1]) == (0, "2 of 2 keep their word.")
 

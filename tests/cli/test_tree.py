@@ -24,10 +24,7 @@ def _leaves(command, words=()):
         yield from _leaves(child, (*words, name))
 
 
-LEAVES = [
-    pytest.param(words, command, id=" ".join(words))
-    for words, command in _leaves(typer.main.get_command(app))
-]
+LEAVES = [pytest.param(words, command, id=" ".join(words)) for words, command in _leaves(typer.main.get_command(app))]
 
 
 @pytest.mark.parametrize(("words", "command"), LEAVES)
@@ -121,9 +118,7 @@ def test_nothing_above_the_engine_imports_torch(module):
 @pytest.mark.real_process
 def test_the_daemon_needs_no_imaging_library_either():
     """What the idle daemon loads has neither numpy nor Pillow in it."""
-    loaded = set(
-        json.loads(_fresh("import json, sys, shaded.daemon.assembly; print(json.dumps(list(sys.modules)))"))
-    )
+    loaded = set(json.loads(_fresh("import json, sys, shaded.daemon.assembly; print(json.dumps(list(sys.modules)))")))
     assert not loaded & {"numpy", "PIL", "pillow_heif", "tifffile"}
 
 

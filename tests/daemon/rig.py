@@ -101,9 +101,7 @@ class Rig:
         self.base = base
         self.outbox, self.publish = base / "out", base / "pub"
         pairs = folders or (Folder(outbox=self.outbox, publish=self.publish),)
-        self.settings = load_settings(
-            folder=pairs, state_dir=base / "state", scheduling=Scheduling(**scheduling)
-        )
+        self.settings = load_settings(folder=pairs, state_dir=base / "state", scheduling=Scheduling(**scheduling))
         self.clock = FakeClock()
         self.audience = Listening()
         self.executor = executor or FakeExecutor()

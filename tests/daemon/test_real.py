@@ -113,9 +113,7 @@ class Real:
         ).stdout
         rows = [line.split(None, 2) for line in listing.splitlines()[1:]]
         return [
-            int(pid)
-            for pid, parent, args in rows
-            if "fake_worker.py" in args and int(parent) in (self.process.pid, 1)
+            int(pid) for pid, parent, args in rows if "fake_worker.py" in args and int(parent) in (self.process.pid, 1)
         ]
 
     def stop(self, number=signal.SIGTERM):
@@ -315,9 +313,7 @@ def _alive(pid):
 
 
 def _ps(pid, what):
-    return subprocess.run(
-        ["ps", "-o", f"{what}=", "-p", str(pid)], capture_output=True, text=True, check=True
-    ).stdout
+    return subprocess.run(["ps", "-o", f"{what}=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
 
 
 def _resident_bytes(pid):

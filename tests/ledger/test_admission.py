@@ -142,9 +142,7 @@ def test_the_largest_inode_numbers_are_kept(desk):
         assert desk.ledger.stat_known(ROOT, Path("fox.png"), stat, "p")
 
 
-@pytest.mark.parametrize(
-    "name", [b"f\xff\xfex.png", b"n\nl.png", b"a'b\";--.png", "ö".encode(), "o\u0308".encode()]
-)
+@pytest.mark.parametrize("name", [b"f\xff\xfex.png", b"n\nl.png", b"a'b\";--.png", "ö".encode(), "o\u0308".encode()])
 def test_any_name_survives(desk, name):
     """Names are kept byte for byte: no UTF-8, newlines, quotes, and both spellings of an umlaut."""
     desk.admit("fox.png")
@@ -177,9 +175,7 @@ def test_a_file_set_aside_is_refused_without_being_read(desk):
 def test_setting_aside_again_updates_the_reason(desk):
     """The last reason counts."""
     desk.ledger.set_aside(ROOT, Path("huge.tif"), STAT, "p", "it is too big")
-    assert (
-        desk.ledger.set_aside(ROOT, Path("huge.tif"), STAT, "p", "it is a link").job.reason == "it is a link"
-    )
+    assert desk.ledger.set_aside(ROOT, Path("huge.tif"), STAT, "p", "it is a link").job.reason == "it is a link"
     assert desk.ledger.counts()["refused"] == 1
 
 

@@ -81,8 +81,7 @@ def check(path: Path, acknowledged: dict[str, set[str]]) -> None:
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     placed = {bytes(name).decode() for (name,) in connection.execute("SELECT relative FROM placements")}
     finished = {
-        name
-        for (name,) in connection.execute("SELECT sha256 FROM jobs WHERE state IN ('rendered', 'published')")
+        name for (name,) in connection.execute("SELECT sha256 FROM jobs WHERE state IN ('rendered', 'published')")
     }
     done = {
         bytes(name).decode()

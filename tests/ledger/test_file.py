@@ -193,9 +193,7 @@ def test_every_version_leads_to_the_newest(path):
         connection.close()
         opened = open_writable(place)
         assert schema.version(opened) == schema.NEWEST
-        shapes.add(
-            tuple(opened.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall())
-        )
+        shapes.add(tuple(opened.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()))
         opened.close()
     assert len(shapes) == 1
 
@@ -219,8 +217,7 @@ def test_a_released_step_stays_as_it_was():
 
     text = "\n".join(" ".join(statement.split()) for statement in schema.MIGRATIONS[0])
     assert (
-        hashlib.sha256(text.encode()).hexdigest()
-        == "442981fda0be8d6d607627db7ec6c4057ae37456fe6c4a482b6a3d330ed27552"
+        hashlib.sha256(text.encode()).hexdigest() == "442981fda0be8d6d607627db7ec6c4057ae37456fe6c4a482b6a3d330ed27552"
     )
 
 
@@ -241,7 +238,5 @@ def test_the_rooms_are_light():
         "import watchdog.observers;"
         "print([name for name in ('torch', 'numpy', 'PIL', 'scipy', 'hypothesis') if name in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.strip() == "[]"

@@ -67,9 +67,7 @@ class LedgerMachine(RuleBasedStateMachine):
         del self.held[job_id]
         waiting = {content for name, content in self.lies.items() if name not in self.done}
         wanted = job is not None and job.sha256 in waiting
-        took = self.ledger.rendered(
-            job_id, STAGING / job_id, STAGING / f"{job_id}.json", f"out {job_id}", 1, {}
-        )
+        took = self.ledger.rendered(job_id, STAGING / job_id, STAGING / f"{job_id}.json", f"out {job_id}", 1, {})
         assert took == wanted
         assert self.ledger.is_own_output(f"out {job_id}") or not took
 
@@ -79,9 +77,7 @@ class LedgerMachine(RuleBasedStateMachine):
         job_id = choice.draw(sampled_from(sorted(self.held)))
         placement_id = self.held.pop(job_id)
         if outcome == "changed":
-            places = {
-                record.placement.id: name for name in self.lies for record in self.ledger.find(ROOT / name)
-            }
+            places = {record.placement.id: name for name in self.lies for record in self.ledger.find(ROOT / name)}
             if self.ledger.changed(job_id, placement_id):
                 self.lies.pop(places[placement_id])
                 self.done.pop(places[placement_id], None)
@@ -167,9 +163,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def the_file_is_sound(self):
         assert self.ledger._rows("PRAGMA foreign_key_check") == []
-        unfinished = self.ledger._rows(
-            "SELECT 1 FROM jobs WHERE state != 'running' AND lease_until IS NOT NULL"
-        )
+        unfinished = self.ledger._rows("SELECT 1 FROM jobs WHERE state != 'running' AND lease_until IS NOT NULL")
         assert unfinished == []
 
 

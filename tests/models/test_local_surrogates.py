@@ -18,8 +18,12 @@ def kl_folder(tmp_path):
 
     torch.manual_seed(0)
     module = diffusers.AutoencoderKL(
-        block_out_channels=(8, 8), layers_per_block=1, latent_channels=4, norm_num_groups=4,
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(8, 8),
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
     )
     module.save_pretrained(tmp_path / "my-vae", safe_serialization=True)
     return tmp_path / "my-vae"
@@ -36,7 +40,7 @@ def test_pickled_weights_are_not_loaded(kl_folder):
     """Without safetensors nothing is loaded: a pickle could run code."""
     weights = kl_folder / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
-    with pytest.raises(ModelError, match="no .safetensors weights"):
+    with pytest.raises(ModelError, match=r"no \.safetensors weights"):
         load_local(kl_folder)
 
 

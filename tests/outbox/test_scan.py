@@ -94,9 +94,7 @@ def test_a_folder_without_permission_is_reported_and_the_rest_is_found(tmp_path)
     (tmp_path / "closed").chmod(0)
     troubles = []
     try:
-        found = [
-            str(name) for name, _ in scan(tmp_path, IgnoreRules(), lambda path, error: troubles.append(path))
-        ]
+        found = [str(name) for name, _ in scan(tmp_path, IgnoreRules(), lambda path, error: troubles.append(path))]
     finally:
         (tmp_path / "closed").chmod(0o700)
     assert found == ["open/b.png"]
@@ -159,9 +157,7 @@ def test_nesting_has_an_end(tmp_path):
     put(tmp_path, "/".join(["d"] * (scanning.DEEPEST + 1)) + "/a.png")
     put(tmp_path, "/".join(["e"] * scanning.DEEPEST) + "/b.png")
     troubles = []
-    found = [
-        name.name for name, _ in scan(tmp_path, IgnoreRules(), lambda path, error: troubles.append(path))
-    ]
+    found = [name.name for name, _ in scan(tmp_path, IgnoreRules(), lambda path, error: troubles.append(path))]
     assert found == ["b.png"]
     assert len(troubles) == 1
 
@@ -181,9 +177,7 @@ def test_one_folder_can_be_scanned(tmp_path):
     put(tmp_path, "new/a.png")
     put(tmp_path, "old/b.png")
     rules = IgnoreRules(["old/"])
-    assert [str(name) for name, _ in scan_below(tmp_path, Path("new"), rules, lambda *_: None)] == [
-        "new/a.png"
-    ]
+    assert [str(name) for name, _ in scan_below(tmp_path, Path("new"), rules, lambda *_: None)] == ["new/a.png"]
     assert list(scan_below(tmp_path, Path("old"), rules, lambda *_: None)) == []
     assert list(scan_below(tmp_path, Path("gone"), rules, lambda *told: pytest.fail(str(told)))) == []
 

@@ -204,9 +204,7 @@ def test_nothing_settles_that_was_not_unchanged_for_the_quiet_period(writer, qui
 @given(rate=st.floats(0.1, 2.5), total=st.integers(1, 30))
 def test_a_slow_writer_settles_only_when_it_has_finished(rate, total):
     """A file that grows by a little more often than the quiet period settles whole, never half-written."""
-    changes = [
-        (step * rate, FileStat(size=1000 * (step + 1), mtime_ns=step, inode=1)) for step in range(total)
-    ]
+    changes = [(step * rate, FileStat(size=1000 * (step + 1), mtime_ns=step, inode=1)) for step in range(total)]
     _, settled = drive(Writer(changes), QUIET, 0.25)
     assert settled.size == 1000 * total
 
@@ -233,6 +231,4 @@ def test_due_paths_and_the_deadline_agree(looks):
         if deadline is not None:
             assert deadline == min(moments.values())
         for moment in moments.values():
-            assert set(tracked.due(moment)) == {
-                path for path, look_at in moments.items() if look_at <= moment
-            }
+            assert set(tracked.due(moment)) == {path for path, look_at in moments.items() if look_at <= moment}

@@ -70,9 +70,7 @@ class CopyingEngine:
 
     def verify(self, task):
         missing = () if Path(f"{task.published}.shaded.json").exists() else ("there is no sidecar",)
-        return Verified(
-            job_id=task.job_id, problems=missing, measured={"pull": 0.25, "original": str(task.original)}
-        )
+        return Verified(job_id=task.job_id, problems=missing, measured={"pull": 0.25, "original": str(task.original)})
 
 
 def _sidecar(task, source, published):
@@ -80,9 +78,7 @@ def _sidecar(task, source, published):
 
     def facts(name, data):
         sha256 = hashlib.sha256(data).hexdigest()
-        return FileFacts(
-            name=name, sha256=sha256, bytes=len(data), format="png", width=8, height=8, mode="RGB"
-        )
+        return FileFacts(name=name, sha256=sha256, bytes=len(data), format="png", width=8, height=8, mode="RGB")
 
     return Sidecar(
         tool=Tool(name="shaded", version="0"),
@@ -130,9 +126,7 @@ def open_copying(options):
         if "slow-open" in options:
             time.sleep(1.0)
         if "no-model" in options:
-            raise ModelError(
-                "a model's file is altered", path="shader.safetensors", remedy="Reinstall shaded"
-            )
+            raise ModelError("a model's file is altered", path="shader.safetensors", remedy="Reinstall shaded")
         if "bad-settings" in options:
             raise ConfigurationError("shading.device: there is no cuda here", remedy="Set it to auto")
         if "dies-opening" in options:

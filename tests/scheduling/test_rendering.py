@@ -138,7 +138,9 @@ def test_the_artist_s_word_for_the_concept_wins(engine, task_for):
 
 def test_a_word_of_the_artist_s_own_is_kept(engine, task_for):
     """A concept that the vocabulary does not know is used as it was written."""
-    _, stated, _ = _shade(engine, task_for("x.png", encoded(scene()), profile=Profile(concept="Zorbax", quality="fast")))
+    _, stated, _ = _shade(
+        engine, task_for("x.png", encoded(scene()), profile=Profile(concept="Zorbax", quality="fast"))
+    )
     assert stated.concept.tag == "zorbax"
 
 

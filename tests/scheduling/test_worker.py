@@ -106,9 +106,7 @@ def test_memory_running_out_while_opening_is_transient(tmp_path):
     start = Start(shading=Shading())
     lines = [start, _task(tmp_path, "a.png"), _task(tmp_path, "a.png"), Stop()]
     events = io.BytesIO()
-    worker.serve(
-        open_engine, io.BytesIO("".join(m.model_dump_json() + "\n" for m in lines).encode()), events, _never
-    )
+    worker.serve(open_engine, io.BytesIO("".join(m.model_dump_json() + "\n" for m in lines).encode()), events, _never)
     kinds = [json.loads(line)["kind"] for line in events.getvalue().splitlines()]
     assert kinds[0] == "failure"
     assert kinds[-1] == "rendered"

@@ -71,8 +71,15 @@ def test_a_proposal_inside_the_budget_is_kept_without_a_step(textured, encoder, 
     limits = torch.full_like(textured[:, :1], 0.03)
     seen = []
     delta = optimise(
-        textured, proposal, limits, [proposal_goal(textured, proposal, limits)], ReferenceDistance(lpips, textured), OPEN,
-        lambda delta: delta.detach(), steps=9, generator=torch.Generator(),
+        textured,
+        proposal,
+        limits,
+        [proposal_goal(textured, proposal, limits)],
+        ReferenceDistance(lpips, textured),
+        OPEN,
+        lambda delta: delta.detach(),
+        steps=9,
+        generator=torch.Generator(),
         progress=lambda step, steps, pull: seen.append(step),
     )
     assert torch.allclose(delta, proposal)
@@ -91,8 +98,15 @@ def test_a_proposal_over_the_budget_is_bent_and_not_only_scaled(textured, encode
         return (textured + delta.detach().clamp(-0.03, 0.03)).clamp(0, 1) - textured
 
     bent = optimise(
-        textured, proposal, limits, [proposal_goal(textured, proposal, limits)], distance, Ceilings(ceiling, 10.0), project,
-        steps=40, generator=torch.Generator().manual_seed(0),
+        textured,
+        proposal,
+        limits,
+        [proposal_goal(textured, proposal, limits)],
+        distance,
+        Ceilings(ceiling, 10.0),
+        project,
+        steps=40,
+        generator=torch.Generator().manual_seed(0),
     )
     scale = 1.0
     while float(distance(textured + scale * proposal)) > ceiling:

@@ -62,7 +62,12 @@ def test_psnr_of_equal_pictures_is_99():
 
 @pytest.mark.parametrize(
     ("rgb", "lab"),
-    [((1, 1, 1), (100, 0, 0)), ((0, 0, 0), (0, 0, 0)), ((1, 0, 0), (53.24, 80.09, 67.20)), ((0, 0, 1), (32.30, 79.19, -107.86))],
+    [
+        ((1, 1, 1), (100, 0, 0)),
+        ((0, 0, 0), (0, 0, 0)),
+        ((1, 0, 0), (53.24, 80.09, 67.20)),
+        ((0, 0, 1), (32.30, 79.19, -107.86)),
+    ],
 )
 def test_lab_of_known_colours(rgb, lab):
     """White, black, red and blue come out at their published CIELAB values."""

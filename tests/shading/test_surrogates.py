@@ -14,8 +14,12 @@ def _tiny_kl():
 
     torch.manual_seed(0)
     return diffusers.AutoencoderKL(
-        block_out_channels=(8, 8), layers_per_block=1, latent_channels=4, norm_num_groups=4,
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(8, 8),
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
     ).eval()
 
 
@@ -35,8 +39,10 @@ def test_an_autoencoder_tiny_gives_its_latents():
 
     torch.manual_seed(0)
     module = diffusers.AutoencoderTiny(
-        encoder_block_out_channels=(8, 8), decoder_block_out_channels=(8, 8),
-        num_encoder_blocks=(1, 1), num_decoder_blocks=(1, 1),
+        encoder_block_out_channels=(8, 8),
+        decoder_block_out_channels=(8, 8),
+        num_encoder_blocks=(1, 1),
+        num_decoder_blocks=(1, 1),
     ).eval()
     latents = autoencoder_tiny("tiny", module).encode(torch.rand(1, 3, 32, 32))
     assert latents.shape[:2] == (1, 4)

@@ -1,0 +1,49 @@
+"""The judges of training: pull's scale, LPIPS with cached features, and half-precision encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from shaded.shading.perceptibility import ReferenceDistance, build_lpips
+from shaded.training.rig import MODELS
+from shaded.training.teachers import FAMILIES, Perceptual, load_teachers, pull
+
+
+@pytest.mark.parametrize(("way", "expected"), [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0), (-0.5, -0.5)])
+def test_pull_is_the_share_of_the_way(way: float, expected: float) -> None:
+    """Latents that went a share of the straight way to the anchor's have that pull."""
+    original, anchor = torch.zeros(2, 4, 3, 3), torch.ones(2, 4, 3, 3)
+    torch.testing.assert_close(pull(original + way, original, anchor), torch.full((2,), expected))
+
+
+def test_training_and_engine_see_the_same_lpips() -> None:
+    """Training's LPIPS of a batch equals the engine's of each picture alone."""
+    weights = load_file(MODELS / "lpips-alexnet.safetensors")
+    generator = torch.Generator().manual_seed(0)
+    original = torch.rand(2, 3, 64, 64, generator=generator)
+    changed = (original + 0.1 * torch.rand(original.shape, generator=generator)).clamp(0, 1)
+    metric = Perceptual(weights)
+    ours = metric(changed, metric.features(original))
+    engine = build_lpips(weights)
+    theirs = [ReferenceDistance(engine, original[i : i + 1])(changed[i : i + 1]) for i in range(2)]
+    torch.testing.assert_close(ours, torch.cat(theirs), atol=1e-4, rtol=1e-3)
+    assert ours.min() > 0.001
+
+
+def test_half_precision_encoders_measure_nearly_the_same_pull(shared_encoders: Path) -> None:
+    """After the first layer in full precision, bfloat16 changes the pull of a small change by less than 0.01."""
+    generator = torch.Generator().manual_seed(0)
+    smooth = torch.nn.functional.interpolate(torch.rand(2, 3, 8, 8, generator=generator), size=64, mode="bicubic")
+    picture = smooth[:1].clamp(0, 1)
+    anchor = smooth[1:].clamp(0, 1)
+    shaded = (picture + 0.02 * (anchor - picture).sign()).clamp(0, 1)
+    full, half = load_teachers(shared_encoders, half=False), load_teachers(shared_encoders)
+    with torch.no_grad():
+        for family in FAMILIES:
+            pulls = [float(pull(*(judge[family](one) for one in (shaded, picture, anchor)))) for judge in (full, half)]
+            assert pulls[0] == pytest.approx(pulls[1], abs=0.01)
+            assert pulls[0] > 0.005
