@@ -45,11 +45,13 @@ from shaded.shading.presets import STEPS, VISIBILITIES, Visibility
 
 logger = structlog.get_logger()
 
-#: Each further try at the budget keeps this share of the shading.
-LESS = (1.0, 0.85, 0.7, 0.5, 0.35)
+#: Each further try at the budget keeps this share of the shading; giving up more than a third of it, while finer
+#: compression has not been tried, would cost strength for the sake of a smaller file.
+LESS = (1.0, 0.85, 0.7)
+LEAST = (1.0, 0.85, 0.7, 0.5, 0.35, 0.2)
 LOSSY = ("jpeg", "webp", "avif")
-#: What lossy formats are saved with when their own compression alone breaks the budget; ``None`` is as the source.
-QUALITIES = (None, 95, 100)
+#: Qualities for lossy formats, ``None`` being the source's own, and the shares that are tried with each.
+TRIES = ((None, LESS), (95, LESS), (100, LEAST))
 #: A lesser share that takes less than this off the worst overshoot meets the codec's own loss: finer quality is next.
 WORTH_IT = 0.05
 
@@ -198,23 +200,22 @@ class RenderingEngine:
         """Save with as much of the shading as the budget allows once the file is read back."""
         delta = from_canvas(shaded.delta, shaded.limits, source.canvas)
         distance = ReferenceDistance(self._toolbox.lpips, source.view)
-        saved = None
-        for quality in QUALITIES:
+        wanted = task.profile.output_format
+        lossy = (source.picture.container.format if wanted == "same" else wanted) in LOSSY
+        budget: dict[str, Check] = {}
+        for quality, scales in TRIES if lossy else ((None, LEAST),):
             before = float("inf")
-            for scale in LESS:
+            for scale in scales:
                 saved = self._saved_once(task, source, delta, scale, quality, distance, visibility)
                 if saved.fits:
                     return saved
+                budget = saved.budget
                 if saved.overshoot > before * (1 - WORTH_IT):
                     break
                 before = saved.overshoot
-            if saved is None or saved.encoded.format not in LOSSY:
-                break
-        broken = (
-            [f"{n} is {c.measured}, the limit is {c.limit}" for n, c in saved.budget.items() if not c.ok]
-            if saved
-            else []
-        )
+        broken = [
+            f"{name} is {check.measured}, the limit is {check.limit}" for name, check in budget.items() if not check.ok
+        ]
         raise Refusal(
             f"it cannot be saved inside the visible budget: {'; '.join(broken)}",
             path=task.source,

@@ -129,5 +129,7 @@ def _to_eight_bits(colour: Pixels) -> Pixels:
 
 
 def _three_channels(colour: Pixels) -> Pixels:
-    three: Pixels = np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour
+    if colour.shape[2] == 3:
+        return colour
+    three: Pixels = np.concatenate([colour] * 3, axis=2)
     return three

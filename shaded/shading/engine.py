@@ -18,6 +18,9 @@ from shaded.shading.surrogates import Surrogate
 #: The canvas is held a little tighter than the budget, since saving the file costs some of it again.
 HEADROOM = 0.96
 
+#: Lossy codecs shift dark colours by a level or so on their own, which takes a larger part of the colour limit.
+COLOUR_HEADROOM = 0.7
+
 
 @dataclass(frozen=True)
 class CanvasWork:
@@ -111,7 +114,7 @@ def _projection(work: CanvasWork, limits: Tensor) -> Callable[[Tensor], Tensor]:
     def project(delta: Tensor) -> Tensor:
         if work.gray:
             delta = delta.mean(dim=1, keepdim=True).expand_as(delta)
-        delta = hold_colour(delta, work.original, work.visibility.delta_e * HEADROOM)
+        delta = hold_colour(delta, work.original, work.visibility.delta_e * COLOUR_HEADROOM)
         bound = limits * work.mask
         delta = torch.minimum(torch.maximum(delta, -bound), bound)
         if work.gray:

@@ -20,6 +20,9 @@ LOCAL_WINDOW = 64
 #: Side of the cells whose mean colours are compared, in canvas pixels: finer colour noise is not seen as colour.
 DRIFT_CELL = 16
 
+#: Most rounds of taking drift out; each leaves about half of what was over the limit in a lone cell.
+HOLD_ROUNDS = 12
+
 
 def build_lpips(convolutions: Mapping[str, Tensor]) -> Any:
     """LPIPS v0.1 (Zhang et al. 2018, eq. 1) over AlexNet, its convolutions from ``convolutions``.
@@ -116,7 +119,7 @@ def hold_colour(delta: Tensor, reference: Tensor, limit: float) -> Tensor:
     Fine structure stays. The correction is smooth, so its cells are not seen; a few rounds bring the drift close to
     the limit, and the caller's scaling does the rest.
     """
-    for _ in range(3):
+    for _ in range(HOLD_ROUNDS):
         drift = _cell_difference((reference + delta).clamp(0, 1), reference)
         if float(drift.max()) <= limit:
             break

@@ -28,9 +28,9 @@ class Visibility:
 
 
 VISIBILITIES: Mapping[str, Visibility] = {
-    "low": Visibility(flat=1, busy=4, lpips=0.03, local_lpips=0.12, psnr_db=38, delta_e=2.0),
-    "default": Visibility(flat=2, busy=8, lpips=0.05, local_lpips=0.20, psnr_db=33, delta_e=3.0),
-    "high": Visibility(flat=3, busy=12, lpips=0.07, local_lpips=0.28, psnr_db=30, delta_e=4.0),
+    "low": Visibility(flat=1, busy=4, lpips=0.03, local_lpips=0.12, psnr_db=38, delta_e=3.0),
+    "default": Visibility(flat=2, busy=8, lpips=0.05, local_lpips=0.20, psnr_db=33, delta_e=4.0),
+    "high": Visibility(flat=3, busy=12, lpips=0.07, local_lpips=0.28, psnr_db=30, delta_e=5.0),
 }
 
 #: Optimiser steps of each quality.
