@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from shaded.shading.limits import texture_limits
 from shaded.shading.optimiser import Ceilings, latent_goal, optimise, proposal_goal
-from shaded.shading.perceptibility import ReferenceDistance, colour_drift, hold_colour, psnr
+from shaded.shading.perceptibility import ReferenceDistance, colour_drift, hold_colour, psnr, without_shapes
 from shaded.shading.presets import Visibility
 from shaded.shading.surrogates import Surrogate
 
@@ -114,6 +114,7 @@ def _projection(work: CanvasWork, limits: Tensor) -> Callable[[Tensor], Tensor]:
     def project(delta: Tensor) -> Tensor:
         if work.gray:
             delta = delta.mean(dim=1, keepdim=True).expand_as(delta)
+        delta = without_shapes(delta, limits, work.visibility.flat / 255, work.visibility.busy / 255)
         delta = hold_colour(delta, work.original, work.visibility.delta_e * COLOUR_HEADROOM)
         bound = limits * work.mask
         delta = torch.minimum(torch.maximum(delta, -bound), bound)

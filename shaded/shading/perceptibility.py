@@ -14,11 +14,16 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
+from shaded.shading.laundering import gaussian_blur
+
 #: Side of the window of the local LPIPS limit, in canvas pixels.
 LOCAL_WINDOW = 64
 
 #: Side of the cells whose mean colours are compared, in canvas pixels: finer colour noise is not seen as colour.
 DRIFT_CELL = 16
+
+#: Blur, in canvas pixels, that leaves of a shading what is seen as a shape and not as grain.
+SHAPE_SIGMA = 2.0
 
 #: Most rounds of taking drift out; each leaves about half of what was over the limit in a lone cell.
 HOLD_ROUNDS = 12
@@ -126,6 +131,18 @@ def hold_colour(delta: Tensor, reference: Tensor, limit: float) -> Tensor:
         surplus = (1 - limit / drift.clamp_min(1e-6)).clamp_min(0)
         correction = surplus * F.avg_pool2d(delta, DRIFT_CELL)
         delta = delta - F.interpolate(correction, size=delta.shape[-2:], mode="bilinear", align_corners=False)
+    return delta
+
+
+def without_shapes(delta: Tensor, limits: Tensor, flat: float, busy: float) -> Tensor:
+    """Take the low frequencies out of a shading ``(B, 3, H, W)`` where nothing masks them.
+
+    In a clear sky even two grey levels show when they draw the outline of the anchor; as fine grain they do not. The
+    smoother the area, as its ``limits`` ``(B, 1, H, W)`` between ``flat`` and ``busy`` say, the more is taken out.
+    """
+    calm = ((busy - limits) / (busy - flat)).clamp(0, 1).square()
+    for _ in range(2):
+        delta = delta - calm * gaussian_blur(delta, SHAPE_SIGMA)
     return delta
 
 

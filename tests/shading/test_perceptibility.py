@@ -11,6 +11,7 @@ from shaded.shading.perceptibility import (
     hold_colour,
     psnr,
     rgb_to_lab,
+    without_shapes,
 )
 
 
@@ -97,3 +98,16 @@ def test_hold_colour_leaves_a_shading_inside_the_limit_alone():
     """Nothing is taken out of a shading that does not drift."""
     delta = torch.full((1, 3, 64, 64), 0.001)
     assert torch.equal(hold_colour(delta, torch.full_like(delta, 0.5), limit=3.0), delta)
+
+
+def test_shapes_are_taken_out_of_flat_areas_only():
+    """A soft outline vanishes where limits are flat and stays where they are busy; fine grain stays in both."""
+    signs = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(6)).round() * 2 - 1
+    shape = torch.zeros(1, 3, 64, 64)
+    shape[..., 24:40, 24:40] = 1
+    flat, busy = (torch.full((1, 1, 64, 64), level / 255) for level in (2, 8))
+    for limits, expected in ((flat, 0.0), (busy, 1.0)):
+        left = without_shapes(shape / 255, limits, 2 / 255, 8 / 255) * 255
+        assert float(left[..., 30:34, 30:34].mean()) == pytest.approx(expected, abs=0.1)
+        grain = without_shapes(signs / 255, limits, 2 / 255, 8 / 255) * 255
+        assert float(grain.std()) > 0.8
