@@ -87,7 +87,7 @@ def optimise(
 
     Args:
         original: The canvas ``(1, 3, H, W)`` in ``[0, 1]``.
-        start: The shading to begin with, within ``limits``.
+        start: The shading to begin with, as ``project`` gives it.
         limits: The largest change per pixel ``(1, 1, H, W)``, in ``[0, 1]`` units.
         goals: At least one; their rests are averaged, so that no family is left behind.
         distance: LPIPS to ``original``.
@@ -100,7 +100,7 @@ def optimise(
     Returns:
         The best shading inside the ceilings; where there was none, the last one seen (the caller scales it down).
     """
-    delta = project(start)
+    delta = start.detach().clone()
     momentum = torch.zeros_like(delta)
     weight = 1.0
     best, best_rest = None, float("inf")
