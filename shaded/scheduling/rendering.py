@@ -210,7 +210,7 @@ class RenderingEngine:
                 if saved.fits:
                     return saved
                 budget = saved.budget
-                if saved.overshoot > before * (1 - WORTH_IT):
+                if scales is LESS and saved.overshoot > before * (1 - WORTH_IT):
                     break
                 before = saved.overshoot
         broken = [
