@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
 _REMEDY = "Install shaded again with pip"
 
+#: A tensor of whole numbers is to be multiplied with the tensor of its name and this.
+SCALE = "_scale"
+
 
 @dataclass(frozen=True)
 class BundledModel:
     """One weight file of the package.
 
     Attributes:
-        name: ``shader``, ``meter`` or ``lpips-alexnet``; its card is ``NAME.md`` beside it.
+        name: ``student-flux2``, ``meter-sana`` or ``lpips-alexnet``, say; its card is ``NAME.md`` beside it.
         revision: Changes whenever the weights do.
         sha256: Of the file.
         role: What it is for, as the sidecar states it.
@@ -58,15 +61,19 @@ def bundled_models() -> dict[str, BundledModel]:
 
 
 def load_state(name: str) -> dict[str, Tensor]:
-    """The tensors of one bundled model, its bytes checked first.
+    """The tensors of one bundled model, its bytes checked first; those kept in 8 bits come as float32.
 
     Raises:
         ModelError: The file is missing or not the one that the package was built with.
     """
     from safetensors.torch import load  # noqa: PLC0415 - brings torch, which only the worker may import
 
-    state: dict[str, Tensor] = load(_checked_bytes(bundled_models()[name]))
-    return state
+    stored: dict[str, Tensor] = load(_checked_bytes(bundled_models()[name]))
+    return {
+        name: tensor * stored[name + SCALE] if name + SCALE in stored else tensor
+        for name, tensor in stored.items()
+        if not name.endswith(SCALE)
+    }
 
 
 def check_bundle() -> list[str]:

@@ -77,12 +77,18 @@ class Anchor(_Part):
 
 
 class Target(_Part):
-    """The unrelated concept; ``ground`` is what the anchor was drawn on: 4 x 4 colours, row by row, as ``#rrggbb``."""
+    """The unrelated concept; ``ground`` is what the anchor was drawn on: 4 x 4 colours, row by row, as ``#rrggbb``.
+
+    ``shift`` is where along the canvas' longer side it was drawn, 0 to 1; ``mirrored`` whether left and right were
+    exchanged.
+    """
 
     concept: str
     anchor: Anchor
     origin: str
     ground: list[str] = []
+    shift: Finite = 0.5
+    mirrored: bool = False
 
 
 class Limit(_Part):

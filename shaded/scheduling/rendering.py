@@ -32,11 +32,11 @@ from shaded.publishing.resizing import fit_side
 from shaded.publishing.writing import Encoded, encode
 from shaded.scheduling import stating
 from shaded.scheduling.messages import Progress, Rendered, ShadeTask, Start, Verified, VerifyTask
-from shaded.scheduling.subject import Subject, decide, draw_anchor
+from shaded.scheduling.subject import Subject, decide, place_anchor
 from shaded.scheduling.toolbox import Toolbox, open_toolbox
 from shaded.scheduling.views import gray_was_kept, mask_of, psnr_of, shows_no_colour, view_of, with_shading
 from shaded.settings import Budget
-from shaded.shading.anchors import ground_of, ground_to_text
+from shaded.shading.anchors import Placement, ground_of, ground_to_text
 from shaded.shading.canvas import Canvas, from_canvas, plan_canvas, to_canvas
 from shaded.shading.concepts import alt_text
 from shaded.shading.engine import CanvasWork, ShadedCanvas, shade_canvas
@@ -110,6 +110,7 @@ def visibility_of(intensity: str, budget: Budget) -> Visibility:
     return Visibility(
         flat=preset.flat,
         busy=preset.busy,
+        reach=preset.reach,
         lpips=own(budget.max_lpips, preset.lpips),
         local_lpips=own(budget.max_local_lpips, preset.local_lpips),
         psnr_db=own(budget.min_psnr_db, preset.psnr_db),
@@ -156,7 +157,7 @@ class RenderingEngine:
         source = self._read(task)
         tell("tagging")
         subject = decide(task, source.picture, source.view, self._toolbox)
-        anchor = draw_anchor(subject.anchor, source.ground, *source.canvas.outer)
+        anchor, placement = place_anchor(subject.anchor, source.ground, source.view, self._toolbox)
         visibility = visibility_of(task.profile.intensity, task.budget)
         work = CanvasWork(
             original=source.view,
@@ -168,7 +169,7 @@ class RenderingEngine:
             seed=source.seed,
         )
         shaded = shade_canvas(
-            work, self._toolbox.shader, self._toolbox.surrogates, self._toolbox.lpips,
+            work, self._toolbox.targets, self._toolbox.lpips,
             progress=lambda step, steps, pull: tell("shading", step, steps, pull),
         )  # fmt: skip
         if shaded.scale == 0:
@@ -178,7 +179,7 @@ class RenderingEngine:
         tell("saving")
         saved = self._save(task, source, shaded, visibility)
         tell("measuring")
-        stated = self._state(task, source, subject, saved, shaded, anchor)
+        stated = self._state(task, source, subject, saved, shaded, anchor, placement)
         return self._deliver(task, saved, stated)
 
     def _read(self, task: ShadeTask) -> Source:
@@ -246,8 +247,9 @@ class RenderingEngine:
         return Saved(encoded, picture, view, budget, scale)
 
     def _state(
-        self, task: ShadeTask, source: Source, subject: Subject, saved: Saved, shaded: ShadedCanvas, anchor: Tensor
-    ) -> sidecar.Sidecar:
+        self, task: ShadeTask, source: Source, subject: Subject, saved: Saved, shaded: ShadedCanvas, anchor: Tensor,
+        placement: Placement,
+    ) -> sidecar.Sidecar:  # fmt: skip
         """Measure strength and survival on the saved file and write everything down."""
         box = self._toolbox
         strength = measure_strength(box.encoders, saved.view, source.view, anchor)
@@ -270,6 +272,8 @@ class RenderingEngine:
                 anchor=sidecar.Anchor(name=subject.anchor.name, sha256=subject.anchor.sha256),
                 origin=subject.anchor.origin,
                 ground=ground_to_text(source.ground),
+                shift=placement.shift,
+                mirrored=placement.mirrored,
             ),
             alt_text=alt_text(subject.concept.tag, subject.title),
             budget=stating.budget(saved.budget),

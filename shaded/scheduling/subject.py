@@ -19,8 +19,9 @@ from shaded.publishing.metadata import subject_of
 from shaded.publishing.picture import Picture
 from shaded.scheduling.messages import ShadeTask
 from shaded.scheduling.toolbox import AnchorFile, Toolbox
-from shaded.shading.anchors import compose_anchor, cover_anchor
+from shaded.shading.anchors import Placement, compose_anchor, cover_anchor, nearest_placement
 from shaded.shading.concepts import choose_target, concept_scores, resolve_concept
+from shaded.shading.students import STRIDES
 
 #: How many other readings of a picture the sidecar lists.
 ALTERNATIVES = 4
@@ -123,8 +124,38 @@ def find_anchor(name: str, sha256: str, anchors: tuple[AnchorFile, ...]) -> Anch
     return next((anchor for anchor in anchors if (anchor.name, anchor.sha256) == (name, sha256)), None)
 
 
-def draw_anchor(anchor: AnchorFile, ground: Tensor, height: int, width: int) -> Tensor:
-    """The anchor on a canvas, ``(1, 3, height, width)``: a cut-out over ``ground``, an opaque picture alone.
+def place_anchor(anchor: AnchorFile, ground: Tensor, view: Tensor, toolbox: Toolbox) -> tuple[Tensor, Placement]:
+    """The anchor on the canvas as it suits the picture ``view`` ``(1, 3, H, W)``, same shape; and how it lies there.
+
+    The family with the largest stride judges: it is the fastest, and sees shapes rather than structure.
+    """
+    cutout = read_anchor(anchor).to(view.device)
+    height, width = view.shape[-2:]
+    judge = max(toolbox.targets, key=lambda target: STRIDES.get(target.family or "", 0))
+    placement = nearest_placement(
+        lambda placement: draw_cutout(cutout, ground, height, width, placement), view, judge.encode
+    )
+    return draw_cutout(cutout, ground, height, width, placement), placement
+
+
+def draw_anchor(anchor: AnchorFile, ground: Tensor, height: int, width: int, placement: Placement) -> Tensor:
+    """The anchor on a canvas, ``(1, 3, height, width)``.
+
+    Raises:
+        ModelError: The anchor's file is gone, altered or no picture.
+    """
+    return draw_cutout(read_anchor(anchor).to(ground.device), ground, height, width, placement)
+
+
+def draw_cutout(cutout: Tensor, ground: Tensor, height: int, width: int, placement: Placement) -> Tensor:
+    """``(1, 4, h, w)`` on a canvas: a cut-out over ``ground``, an opaque picture alone."""
+    if bool((cutout[:, 3] == 1).all()):
+        return cover_anchor(cutout[:, :3], height, width, placement)
+    return compose_anchor(cutout, ground, height, width, placement)
+
+
+def read_anchor(anchor: AnchorFile) -> Tensor:
+    """An anchor's picture, ``(1, 4, h, w)`` in ``[0, 1]``.
 
     Raises:
         ModelError: The anchor's file is gone, altered or no picture.
@@ -137,7 +168,4 @@ def draw_anchor(anchor: AnchorFile, ground: Tensor, height: int, width: int) -> 
         raise ModelError(f"the anchor cannot be read: {error}", path=anchor.path, remedy="Put it back") from error
     if hashlib.sha256(content).hexdigest() != anchor.sha256:
         raise ModelError("the anchor is no longer the same file", path=anchor.path, remedy="Start the daemon again")
-    cutout = torch.from_numpy(rgba.copy()).permute(2, 0, 1).unsqueeze(0).float().div_(255).to(ground.device)
-    if bool((cutout[:, 3] == 1).all()):
-        return cover_anchor(cutout[:, :3], height, width)
-    return compose_anchor(cutout, ground, height, width)
+    return torch.from_numpy(rgba.copy()).permute(2, 0, 1).unsqueeze(0).float().div_(255)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from shaded.errors import ConfigurationError, ModelError
 from shaded.models.bundle import bundled_models, load_state
@@ -20,9 +19,9 @@ from shaded.models.tagger_weights import WEIGHTS_SHA256, load_tagger_state, weig
 from shaded.publishing.sidecar import Model
 from shaded.settings import Shading
 from shaded.shading.concepts import Vocabulary, vocabulary_of
-from shaded.shading.networks import MeterNetwork, ShaderNetwork
 from shaded.shading.perceptibility import build_lpips
-from shaded.shading.surrogates import Surrogate, autoencoder_kl, autoencoder_tiny, meter_heads, plain_encoder
+from shaded.shading.students import STRIDES, WEIGHTS, StudentEncoder
+from shaded.shading.surrogates import Surrogate, autoencoder_kl, autoencoder_tiny, plain_encoder
 from shaded.shading.tagger import Tagger, build_network, fit_state
 from shaded.shading.tiny_encoders import tiny_encoder
 
@@ -46,7 +45,7 @@ class Toolbox:
 
     device: torch.device
     lpips: Any
-    shader: nn.Module
+    students: tuple[Surrogate, ...]
     meters: tuple[Surrogate, ...]
     surrogates: tuple[Surrogate, ...]
     tagger: Tagger
@@ -56,8 +55,14 @@ class Toolbox:
 
     @property
     def encoders(self) -> tuple[Surrogate, ...]:
-        """Everything that strength is stated for."""
+        """Everything that strength is stated for: never the students, which the shading flatters."""
         return self.meters + self.surrogates
+
+    @property
+    def targets(self) -> tuple[Surrogate, ...]:
+        """Everything that the shading is optimised against: a student only where its teacher is not at hand."""
+        at_hand = {surrogate.family for surrogate in self.surrogates}
+        return (*(student for student in self.students if student.family not in at_hand), *self.surrogates)
 
 
 def open_toolbox(shading: Shading) -> Toolbox:
@@ -69,15 +74,13 @@ def open_toolbox(shading: Shading) -> Toolbox:
     """
     torch.set_num_threads(shading.threads or os.cpu_count() or 1)
     device = choose_device(shading.device)
-    shader = ShaderNetwork.from_state(load_state("shader")).to(device)
-    meter = MeterNetwork.from_state(load_state("meter")).to(device)
     lpips = build_lpips(load_state("lpips-alexnet")).to(device)
     locals_ = [load_local(path) for path in shading.surrogates]
     return Toolbox(
         device=device,
         lpips=lpips,
-        shader=shader,
-        meters=tuple(meter_heads(meter)),
+        students=tuple(load_student(family, device, "student") for family in STRIDES),
+        meters=tuple(load_student(family, device, "meter") for family in STRIDES),
         surrogates=tuple(local_surrogate(model, device) for model in locals_),
         tagger=load_tagger(),
         vocabulary=load_vocabulary(),
@@ -124,6 +127,31 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
+def load_student(family: str, device: torch.device, kind: str) -> Surrogate:
+    """A bundled student to optimise against, or the ``meter`` that began as its copy, to measure with.
+
+    In bfloat16 where the device gains by it and the results are numbers.
+
+    Raises:
+        ModelError: Its file is missing or altered.
+    """
+    state, half = load_state(f"{kind}-{family}"), has_fast_bfloat16(device)
+    student = StudentEncoder.from_state(family, state, half=half).to(device)
+    if half:
+        with torch.no_grad():
+            plain = student(torch.full((1, 3, 64, 64), 0.5, device=device))
+        student.in_bfloat16 = bool(plain.isfinite().all())
+    role = "meter" if kind == "meter" else "surrogate"
+    return Surrogate(f"{family}-{kind}", student, role=role, family=family, weight=WEIGHTS[family])
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 faster than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001 - no public name
+
+
 def local_surrogate(model: LocalModel, device: torch.device) -> Surrogate:
     """A local model behind the surrogates' seam.
 
@@ -132,7 +160,8 @@ def local_surrogate(model: LocalModel, device: torch.device) -> Surrogate:
     """
     if model.kind == "encoder":
         try:
-            return plain_encoder(model.name, tiny_encoder(model.content).to(device))
+            encoder = tiny_encoder(model.content).to(device)
+            return plain_encoder(model.name, encoder, family=encoder.family)
         except (ValueError, KeyError, RuntimeError) as error:
             raise ModelError(
                 f"the surrogate {model.name!r} is no encoder that is known here: {error}",

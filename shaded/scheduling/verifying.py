@@ -23,7 +23,7 @@ from shaded.scheduling.messages import Verified, VerifyTask
 from shaded.scheduling.subject import draw_anchor, find_anchor
 from shaded.scheduling.toolbox import AnchorFile, Toolbox
 from shaded.scheduling.views import gray_was_kept, psnr_of, shows_no_colour, view_of
-from shaded.shading.anchors import ground_from_text
+from shaded.shading.anchors import Placement, ground_from_text
 from shaded.shading.canvas import Canvas, plan_canvas, to_canvas
 from shaded.shading.perceptibility import ReferenceDistance
 from shaded.shading.presets import Visibility
@@ -70,7 +70,7 @@ def verify(task: VerifyTask, toolbox: Toolbox) -> Verified:
         found.measured["note"] = "only the file was checked: its original is not at hand"
     if task.anchor_out is not None and anchor is not None:
         height, width = stated.engine.canvas[1], stated.engine.canvas[0]
-        drawn = draw_anchor(anchor, ground_from_text(stated.target.ground), height, width)
+        drawn = draw_anchor(anchor, ground_from_text(stated.target.ground), height, width, _placement(stated))
         found.measured["anchor"] = str(_write_anchor(drawn, task.anchor_out, task.published.name))
     return Verified(job_id=task.job_id, problems=tuple(found.problems), measured=found.measured)
 
@@ -88,6 +88,10 @@ def _anchor_file(stated: sidecar.Sidecar, toolbox: Toolbox, found: _Findings) ->
     if anchor is None:
         found.problems.append(f"target.anchor: {named.name!r} is not among the anchors of this installation any more")
     return anchor
+
+
+def _placement(stated: sidecar.Sidecar) -> Placement:
+    return Placement(stated.target.shift, stated.target.mirrored)
 
 
 def _measure_again(
@@ -127,7 +131,7 @@ def _measure_again(
     if anchor is None:
         return
     ground = ground_from_text(stated.target.ground).to(toolbox.device)
-    drawn = draw_anchor(anchor, ground, *canvas.outer)
+    drawn = draw_anchor(anchor, ground, *canvas.outer, _placement(stated))
     encoders = [encoder for encoder in toolbox.encoders if encoder.name in stated.strength]
     strength = measure_strength(encoders, shaded, view, drawn)
     for name, one in strength.items():
@@ -149,7 +153,7 @@ def _stated_canvas(stated: sidecar.Sidecar, full: Tensor) -> Canvas:
 def _stated_limits(stated: sidecar.Sidecar) -> Visibility:
     limits = {name: float(one.limit or 0) for name, one in stated.budget.items()}
     return Visibility(
-        flat=0, busy=0, lpips=limits["lpips"], local_lpips=limits["local_lpips"],
+        flat=0, busy=0, reach=0, lpips=limits["lpips"], local_lpips=limits["local_lpips"],
         psnr_db=limits["psnr_db"], delta_e=limits["max_delta_e"],
     )  # fmt: skip
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
@@ -15,32 +18,75 @@ OBJECT_SHARE = 0.9
 GROUND_CELLS = 4
 
 
-def compose_anchor(cutout: Tensor, ground: Tensor, height: int, width: int) -> Tensor:
-    """The destination ``(1, 3, height, width)`` in ``[0, 1]``: the object in the middle, over a smooth ground.
+@dataclass(frozen=True)
+class Placement:
+    """How an anchor lies on a canvas.
+
+    Attributes:
+        shift: Where along the longer side it is, 0 (left or top) to 1; one half is the middle.
+        mirrored: Whether left and right are exchanged.
+    """
+
+    shift: float = 0.5
+    mirrored: bool = False
+
+
+#: What is tried for each picture.
+PLACEMENTS = tuple(Placement(shift, mirrored) for shift in (0.5, 0.0, 1.0) for mirrored in (False, True))
+
+
+@torch.no_grad()
+def nearest_placement(
+    draw: Callable[[Placement], Tensor], original: Tensor, encode: Callable[[Tensor], Tensor]
+) -> Placement:
+    """Of :data:`PLACEMENTS` the one whose latents are nearest to the picture's: the shortest way to the same object.
+
+    Args:
+        draw: Gives the destination ``(1, 3, H, W)``.
+        original: The canvas, same shape.
+        encode: To latents.
+    """
+    start = encode(original)
+    return min(PLACEMENTS, key=lambda placement: float((encode(draw(placement)) - start).norm()))
+
+
+def compose_anchor(
+    cutout: Tensor, ground: Tensor, height: int, width: int, placement: Placement = PLACEMENTS[0]
+) -> Tensor:
+    """The destination ``(1, 3, height, width)`` in ``[0, 1]``: the object, large, over a smooth ground.
 
     Args:
         cutout: ``(1, 4, h, w)`` in ``[0, 1]``, straight alpha in the fourth channel.
         ground: ``(1, 3, GROUND_CELLS, GROUND_CELLS)`` from :func:`ground_of`.
         height: Of the canvas.
         width: Of the canvas.
+        placement: Where the object stands.
     """
+    cutout = cutout.flip(-1) if placement.mirrored else cutout
     scale = OBJECT_SHARE * min(height, width) / max(cutout.shape[-2:])
     size = (max(1, round(cutout.shape[-2] * scale)), max(1, round(cutout.shape[-1] * scale)))
     alpha = cutout[:, 3:]
     # Colours are reduced together with their alpha, or what lies under transparency would bleed into the rim.
     premultiplied = resize(torch.cat([cutout[:, :3] * alpha, alpha], dim=1), size).clamp(0, 1)
     anchor = F.interpolate(ground, size=(height, width), mode="bicubic", align_corners=False).clamp(0, 1)
-    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    top, left = _offsets((height - size[0], width - size[1]), placement)
     window = anchor[..., top : top + size[0], left : left + size[1]]
     window.mul_(1 - premultiplied[:, 3:]).add_(premultiplied[:, :3])
     return anchor.clamp_(0, 1)
 
 
-def cover_anchor(picture: Tensor, height: int, width: int) -> Tensor:
+def _offsets(room: tuple[int, int], placement: Placement) -> tuple[int, int]:
+    """Top and left for the ``room`` (rows, columns) that is left: shifted where there is more of it."""
+    shifts = (placement.shift, 0.5) if room[0] > room[1] else (0.5, placement.shift)
+    return int(room[0] * shifts[0]), int(room[1] * shifts[1])
+
+
+def cover_anchor(picture: Tensor, height: int, width: int, placement: Placement = PLACEMENTS[0]) -> Tensor:
     """An opaque picture ``(1, 3, h, w)`` as destination ``(1, 3, height, width)``: enlarged to cover, then cropped."""
+    picture = picture.flip(-1) if placement.mirrored else picture
     scale = max(height / picture.shape[-2], width / picture.shape[-1])
     size = (max(height, round(picture.shape[-2] * scale)), max(width, round(picture.shape[-1] * scale)))
-    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    top, left = _offsets((size[0] - height, size[1] - width), placement)
     return resize(picture, size).clamp(0, 1)[..., top : top + height, left : left + width]
 
 

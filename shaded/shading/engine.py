@@ -1,4 +1,4 @@
-"""Shading one canvas: the shader network's proposal, refined by the optimiser, held to the canvas budget."""
+"""Shading one canvas: found by the optimiser, held to the canvas budget."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from shaded.shading.limits import texture_limits
-from shaded.shading.optimiser import Ceilings, latent_goal, optimise, proposal_goal
+from shaded.shading.optimiser import Ceilings, latent_goal, optimise
 from shaded.shading.perceptibility import ReferenceDistance, colour_drift, hold_colour, psnr, without_shapes
 from shaded.shading.presets import Visibility
 from shaded.shading.surrogates import Surrogate
@@ -20,6 +20,10 @@ HEADROOM = 0.96
 
 #: Lossy codecs shift dark colours by a level or so on their own, which takes a larger part of the colour limit.
 COLOUR_HEADROOM = 0.7
+
+
+#: No pixel changes by more than this many of its visible units, whatever the encoders gain by it.
+HARDEST = 3.0
 
 
 @dataclass(frozen=True)
@@ -62,61 +66,52 @@ class ShadedCanvas:
     steps: int
 
 
+def _silent(_step: int, _steps: int, _pull: float | None) -> None:
+    """Tell nobody."""
+
+
 def shade_canvas(
     work: CanvasWork,
-    shader: nn.Module,
     surrogates: Sequence[Surrogate],
     lpips: Any,
-    progress: Callable[[int, int, float | None], None] | None = None,
+    progress: Callable[[int, int, float | None], None] = _silent,
 ) -> ShadedCanvas:
     """Find the shading of one canvas. Deterministic: the same work gives the same shading on the same device.
 
     Args:
         work: The canvas and what is asked of it.
-        shader: The bundled network ``(picture, anchor, limits) -> delta``; its proposal is where the optimiser starts.
-        surrogates: Encoders to optimise against besides; none is needed.
+        surrogates: Encoders to optimise against, at least one.
         lpips: From :func:`~shaded.shading.perceptibility.build_lpips`.
-        progress: Told the step, the number of steps and the pull so far as the optimiser sees it; ``None`` where
-            there is no encoder to see it.
+        progress: Told the step, the number of steps and the pull so far as the optimiser sees it.
     """
     budget = work.visibility
-    limits = texture_limits(work.original, budget.flat / 255, budget.busy / 255)
-    project = _projection(work, limits)
-    with torch.no_grad():
-        proposal = project(shader(work.original, work.anchor, limits))
+    units = texture_limits(work.original, budget.flat / 255, budget.busy / 255)
+    limits = HARDEST * units
     distance = ReferenceDistance(lpips, work.original)
-    # Encoders at hand are the goal, and the proposal is where the way begins. Without any, the proposal itself is the
-    # goal: as much of it as the budget allows.
-    goals = [latent_goal(surrogate, work.original, work.anchor) for surrogate in surrogates]
-    goals = goals or [proposal_goal(work.original, proposal, limits)]
-    ceilings = Ceilings(lpips=budget.lpips * HEADROOM, local_lpips=budget.local_lpips * HEADROOM)
-    taken = 0
-
-    def count(step: int, steps: int, pull: float) -> None:
-        nonlocal taken
-        taken = step
-        if progress is not None:
-            progress(step, steps, pull if surrogates else None)
-
-    generator = torch.Generator(device=work.original.device).manual_seed(work.seed)
     delta = optimise(
-        work.original, proposal, limits, goals, distance, ceilings, project,
-        steps=work.steps, generator=generator, progress=count,
+        work.original, units,
+        [latent_goal(surrogate, work.original, work.anchor) for surrogate in surrogates],
+        distance,
+        Ceilings(budget.reach, budget.lpips * HEADROOM, budget.local_lpips * HEADROOM),
+        _projection(work, units, limits),
+        steps=work.steps,
+        generator=torch.Generator().manual_seed(work.seed),
+        progress=progress,
     )  # fmt: skip
     scale = largest_scale(lambda share: fits(work, delta * share, distance))
-    return ShadedCanvas(delta=delta * scale, limits=limits, scale=scale, steps=taken)
+    return ShadedCanvas(delta=delta * scale, limits=limits, scale=scale, steps=work.steps)
 
 
-def _projection(work: CanvasWork, limits: Tensor) -> Callable[[Tensor], Tensor]:
-    """Back inside limits, value range, mask and grayness, without a gradient."""
+def _projection(work: CanvasWork, units: Tensor, limits: Tensor) -> Callable[[Tensor], Tensor]:
+    """Back inside hard limits, value range, mask and grayness, without a gradient."""
+    bound = limits * work.mask
 
     @torch.no_grad()
     def project(delta: Tensor) -> Tensor:
         if work.gray:
             delta = delta.mean(dim=1, keepdim=True).expand_as(delta)
-        delta = without_shapes(delta, limits, work.visibility.flat / 255, work.visibility.busy / 255)
+        delta = without_shapes(delta, units, work.visibility.flat / 255, work.visibility.busy / 255)
         delta = hold_colour(delta, work.original, work.visibility.delta_e * COLOUR_HEADROOM)
-        bound = limits * work.mask
         delta = torch.minimum(torch.maximum(delta, -bound), bound)
         if work.gray:
             # One amount for all channels, so that the one nearest to black or white decides.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 __all__ = [
     "LAUNDERINGS",
+    "Laundering",
     "add_noise",
     "crop_and_resize",
     "gaussian_blur",
@@ -155,21 +157,47 @@ def add_noise(picture: Tensor, sigma: float, generator: torch.Generator) -> Tens
     return (picture + sigma * noise).clamp(0, 1)
 
 
-def random_laundering(picture: Tensor, generator: torch.Generator) -> Tensor:
-    """One laundering of random kind and strength, the same for the whole batch; content stays where it is."""
+@dataclass(frozen=True)
+class Laundering:
+    """One laundering with its strength fixed: the same for every picture that it is applied to.
+
+    Attributes:
+        name: The kind.
+        apply: (B, 3, H, W) in [0, 1] to the same shape, differentiable.
+        moves: Whether content moves; two pictures can then only be compared when both went through it.
+    """
+
+    name: str
+    apply: Callable[[Tensor], Tensor]
+    moves: bool = False
+
+
+def random_laundering(generator: torch.Generator, *, moving: bool = True) -> Laundering:
+    """A laundering of random kind and strength; with `moving` also crops. `generator` may be on any device."""
 
     def uniform(low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=generator, device=generator.device))
 
-    kind = int(uniform(0, 5))
+    kind = int(uniform(0, 6 if moving else 5))
     if kind in (0, 1):
-        return jpeg(picture, round(uniform(60, 95)), subsample=uniform(0, 1) < 0.7)
+        quality, subsample = round(uniform(60, 95)), uniform(0, 1) < 0.7
+        return Laundering("jpeg", lambda picture: jpeg(picture, quality, subsample))
     if kind == 2:
-        kernels = ("area", "bilinear", "bicubic")
-        return resize_and_back(picture, uniform(0.4, 0.95), kernels[int(uniform(0, 2.999))])
+        scale, kernel = uniform(0.4, 0.95), ("area", "bilinear", "bicubic")[int(uniform(0, 2.999))]
+        return Laundering("resize", lambda picture: resize_and_back(picture, scale, kernel))
     if kind == 3:
-        return gaussian_blur(picture, uniform(0.4, 1.2))
-    return add_noise(picture, uniform(0.5, 4.0) / 255, generator)
+        sigma = uniform(0.4, 1.2)
+        return Laundering("blur", lambda picture: gaussian_blur(picture, sigma))
+    if kind == 4:
+        sigma, seed = uniform(0.5, 4.0) / 255, int(uniform(0, 2**31 - 1))
+
+        def noisy(picture: Tensor) -> Tensor:
+            return add_noise(picture, sigma, torch.Generator(picture.device).manual_seed(seed))
+
+        return Laundering("noise", noisy)
+    side = uniform(0.8, 0.97)
+    top, left = uniform(0, 1 - side), uniform(0, 1 - side)
+    return Laundering("crop", lambda picture: crop_and_resize(picture, top, left, side, side), moves=True)
 
 
 def _crop_tenth(picture: Tensor) -> Tensor:

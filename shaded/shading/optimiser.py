@@ -1,25 +1,32 @@
-"""The optimiser: sign steps with momentum toward the anchor, inside hard limits, with an adaptive LPIPS penalty.
+"""The optimiser: steepest steps toward the anchor in a metric of what people see, inside hard limits.
 
-Sign-gradient steps are those of projected gradient descent (Madry et al. 2018, eq. 4), the momentum that of MI-FGSM
-(Dong et al. 2018, eq. 6). What is ours: the limit differs per pixel, and the weight of the LPIPS penalty follows the
-ceiling instead of being a constant that has to be tuned for each picture.
+A sign step (Madry et al. 2018, eq. 4), which the published tools take, moves every pixel by the same amount, also those
+that hardly matter to the encoder; all of it is seen. Here the picture's own masking is the metric: a change counts by
+its size in units of the pixel's limit, and a change of colour counts more than one of light (`metric.py`). In that
+metric the steepest step gives most pull for what is seen (natural gradient: Amari 1998, eq. 5), and the sum of what is
+seen is held to a ball. The gradient of LPIPS, taken along at a weight that follows its ceiling, bends the way around
+what that metric does not know. The momentum is that of MI-FGSM (Dong et al. 2018, eq. 6), without the sign.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from shaded.shading.laundering import random_laundering
+from shaded.shading.laundering import Laundering, random_laundering
+from shaded.shading.metric import steepest, visible_size
 from shaded.shading.perceptibility import ReferenceDistance, sum_of
 from shaded.shading.pull import remaining
 from shaded.shading.surrogates import Surrogate
 
-MOMENTUM = 0.9
-FIRST_STEP, LAST_STEP = 0.35, 0.03  # in units of each pixel's limit
+MOMENTUM = 0.8
+FIRST_STEP, LAST_STEP = 0.8, 0.05  # in units of the reach
+FIRST_WEIGHT, LEAST_WEIGHT, MOST_WEIGHT = 0.1, 0.02, 1.0  # of LPIPS' gradient, as a share of the goals'
+RESPONSE = 0.35  # of that weight's logarithm to each step's excess
 
 
 @dataclass(frozen=True)
@@ -28,51 +35,58 @@ class Goal:
 
     Attributes:
         name: The surrogate's name.
-        rest: From the shaded canvas ``(1, 3, H, W)`` to what remains of the way, ``(1,)``: 1 nothing done, 0 done.
-        launderable: Whether the goal is to hold through launderings too.
+        rest: From a shaded canvas ``(1, 3, H, W)`` and what it is laundered with to what remains of the way, ``(1,)``:
+            1 nothing done, 0 at the anchor.
+        weight: Of this rest in the mean.
     """
 
     name: str
-    rest: Callable[[Tensor], Tensor]
-    launderable: bool = True
+    rest: Callable[[Tensor, Laundering | None], Tensor]
+    weight: float = 1.0
 
 
 def latent_goal(surrogate: Surrogate, original: Tensor, anchor: Tensor) -> Goal:
-    """The goal of reaching the anchor's latents in one surrogate."""
+    """The goal of reaching the anchor's latents in one surrogate, through launderings too.
+
+    A laundering that moves content (a crop) moves the way as well: both its ends are then seen through it.
+    """
     with torch.no_grad():
         start, end = surrogate.encode(original), surrogate.encode(anchor)
-    return Goal(surrogate.name, lambda shaded: remaining(surrogate.encode(shaded.clamp(0, 1)), start, end))
+
+    def rest(shaded: Tensor, laundering: Laundering | None) -> Tensor:
+        seen = shaded.clamp(0, 1)
+        if laundering is None:
+            return remaining(surrogate.encode(seen), start, end)
+        if not laundering.moves:
+            return remaining(surrogate.encode(laundering.apply(seen)), start, end)
+        with torch.no_grad():
+            moved = [surrogate.encode(laundering.apply(one)) for one in (original, anchor)]
+        return remaining(surrogate.encode(laundering.apply(seen)), *moved)
+
+    return Goal(surrogate.name, rest, surrogate.weight)
 
 
-def proposal_goal(original: Tensor, proposal: Tensor, limits: Tensor) -> Goal:
-    """The goal of keeping what the shader network proposed, measured in units of each pixel's limit.
-
-    The network was trained against encoders that are not at hand, so its proposal stands for them: a destination in
-    the space of the shading itself.
-    """
-    end = proposal / limits
-    return Goal(
-        "shader",
-        lambda shaded: remaining((shaded - original) / limits, torch.zeros_like(end), end),
-        launderable=False,
-    )
-
-
-def _silent(_step: int, _steps: int, _pull: float | None) -> None:
+def _silent(_step: int, _steps: int, _pull: float) -> None:
     """Tell nobody."""
 
 
 @dataclass(frozen=True)
 class Ceilings:
-    """The visible budget on the canvas."""
+    """The visible budget on the canvas.
 
+    Attributes:
+        reach: Root mean square of the change in visible units (see ``metric.py``), at most.
+        lpips: LPIPS over the canvas, at most.
+        local_lpips: LPIPS of the worst window, at most.
+    """
+
+    reach: float
     lpips: float
     local_lpips: float
 
 
 def optimise(
     original: Tensor,
-    start: Tensor,
     limits: Tensor,
     goals: Sequence[Goal],
     distance: ReferenceDistance,
@@ -83,50 +97,47 @@ def optimise(
     generator: torch.Generator,
     progress: Callable[[int, int, float], None] = _silent,
 ) -> Tensor:
-    """The shading ``(1, 3, H, W)`` with the least rest that was seen inside the ceilings.
+    """The shading ``(1, 3, H, W)`` after ``steps`` steps; LPIPS may still be a little over its ceiling.
 
     Args:
         original: The canvas ``(1, 3, H, W)`` in ``[0, 1]``.
-        start: The shading to begin with, as ``project`` gives it.
-        limits: The largest change per pixel ``(1, 1, H, W)``, in ``[0, 1]`` units.
-        goals: At least one; their rests are averaged, so that no family is left behind.
+        limits: The unit of visible change per pixel ``(1, 1, H, W)``, in ``[0, 1]`` units.
+        goals: At least one; their weighted rests are averaged, so that no family is left behind.
         distance: LPIPS to ``original``.
-        ceilings: What LPIPS and its worst window may be.
-        project: Brings a shading back inside limits, value range, mask and grayness.
+        ceilings: What the shading may cost.
+        project: Brings a shading back inside the hard limits, value range, mask and grayness.
         steps: How many gradient steps to take.
-        generator: Seeds the random launderings.
-        progress: Told the step, the number of steps and the mean pull so far.
-
-    Returns:
-        The best shading inside the ceilings; where there was none, the last one seen (the caller scales it down).
+        generator: Seeds the random launderings, one for each step.
+        progress: Told the step, the number of steps and the mean pull as the goals saw it.
     """
-    delta = start.detach().clone()
-    momentum = torch.zeros_like(delta)
-    weight = 1.0
-    best, best_rest = None, float("inf")
-    for step in range(steps + 1):
+    delta = torch.zeros_like(original)
+    momentum = torch.zeros_like(original)
+    weight = FIRST_WEIGHT
+    for step in range(steps):
         delta.requires_grad_()
-        shaded = original + delta
-        excess = _excess(shaded, distance, ceilings)
-        rest = _mean_rest(goals, shaded, step, generator)
-        if float(excess.detach()) <= 0 and float(rest.detach()) < best_rest:
-            best, best_rest = delta.detach().clone(), float(rest.detach())
+        rest = _rest_of(goals, original + delta, random_laundering(generator))
+        way = steepest(torch.autograd.grad(rest, delta)[0], limits)
         progress(step, steps, 1 - float(rest.detach()))
-        if step == steps or best_rest < 1e-3:
-            break
-        (gradient,) = torch.autograd.grad(rest + weight * excess.clamp_min(0), delta)
-        weight = min(20.0, weight * 1.25) if float(excess.detach()) > 0 else max(0.05, weight * 0.9)
-        momentum = MOMENTUM * momentum + gradient / gradient.abs().mean().clamp_min(1e-20)
-        size = FIRST_STEP + (LAST_STEP - FIRST_STEP) * step / max(1, steps - 1)
-        delta = project(delta.detach() - size * limits * momentum.sign())
-    return best if best is not None else delta.detach()
+        if step:
+            # Nothing has changed before the first step, and LPIPS has no slope there.
+            excess = _excess(original + delta, distance, ceilings)
+            aside = steepest(torch.autograd.grad(excess, delta)[0], limits)
+            change = RESPONSE * min(1.0, max(-0.5, float(excess.detach())))
+            weight = min(MOST_WEIGHT, max(LEAST_WEIGHT, weight * math.exp(change)))
+            way = way / visible_size(way, limits) + weight * aside / visible_size(aside, limits)
+        momentum = MOMENTUM * momentum + way / visible_size(way, limits)
+        size = ceilings.reach * (FIRST_STEP + (LAST_STEP - FIRST_STEP) * step / max(1, steps - 1))
+        delta = delta.detach() - size * momentum / visible_size(momentum, limits)
+        delta = project(delta * (ceilings.reach / visible_size(delta, limits)).clamp_max(1))
+    with torch.no_grad():
+        progress(steps, steps, 1 - float(_rest_of(goals, original + delta, None)))
+    return delta
 
 
-def _mean_rest(goals: Sequence[Goal], shaded: Tensor, step: int, generator: torch.Generator) -> Tensor:
-    """The goals' mean rest; every other step through one random laundering, the last and first ones plain."""
-    launder = step % 2 == 1 and any(goal.launderable for goal in goals)
-    seen = random_laundering(shaded.clamp(0, 1), generator) if launder else shaded
-    return sum_of([goal.rest(seen if goal.launderable else shaded).mean() for goal in goals]) / len(goals)
+def _rest_of(goals: Sequence[Goal], shaded: Tensor, laundering: Laundering | None) -> Tensor:
+    """The goals' mean rest ``()``, by their weights."""
+    parts = [goal.weight * goal.rest(shaded, laundering).mean() for goal in goals]
+    return sum_of(parts) / sum(goal.weight for goal in goals)
 
 
 def _excess(shaded: Tensor, distance: ReferenceDistance, ceilings: Ceilings) -> Tensor:

@@ -65,7 +65,8 @@ class ReferenceDistance:
 
     def _unit_features(self, picture: Tensor) -> list[Tensor]:
         outputs = self._model.net.forward(self._model.scaling_layer(2 * picture - 1))
-        return [o / (o.square().sum(dim=1, keepdim=True).sqrt() + 1e-10) for o in outputs]
+        # Where all features are 0 (a patch of pure white can do that) a root of exactly 0 has no slope.
+        return [o / ((o.square().sum(dim=1, keepdim=True) + 1e-20).sqrt() + 1e-10) for o in outputs]
 
     def layers(self, picture: Tensor) -> list[Tensor]:
         """Per layer, the weighted squared feature difference ``(B, 1, h, w)``; LPIPS is the sum of their means."""

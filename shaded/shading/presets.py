@@ -11,8 +11,9 @@ class Visibility:
     """The budget of one intensity.
 
     Attributes:
-        flat: Per-pixel limit in flat areas, in 8-bit grey levels.
-        busy: Per-pixel limit in busy areas, in 8-bit grey levels.
+        flat: One visible unit in flat areas, in 8-bit grey levels; no pixel changes by more than three of its units.
+        busy: One visible unit in busy areas, in 8-bit grey levels.
+        reach: Root mean square of the change over the canvas in visible units, at most.
         lpips: LPIPS (AlexNet) over the canvas, at most.
         local_lpips: LPIPS of the worst 64-pixel window, at most.
         psnr_db: Peak signal-to-noise ratio of the full-size picture, at least.
@@ -21,6 +22,7 @@ class Visibility:
 
     flat: float
     busy: float
+    reach: float
     lpips: float
     local_lpips: float
     psnr_db: float
@@ -28,10 +30,10 @@ class Visibility:
 
 
 VISIBILITIES: Mapping[str, Visibility] = {
-    "low": Visibility(flat=1, busy=4, lpips=0.03, local_lpips=0.12, psnr_db=38, delta_e=3.0),
-    "default": Visibility(flat=2, busy=8, lpips=0.05, local_lpips=0.20, psnr_db=33, delta_e=4.0),
-    "high": Visibility(flat=3, busy=12, lpips=0.07, local_lpips=0.28, psnr_db=30, delta_e=5.0),
+    "low": Visibility(flat=1.5, busy=8, reach=0.5, lpips=0.03, local_lpips=0.12, psnr_db=38, delta_e=3.0),
+    "default": Visibility(flat=1.5, busy=8, reach=0.95, lpips=0.05, local_lpips=0.20, psnr_db=33, delta_e=4.0),
+    "high": Visibility(flat=2, busy=10, reach=1.15, lpips=0.07, local_lpips=0.28, psnr_db=30, delta_e=5.0),
 }
 
 #: Optimiser steps of each quality.
-STEPS: Mapping[str, int] = {"fast": 10, "balanced": 30, "thorough": 100}
+STEPS: Mapping[str, int] = {"fast": 8, "balanced": 16, "thorough": 40}

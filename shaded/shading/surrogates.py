@@ -22,11 +22,15 @@ class Surrogate:
         encode: ``(B, 3, H, W)`` in ``[0, 1]``, sides multiples of 32, to latents ``(B, C, h, w)``.
         role: ``surrogate`` may be optimised against; ``meter`` measures only, since an encoder that was optimised
             against flatters the result.
+        family: Whose latents these are, where that is known: ``flux2`` or ``sana``.
+        weight: How much it counts beside the others that a shading is optimised against.
     """
 
     name: str
     encode: Callable[[Tensor], Tensor]
     role: str = "surrogate"
+    family: str | None = None
+    weight: float = 1.0
 
 
 def autoencoder_kl(name: str, module: Any) -> Surrogate:
@@ -49,15 +53,6 @@ def autoencoder_tiny(name: str, module: Any) -> Surrogate:
     return Surrogate(name, encode)
 
 
-def plain_encoder(name: str, module: nn.Module) -> Surrogate:
+def plain_encoder(name: str, module: nn.Module, *, family: str | None = None) -> Surrogate:
     """A module that takes ``[0, 1]`` and gives latents, such as a tiny encoder."""
-    return Surrogate(name, module)
-
-
-def meter_heads(module: nn.Module, heads: tuple[str, ...] = ("flux2", "sana")) -> list[Surrogate]:
-    """The bundled meter: one measuring encoder for each family that it was distilled from."""
-
-    def head(key: str) -> Surrogate:
-        return Surrogate(f"{key}-meter", lambda picture: module(picture)[key], role="meter")
-
-    return [head(key) for key in heads]
+    return Surrogate(name, module, family=family)

@@ -12,22 +12,25 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-__all__ = ["TinyEncoder", "tiny_encoder"]
+__all__ = ["Block", "TinyEncoder", "convolution", "tiny_encoder"]
 
 _STEM_FAMILIES = {64: "flux2", 32: "sana"}
 _STRIDES = {"flux2": 8, "sana": 32}
 
 
-def _conv(inputs: int, outputs: int, *, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+def convolution(inputs: int, outputs: int, *, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+    """Three by three, with a rim of zeros: the size stays, or is divided by `stride`."""
     return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=bias)
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """`relu(body(x) + x)` with three convolutions; with `pooled`, x first gets a normalised pointwise detour added."""
 
     def __init__(self, width: int, *, pooled: bool = False) -> None:
         super().__init__()
-        self.conv = nn.Sequential(_conv(width, width), nn.ReLU(), _conv(width, width), nn.ReLU(), _conv(width, width))
+        self.conv = nn.Sequential(
+            convolution(width, width), nn.ReLU(), convolution(width, width), nn.ReLU(), convolution(width, width)
+        )
         self.pool = (
             nn.Sequential(
                 nn.Conv2d(width, 4 * width, 1, bias=False),
@@ -50,8 +53,8 @@ def _stages(count: int, *, pooled_last: bool) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for stage in range(count):
         pooled = pooled_last and stage == count - 1
-        layers.append(_conv(64, 64, stride=2, bias=False))
-        layers.extend(_Block(64, pooled=pooled) for _ in range(3))
+        layers.append(convolution(64, 64, stride=2, bias=False))
+        layers.extend(Block(64, pooled=pooled) for _ in range(3))
     return layers
 
 
@@ -63,19 +66,19 @@ class TinyEncoder(nn.Sequential):
 
     def __init__(self, family: str) -> None:
         if family == "flux2":
-            layers: list[nn.Module] = [_conv(3, 64), _Block(64), *_stages(3, pooled_last=True)]
+            layers: list[nn.Module] = [convolution(3, 64), Block(64), *_stages(3, pooled_last=True)]
         elif family == "sana":
             layers = [
-                _conv(3, 32, stride=2),
+                convolution(3, 32, stride=2),
                 nn.ReLU(),
-                _conv(32, 64, stride=2),
+                convolution(32, 64, stride=2),
                 nn.ReLU(),
-                _Block(64),
+                Block(64),
                 *_stages(3, pooled_last=False),
             ]
         else:
             raise ValueError(f"no tiny encoder of the family {family!r} is known; known: flux2, sana")
-        super().__init__(*layers, _conv(64, 32))
+        super().__init__(*layers, convolution(64, 32))
         self.family = family
         self.stride = _STRIDES[family]
 

@@ -15,7 +15,10 @@ import torch
 from shaded.training.rig import MODELS
 from shaded.training.weights import recipe_hash, save_weights
 
-__all__ = ["main"]
+__all__ = ["FILES", "main"]
+
+#: A network of the checkpoint, and its file in the package.
+FILES = {"flux2": "student-flux2", "sana": "student-sana", "meter-flux2": "meter-flux2", "meter-sana": "meter-sana"}
 
 
 def main() -> None:
@@ -23,19 +26,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--revision", required=True)
-    parser.add_argument("--only", choices=("shader", "meter"))
+    parser.add_argument("--only", choices=tuple(FILES))
     parser.add_argument("--target", type=Path, default=MODELS)
     options = parser.parse_args()
-    parts = torch.load(options.checkpoint, weights_only=True)
-    for name in ("shader", "meter") if options.only is None else (options.only,):
+    saved = torch.load(options.checkpoint, weights_only=True)
+    for name in FILES if options.only is None else (options.only,):
         metadata = {
-            "name": name,
+            "name": FILES[name],
             "revision": options.revision,
             "licence": "Apache-2.0",
             "recipe": recipe_hash(),
-            "steps": str(parts["steps"]),
+            "steps": str(saved["steps"]),
         }
-        save_weights(options.target / f"{name}.safetensors", parts[f"{name}_average"], metadata)
+        save_weights(options.target / f"{FILES[name]}.safetensors", saved["networks"][name]["average"], metadata)
 
 
 if __name__ == "__main__":

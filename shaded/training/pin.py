@@ -10,8 +10,10 @@ from shaded.models.bundle import models_folder
 
 ROLES = {
     "lpips-alexnet": ("perceptual metric", "BSD-3-Clause"),
-    "meter": ("meter", "Apache-2.0"),
-    "shader": ("shader", "Apache-2.0"),
+    "meter-flux2": ("meter", "Apache-2.0"),
+    "meter-sana": ("meter", "Apache-2.0"),
+    "student-flux2": ("surrogate", "Apache-2.0"),
+    "student-sana": ("surrogate", "Apache-2.0"),
 }
 
 

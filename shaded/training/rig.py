@@ -1,8 +1,7 @@
-"""The training rig: networks with their optimisers and averages, batches, the clock that sets the rate, the log."""
+"""The training rig: networks with their optimisers and averages, batches, the clock, the log."""
 
 from __future__ import annotations
 
-import math
 import queue
 import threading
 import time
@@ -13,15 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from shaded.shading.networks import MeterNetwork, ShaderNetwork
+from shaded.shading.students import StudentEncoder
 from shaded.training.corpus import Corpus, Pixels, load_corpus
-from shaded.training.losses import Batch, Judges
-from shaded.training.teachers import Perceptual, load_teachers
+from shaded.training.losses import Batch
+from shaded.training.muon import Muon
+from shaded.training.teachers import FAMILIES, load_teachers
 
-__all__ = ["MODELS", "Averages", "Journal", "Prefetcher", "Rig", "Schedule", "apply_gradients", "today_at"]
+__all__ = ["METERS", "MODELS", "Averages", "Journal", "Prefetcher", "Rig", "Schedule", "apply_gradients", "today_at"]
+
+#: The meter of each family.
+METERS = {"flux2": "meter-flux2", "sana": "meter-sana"}
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 
@@ -43,45 +45,54 @@ class Averages:
 
 
 class Rig:
-    """The two networks under training with their optimisers and averages, and the judges."""
+    """The students and the meters under training with their optimisers and averages, and the teachers."""
 
     def __init__(self, encoders: Path, *, half: bool = True) -> None:
-        self.shader = ShaderNetwork().to(memory_format=torch.channels_last)
-        self.meter = MeterNetwork().to(memory_format=torch.channels_last)
-        self.shader_average, self.meter_average = Averages(self.shader), Averages(self.meter)
-        self.shader_optimiser = torch.optim.AdamW(self.shader.parameters(), betas=(0.9, 0.99), weight_decay=1e-3)
-        self.meter_optimiser = torch.optim.AdamW(self.meter.parameters(), betas=(0.9, 0.99), weight_decay=1e-3)
-        perceptual = Perceptual(load_file(MODELS / "lpips-alexnet.safetensors"))
-        self.judges = Judges(load_teachers(encoders, half=half), perceptual)
+        names = {family: family for family in FAMILIES} | {name: family for family, name in METERS.items()}
+        self.networks = {name: StudentEncoder(family, half=half) for name, family in names.items()}
+        self.averages = {name: Averages(network) for name, network in self.networks.items()}
+        self.optimisers: dict[str, torch.optim.Optimizer] = {
+            name: Muon(network.parameters(), network.front()) for name, network in self.networks.items()
+        }
+        self.teachers = load_teachers(encoders, half=half)
         self.steps = 0
         self.lock = threading.Lock()
 
-    def save(self, path: Path, started: float) -> None:
-        """Write everything that a later run needs to go on."""
+    def save(self, path: Path, started: float, trained: tuple[str, ...]) -> None:
+        """Write everything that a later run needs to go on; `trained` are the networks that this one teaches."""
         parts = {
-            "shader": self.shader.state_dict(),
-            "meter": self.meter.state_dict(),
-            "shader_average": self.shader_average.state,
-            "meter_average": self.meter_average.state,
-            "shader_optimiser": self.shader_optimiser.state_dict(),
-            "meter_optimiser": self.meter_optimiser.state_dict(),
-            "steps": self.steps,
-            "started": started,
+            name: {
+                "weights": network.state_dict(),
+                "average": self.averages[name].state,
+                "optimiser": self.optimisers[name].state_dict(),
+            }
+            for name, network in self.networks.items()
         }
         staged = path.with_suffix(".tmp")
-        torch.save(parts, staged)
+        torch.save({"networks": parts, "steps": self.steps, "started": started, "trained": list(trained)}, staged)
         staged.replace(path)
 
-    def restore(self, path: Path) -> float:
-        """Go on from a checkpoint; returns when its run began (seconds since the epoch)."""
-        parts = torch.load(path, weights_only=True)
-        self.shader.load_state_dict(parts["shader"])
-        self.meter.load_state_dict(parts["meter"])
-        self.shader_average.state, self.meter_average.state = parts["shader_average"], parts["meter_average"]
-        self.shader_optimiser.load_state_dict(parts["shader_optimiser"])
-        self.meter_optimiser.load_state_dict(parts["meter_optimiser"])
-        self.steps = self.shader_average.steps = self.meter_average.steps = parts["steps"]
-        return float(parts["started"])
+    def restore(self, path: Path, trained: tuple[str, ...]) -> float:
+        """Go on from a checkpoint, or begin after one; returns when the run began (seconds since the epoch).
+
+        Where the checkpoint's run taught the students and this one teaches the meters, the students are taken as they
+        were on average and the meters begin as their copies, now.
+        """
+        saved = torch.load(path, weights_only=True)
+        if saved["trained"] != list(trained):
+            for family, name in METERS.items():
+                average = saved["networks"][family]["average"]
+                for network in (family, name):
+                    self.networks[network].load_state_dict(average)
+                    self.averages[network].state = {key: tensor.clone() for key, tensor in average.items()}
+            return time.time()
+        for name, parts in saved["networks"].items():
+            self.networks[name].load_state_dict(parts["weights"])
+            self.averages[name].state = parts["average"]
+            self.averages[name].steps = saved["steps"]
+            self.optimisers[name].load_state_dict(parts["optimiser"])
+        self.steps = saved["steps"]
+        return float(saved["started"])
 
 
 def _batches(corpus: Corpus, size: int, count: int, gallery_share: float, seed: int) -> Batch:
@@ -119,20 +130,14 @@ class Prefetcher:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rates by the wall clock, from `started` to `until` (seconds since the epoch)."""
+    """How much of a run is over by the wall clock, from `started` to `until` (seconds since the epoch)."""
 
     started: float
     until: float
-    peak: float
 
     def progress(self) -> float:
-        """How much of the time is over, 0 to 1."""
+        """0 to 1."""
         return min(1.0, (time.time() - self.started) / (self.until - self.started))
-
-    def rate(self, steps: int) -> float:
-        """Warm-up over 100 steps, then half a cosine down to 1 % of the peak."""
-        cosine = 0.5 * (1 + math.cos(math.pi * self.progress()))
-        return self.peak * min(1.0, (steps + 1) / 100) * (0.01 + 0.99 * cosine)
 
 
 def apply_gradients(optimiser: torch.optim.Optimizer, master: nn.Module, replica: nn.Module, rate: float) -> None:
@@ -157,7 +162,7 @@ class Journal:
     def note(self, steps: int, numbers: dict[str, float], rate: float) -> None:
         """Take one step's numbers in."""
         self.noted += 1
-        for name, value in numbers.items():
+        for name, value in sorted(numbers.items()):
             self.sums.setdefault(name, []).append(value)
         if self.noted == 50:
             means = " ".join(f"{name} {sum(values) / len(values):.4f}" for name, values in self.sums.items())

@@ -1,18 +1,17 @@
-"""What training is judged by: the real encoders, LPIPS, and the pull that both networks are about."""
+"""What is taught: the real encoders, and the pull that the meter is about."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
-import lpips
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from shaded.shading.perceptibility import build_lpips
 from shaded.shading.tiny_encoders import TinyEncoder, tiny_encoder
 
-__all__ = ["FAMILIES", "Perceptual", "Teacher", "load_teachers", "pull"]
+__all__ = ["FAMILIES", "Teacher", "load_teachers", "pull"]
 
 FAMILIES = ("flux2", "sana")
 
@@ -28,10 +27,17 @@ class Teacher(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         """Latents of (B, 3, H, W) in [0, 1], float32."""
-        features = self.first(picture.contiguous(memory_format=torch.channels_last))
+        return self.features(picture, ())[0]
+
+    def features(self, picture: Tensor, wanted: Collection[int]) -> list[Tensor]:
+        """What the layers of the numbers `wanted` (1 and more) give, in their order, and last the latents; float32."""
+        signal, kept = self.first(picture.contiguous(memory_format=torch.channels_last)), []
         with torch.autocast("cpu", torch.bfloat16, enabled=self.rough, cache_enabled=False):
-            latents: Tensor = self.rest(features)
-        return latents.float()
+            for number, layer in enumerate(self.rest, 1):
+                signal = layer(signal)
+                if number in wanted:
+                    kept.append(signal.float())
+        return [*kept, signal.float()]
 
 
 def load_teachers(folder: Path, *, half: bool = True) -> dict[str, Teacher]:
@@ -48,23 +54,3 @@ def pull(shaded: Tensor, original: Tensor, anchor: Tensor) -> Tensor:
     whole = (original - anchor).flatten(1).norm(dim=1)
     share: Tensor = left / whole.clamp_min(1e-6)
     return 1 - share
-
-
-class Perceptual(nn.Module):
-    """LPIPS (AlexNet, version 0.1), with the original's features computed once for several comparisons."""
-
-    def __init__(self, convolutions: dict[str, Tensor]) -> None:
-        super().__init__()
-        self.metric = build_lpips(convolutions)
-
-    def features(self, picture: Tensor) -> list[Tensor]:
-        """Unit-normalised features of (B, 3, H, W) in [0, 1] at five depths."""
-        outputs = self.metric.net.forward(self.metric.scaling_layer(picture * 2 - 1))
-        return [lpips.normalize_tensor(output) for output in outputs]
-
-    def forward(self, shaded: Tensor, original_features: list[Tensor]) -> Tensor:
-        """LPIPS of each picture in `shaded` to the picture whose features are given; (B,)."""
-        total = torch.zeros(shaded.shape[0])
-        for mine, theirs, layer in zip(self.features(shaded), original_features, self.metric.lins, strict=True):
-            total = total + layer((mine - theirs).square()).mean(dim=(1, 2, 3))
-        return total

@@ -1,4 +1,4 @@
-"""Weight files: float16 safetensors with a name, a revision, a licence and the hash of the recipe that made them."""
+"""Weight files: compact safetensors with a name, a revision, a licence and the hash of the recipe that made them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+
+from shaded.models.bundle import SCALE
 
 __all__ = ["recipe_hash", "save_weights"]
 
@@ -26,9 +28,22 @@ def recipe_hash(*extra: str) -> str:
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write `state` as float16 to `path`, replacing it in one step so that a reader never sees half a file."""
-    tensors = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in state.items()}
+    """Write `state` to `path`, replacing it in one step so that a reader never sees half a file.
+
+    Convolutions become int8 with one scale for each output, all else float16 (`shaded.models.bundle` reads both).
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if tensor.ndim == 4:
+            tensors |= _in_eight_bits(name, tensor.detach().float())
+        else:
+            tensors[name] = tensor.detach().to(torch.float16).contiguous()
     staged = path.with_name(f".~{path.name}.tmp")
     save_file(tensors, staged, metadata=dict(metadata))
     staged.chmod(0o644)
     staged.replace(path)
+
+
+def _in_eight_bits(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    scale = tensor.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12) / 127
+    return {name: (tensor / scale).round().to(torch.int8).contiguous(), name + SCALE: scale.contiguous()}

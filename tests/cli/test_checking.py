@@ -80,12 +80,12 @@ def test_check_says_all_is_well(shaded, settings, tmp_path):
 
 def test_check_names_problems(shaded, tmp_path, monkeypatch):
     """Check exits with 78 and names each problem; altered models are among them."""
-    monkeypatch.setattr(checking, "model_problems", lambda: ["shader: its bytes are not the expected ones"])
+    monkeypatch.setattr(checking, "model_problems", lambda: ["meter-sana: its bytes are not the expected ones"])
     code, out, _ = shaded("check")
     assert code == 78
     assert "problem: folder: no folder is watched" in out
-    assert "problem: shader" in out
-    assert "shader" not in shaded("check", "--skip-models")[1]
+    assert "problem: meter-sana" in out
+    assert "meter-sana" not in shaded("check", "--skip-models")[1]
 
 
 def test_check_refuses_overlapping_folders(shaded, tmp_path):

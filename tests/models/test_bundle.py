@@ -37,16 +37,16 @@ def test_the_weights_together_stay_small():
 
 def test_altered_weights_are_not_loaded(monkeypatch):
     """A file that does not hash to its pin is an error that names the file."""
-    model = bundle.bundled_models()["meter"]
-    monkeypatch.setattr(bundle, "bundled_models", lambda: {"meter": dataclasses.replace(model, sha256="0" * 64)})
+    model = bundle.bundled_models()["meter-sana"]
+    monkeypatch.setattr(bundle, "bundled_models", lambda: {"meter-sana": dataclasses.replace(model, sha256="0" * 64)})
     with pytest.raises(ModelError, match="not the one"):
-        bundle.load_state("meter")
+        bundle.load_state("meter-sana")
     assert len(bundle.check_bundle()) == 1
 
 
 def test_missing_weights_are_an_error(monkeypatch):
     """A file that is not there is an error that says what to do."""
-    model = dataclasses.replace(bundle.bundled_models()["meter"], name="gone")
+    model = dataclasses.replace(bundle.bundled_models()["meter-sana"], name="gone")
     monkeypatch.setattr(bundle, "bundled_models", lambda: {"gone": model})
     with pytest.raises(ModelError, match="Install shaded again"):
         bundle.load_state("gone")

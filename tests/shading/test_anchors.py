@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 
 from shaded.shading.anchors import (
     GROUND_CELLS,
+    PLACEMENTS,
+    Placement,
     compose_anchor,
     cover_anchor,
     ground_from_text,
     ground_of,
     ground_to_text,
+    nearest_placement,
 )
 
 
@@ -66,3 +69,31 @@ def test_an_opaque_anchor_covers_the_canvas():
     assert anchor.shape == (1, 3, 96, 64)
     assert float(anchor[..., :28].mean()) < 0.02
     assert float(anchor[..., 36:].mean()) > 0.98
+
+
+def test_the_nearest_placement_is_taken():
+    """Of all placements the one whose latents are nearest to the picture's: here, the picture is one of them."""
+    ground = torch.full((1, 3, GROUND_CELLS, GROUND_CELLS), 0.4)
+
+    def draw(placement):
+        return compose_anchor(_lopsided(), ground, 64, 128, placement)
+
+    for wanted in PLACEMENTS:
+        assert nearest_placement(draw, draw(wanted), lambda picture: picture) == wanted
+
+
+def test_placements_differ_only_where_there_is_room():
+    """On a square canvas an object can hardly be shifted; mirrored it is another picture."""
+    ground = torch.full((1, 3, GROUND_CELLS, GROUND_CELLS), 0.4)
+    plain = compose_anchor(_lopsided(), ground, 64, 128)
+    mirrored = compose_anchor(_lopsided(), ground, 64, 128, Placement(0.5, mirrored=True))
+    torch.testing.assert_close(mirrored.flip(-1), plain, atol=0.02, rtol=0)
+    left = compose_anchor(_lopsided(), ground, 64, 128, Placement(0.0))
+    assert float((left[..., 64:] - 0.4).abs().max()) < 0.02
+
+
+def _lopsided():
+    """A square object, black at its left and white at its right."""
+    cutout = torch.ones(1, 4, 20, 20)
+    cutout[:, :3, :, :10] = 0
+    return cutout

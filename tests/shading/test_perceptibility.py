@@ -111,3 +111,13 @@ def test_shapes_are_taken_out_of_flat_areas_only():
         assert float(left[..., 30:34, 30:34].mean()) == pytest.approx(expected, abs=0.1)
         grain = without_shapes(signs / 255, limits, 2 / 255, 8 / 255) * 255
         assert float(grain.std()) > 0.8
+
+
+def test_lpips_has_a_slope_everywhere(lpips):
+    """Also where a plain patch has no features at all the gradient is a number."""
+    plain = torch.ones(1, 3, 64, 64)
+    plain[..., 32:] = 0
+    changed = (plain * 0.98).requires_grad_()
+    mean, worst = ReferenceDistance(lpips, plain).mean_and_worst(changed)
+    (slope,) = torch.autograd.grad((mean + worst).sum(), changed)
+    assert bool(slope.isfinite().all())

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from shaded.shading.networks import MeterNetwork
-from shaded.shading.surrogates import autoencoder_kl, autoencoder_tiny, meter_heads, plain_encoder
+from shaded.shading.surrogates import autoencoder_kl, autoencoder_tiny, plain_encoder
 
 
 def _tiny_kl():
@@ -47,14 +46,6 @@ def test_an_autoencoder_tiny_gives_its_latents():
     latents = autoencoder_tiny("tiny", module).encode(torch.rand(1, 3, 32, 32))
     assert latents.shape[:2] == (1, 4)
     assert latents.requires_grad
-
-
-def test_the_meter_measures_and_is_not_optimised_against():
-    """Each head of the meter is an encoder of its own, marked as a meter."""
-    heads = meter_heads(MeterNetwork().requires_grad_(False))
-    assert [(head.name, head.role) for head in heads] == [("flux2-meter", "meter"), ("sana-meter", "meter")]
-    picture = torch.rand(1, 3, 64, 64)
-    assert [tuple(head.encode(picture).shape) for head in heads] == [(1, 32, 8, 8), (1, 32, 2, 2)]
 
 
 def test_a_plain_encoder_is_called_as_it_is():

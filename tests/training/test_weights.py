@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from shaded.models import bundle
 from shaded.training.lpips_weights import convolutions
 from shaded.training.weights import recipe_hash, save_weights
 
@@ -45,3 +47,20 @@ def test_checkpoint_that_asks_for_code_is_refused() -> None:
     """A pickle that would run something else than building arrays is an error, and nothing runs."""
     with pytest.raises(pickle.UnpicklingError, match="which no array needs"):
         convolutions(pickle.dumps({"AlexNet_0": Path("/")}))
+
+
+def test_convolutions_are_kept_in_eight_bits_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A saved convolution is int8 with a scale per output, and is read to within half a step of what it was."""
+    torch.manual_seed(0)
+    weight = torch.randn(4, 3, 3, 3) * torch.tensor([1.0, 0.1, 10.0, 0.0]).view(4, 1, 1, 1)
+    save_weights(tmp_path / "net.safetensors", {"0.weight": weight, "0.bias": torch.ones(4)}, {})
+    with safe_open(tmp_path / "net.safetensors", "pt") as stored:
+        assert stored.get_tensor("0.weight").dtype == torch.int8
+    digest = hashlib.sha256((tmp_path / "net.safetensors").read_bytes()).hexdigest()
+    model = bundle.BundledModel("net", "1", digest, "surrogate", "Apache-2.0")
+    monkeypatch.setattr(bundle, "bundled_models", lambda: {"net": model})
+    monkeypatch.setattr(bundle, "models_folder", lambda: tmp_path)
+    state = bundle.load_state("net")
+    assert sorted(state) == ["0.bias", "0.weight"]
+    steps = weight.abs().amax(dim=(1, 2, 3), keepdim=True) / 127
+    assert bool(((state["0.weight"] - weight).abs() <= steps / 2 + 1e-9).all())

@@ -1,0 +1,20 @@
+"""What a worker loads."""
+
+from __future__ import annotations
+
+from shaded.scheduling import toolbox as toolbox_module
+from shaded.settings import Shading
+
+
+def test_a_real_encoder_takes_the_place_of_its_student(shared_encoders):
+    """Where a family's real encoder is named it is optimised against and not its student; the other student stays."""
+    box = toolbox_module.open_toolbox(
+        Shading(surrogates=[shared_encoders / "flux2-tiny-encoder.safetensors"], threads=1)
+    )
+    assert [target.name for target in box.targets] == ["sana-student", "flux2-tiny-encoder"]
+    assert [encoder.name for encoder in box.encoders] == ["flux2-meter", "sana-meter", "flux2-tiny-encoder"]
+
+
+def test_what_is_optimised_against_never_measures(toolbox):
+    """No student is among the encoders that strength is stated for."""
+    assert not {target.name for target in toolbox.targets} & {encoder.name for encoder in toolbox.encoders}

@@ -1,0 +1,57 @@
+"""Shadings on the way."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from shaded.training.losses import Batch
+from shaded.training.slots import advanced, new_slot
+
+
+def _batch() -> Batch:
+    generator = torch.Generator().manual_seed(4)
+    return Batch(torch.rand(2, 3, 64, 64, generator=generator), torch.rand(2, 3, 64, 64, generator=generator))
+
+
+def _encoders() -> dict[str, nn.Module]:
+    torch.manual_seed(0)
+    return {"flux2": nn.Conv2d(3, 8, 8, stride=8).requires_grad_(False)}
+
+
+def _slot_of(kind: str):
+    return next(
+        slot for seed in range(60) if (slot := new_slot(_batch(), torch.Generator().manual_seed(seed))).kind == kind
+    )
+
+
+def test_slots_come_in_every_kind() -> None:
+    """Most shadings are to be found against the students, some against the real encoders, some are noise."""
+    kinds = [new_slot(_batch(), torch.Generator().manual_seed(seed)).kind for seed in range(60)]
+    assert set(kinds) == {"student", "teacher", "noise"}
+    assert kinds.count("student") > kinds.count("teacher") > 0
+
+
+def test_a_step_brings_latents_nearer_and_stays_within_reach() -> None:
+    """Some steps on, the stand-in encoder sees the shaded pictures nearer to their anchors; limits hold."""
+    encoders, slot = _encoders(), _slot_of("student")
+    encoder = encoders["flux2"]
+    goal = encoder(slot.batch.anchors)
+    before = (encoder(slot.batch.pictures) - goal).norm()
+    for step in range(6):
+        slot = advanced(slot, encoders, torch.Generator().manual_seed(step))
+    assert slot.age == 6
+    assert float((encoder(slot.shaded) - goal).norm()) < float(before)
+    assert bool((slot.delta.abs() <= 3 * slot.limits + 1e-6).all())
+    levels = slot.shaded * 255
+    torch.testing.assert_close(levels, levels.round(), atol=1e-3, rtol=0)
+
+
+def test_noise_stays_as_it_is() -> None:
+    """A slot of noise has its noise from the start, inside the limits, and only grows older."""
+    slot = _slot_of("noise")
+    later = advanced(slot, {}, torch.Generator())
+    assert float(slot.delta.abs().max()) > 0
+    assert bool((slot.delta.abs() <= slot.limits).all())
+    assert later.age == slot.age + 1
+    assert torch.equal(later.delta, slot.delta)
