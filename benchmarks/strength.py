@@ -36,6 +36,7 @@ from ssimulacra2 import compute_ssimulacra2
 from torch import Tensor
 
 from shaded.errors import PictureError
+from shaded.evidence.measure import LEAST_PULL
 from shaded.publishing.reading import decode
 from shaded.scheduling.subject import place_anchor
 from shaded.scheduling.toolbox import Toolbox, open_toolbox
@@ -143,7 +144,9 @@ def pulls(encoders: Sequence[Surrogate], subject: Subject, shaded: Tensor) -> di
 
 @torch.no_grad()
 def survival(bench: Bench, subject: Subject, shaded: Tensor, before: Mapping[str, float]) -> dict[str, float]:
-    """The mean over families of pull after each laundering, as a share of the pull before it."""
+    """The mean over families of pull after each laundering as a share of that before it; none where that was ~0."""
+    if min(before.values()) < LEAST_PULL:
+        return {}
     kept = {}
     for name, launder in LAUNDERINGS.items():
         three = [as_saved(launder(p)) for p in (shaded, subject.work.original, subject.work.anchor)]
@@ -220,9 +223,8 @@ def line(name: str, chosen: Sequence[Row], middle: Callable[[list[float]], float
     families = "".join(
         f"{of(lambda r, f=f: r.pull[f]):8.3f} ({of(lambda r, f=f: r.stated[f]):5.3f})" for f in ("flux2", "sana")
     )
-    kept = ""
-    if all(one.survival for one in chosen):
-        kept = "  " + " ".join(f"{name} {of(lambda r, n=name: r.survival[n]):.2f}" for name in chosen[0].survival)
+    survivors = [one.survival for one in chosen if one.survival]
+    kept = "".join(f"  {name} {middle([one[name] for one in survivors]):.2f}" for name in LAUNDERINGS if survivors)
     return (
         f"{name:34}{families}{of(lambda r: r.lpips):8.3f}{of(lambda r: r.psnr_db):6.1f}"
         f"{of(lambda r: r.ssimulacra2):7.1f}{of(lambda r: r.seconds):9.1f}{kept}"

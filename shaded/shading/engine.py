@@ -11,7 +11,7 @@ from torch import Tensor
 
 from shaded.shading.limits import texture_limits
 from shaded.shading.optimiser import Ceilings, latent_goal, optimise
-from shaded.shading.perceptibility import ReferenceDistance, colour_drift, hold_colour, psnr, without_shapes
+from shaded.shading.perceptibility import ReferenceDistance, calmed, colour_drift, hold_colour, psnr, without_shapes
 from shaded.shading.presets import Visibility
 from shaded.shading.surrogates import Surrogate
 
@@ -21,6 +21,9 @@ HEADROOM = 0.96
 #: Lossy codecs shift dark colours by a level or so on their own, which takes a larger part of the colour limit.
 COLOUR_HEADROOM = 0.7
 
+
+#: Rounds of reducing what is over the local limit, before all of it is scaled down.
+CALMING_ROUNDS = 4
 
 #: No pixel changes by more than this many of its visible units, whatever the encoders gain by it.
 HARDEST = 3.0
@@ -98,6 +101,10 @@ def shade_canvas(
         generator=torch.Generator().manual_seed(work.seed),
         progress=progress,
     )  # fmt: skip
+    for _ in range(CALMING_ROUNDS):
+        with torch.no_grad():
+            windows = distance.mean_and_windows(as_saved(work.original + delta))[1]
+        delta = calmed(delta, windows, budget.local_lpips * HEADROOM)
     scale = largest_scale(lambda share: fits(work, delta * share, distance))
     return ShadedCanvas(delta=delta * scale, limits=limits, scale=scale, steps=work.steps)
 

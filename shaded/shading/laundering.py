@@ -72,6 +72,11 @@ def _rounded(values: Tensor) -> Tensor:
     return values + (values.round() - values).detach()
 
 
+def _clipped(values: Tensor) -> Tensor:
+    """Held to [0, 1], with the gradient of the identity: pure white must still feel what draws it inside."""
+    return values + (values.clamp(0, 1) - values).detach()
+
+
 def _table(table: tuple[tuple[int, ...], ...], quality: float, like: Tensor) -> Tensor:
     """A quantisation table at `quality`, by the scaling that the Independent JPEG Group's library uses."""
     scale = 5000 / quality if quality < 50 else 200 - 2 * quality
@@ -106,16 +111,16 @@ def jpeg(picture: Tensor, quality: float, subsample: bool = True) -> Tensor:
     if subsample:
         chroma = F.interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False)
     rgb = torch.einsum("ij,bjhw->bihw", torch.linalg.inv(matrix.float()).to(matrix), torch.cat([luma, chroma], 1))
-    return (rgb / 255).clamp(0, 1)[..., :height, :width]
+    return _clipped(rgb / 255)[..., :height, :width]
 
 
 def _resized(picture: Tensor, height: int, width: int, kernel: str) -> Tensor:
     if kernel == "area":
-        return F.interpolate(picture, size=(height, width), mode="area").clamp(0, 1)
+        return _clipped(F.interpolate(picture, size=(height, width), mode="area"))
     if kernel not in ("bilinear", "bicubic"):
         raise ValueError(f"unknown resize filter {kernel!r}; known: area, bilinear, bicubic")
     resized = F.interpolate(picture, size=(height, width), mode=kernel, align_corners=False, antialias=True)
-    return resized.clamp(0, 1)
+    return _clipped(resized)
 
 
 def resize_and_back(picture: Tensor, scale: float, kernel: str = "bilinear") -> Tensor:
@@ -154,7 +159,7 @@ def gaussian_blur(picture: Tensor, sigma: float) -> Tensor:
 def add_noise(picture: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
     """Add Gaussian noise with standard deviation `sigma` (in [0, 1] units)."""
     noise = torch.randn(picture.shape, generator=generator, dtype=picture.dtype, device=picture.device)
-    return (picture + sigma * noise).clamp(0, 1)
+    return _clipped(picture + sigma * noise)
 
 
 @dataclass(frozen=True)

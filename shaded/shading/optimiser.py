@@ -19,7 +19,7 @@ from torch import Tensor
 
 from shaded.shading.laundering import Laundering, random_laundering
 from shaded.shading.metric import steepest, visible_size
-from shaded.shading.perceptibility import ReferenceDistance, sum_of
+from shaded.shading.perceptibility import ReferenceDistance, calmed, sum_of
 from shaded.shading.pull import remaining
 from shaded.shading.surrogates import Surrogate
 
@@ -35,8 +35,8 @@ class Goal:
 
     Attributes:
         name: The surrogate's name.
-        rest: From a shaded canvas ``(1, 3, H, W)`` and what it is laundered with to what remains of the way, ``(1,)``:
-            1 nothing done, 0 at the anchor.
+        rest: From a shaded canvas ``(1, 3, H, W)`` in ``[0, 1]`` and what it is laundered with to what remains of the
+            way, ``(1,)``: 1 nothing done, 0 at the anchor.
         weight: Of this rest in the mean.
     """
 
@@ -54,14 +54,13 @@ def latent_goal(surrogate: Surrogate, original: Tensor, anchor: Tensor) -> Goal:
         start, end = surrogate.encode(original), surrogate.encode(anchor)
 
     def rest(shaded: Tensor, laundering: Laundering | None) -> Tensor:
-        seen = shaded.clamp(0, 1)
         if laundering is None:
-            return remaining(surrogate.encode(seen), start, end)
+            return remaining(surrogate.encode(shaded), start, end)
         if not laundering.moves:
-            return remaining(surrogate.encode(laundering.apply(seen)), start, end)
+            return remaining(surrogate.encode(laundering.apply(shaded)), start, end)
         with torch.no_grad():
             moved = [surrogate.encode(laundering.apply(one)) for one in (original, anchor)]
-        return remaining(surrogate.encode(laundering.apply(seen)), *moved)
+        return remaining(surrogate.encode(laundering.apply(shaded)), *moved)
 
     return Goal(surrogate.name, rest, surrogate.weight)
 
@@ -112,7 +111,7 @@ def optimise(
     """
     delta = torch.zeros_like(original)
     momentum = torch.zeros_like(original)
-    weight = FIRST_WEIGHT
+    weight, windows = FIRST_WEIGHT, None
     for step in range(steps):
         delta.requires_grad_()
         rest = _rest_of(goals, original + delta, random_laundering(generator))
@@ -120,15 +119,16 @@ def optimise(
         progress(step, steps, 1 - float(rest.detach()))
         if step:
             # Nothing has changed before the first step, and LPIPS has no slope there.
-            excess = _excess(original + delta, distance, ceilings)
-            aside = steepest(torch.autograd.grad(excess, delta)[0], limits)
-            change = RESPONSE * min(1.0, max(-0.5, float(excess.detach())))
+            mean, windows = distance.mean_and_windows(original + delta)
+            aside = steepest(torch.autograd.grad(mean.sum(), delta)[0], limits)
+            change = RESPONSE * min(1.0, max(-0.5, float(mean.detach().max()) / ceilings.lpips - 1))
             weight = min(MOST_WEIGHT, max(LEAST_WEIGHT, weight * math.exp(change)))
             way = way / visible_size(way, limits) + weight * aside / visible_size(aside, limits)
         momentum = MOMENTUM * momentum + way / visible_size(way, limits)
         size = ceilings.reach * (FIRST_STEP + (LAST_STEP - FIRST_STEP) * step / max(1, steps - 1))
         delta = delta.detach() - size * momentum / visible_size(momentum, limits)
-        delta = project(delta * (ceilings.reach / visible_size(delta, limits)).clamp_max(1))
+        delta = delta * (ceilings.reach / visible_size(delta, limits)).clamp_max(1)
+        delta = project(delta if windows is None else calmed(delta, windows.detach(), ceilings.local_lpips))
     with torch.no_grad():
         progress(steps, steps, 1 - float(_rest_of(goals, original + delta, None)))
     return delta
@@ -138,9 +138,3 @@ def _rest_of(goals: Sequence[Goal], shaded: Tensor, laundering: Laundering | Non
     """The goals' mean rest ``()``, by their weights."""
     parts = [goal.weight * goal.rest(shaded, laundering).mean() for goal in goals]
     return sum_of(parts) / sum(goal.weight for goal in goals)
-
-
-def _excess(shaded: Tensor, distance: ReferenceDistance, ceilings: Ceilings) -> Tensor:
-    """How far the worse of LPIPS and its worst window is over its ceiling, as a share of it; negative inside."""
-    mean, worst = distance.mean_and_worst(shaded)
-    return torch.maximum(mean / ceilings.lpips, worst / ceilings.local_lpips).max() - 1

@@ -79,14 +79,31 @@ class ReferenceDistance:
 
     def mean_and_worst(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """LPIPS ``(B,)``, and the largest LPIPS ``(B,)`` over windows of :data:`LOCAL_WINDOW` pixels."""
+        mean, windows = self.mean_and_windows(picture)
+        return mean, windows.amax(dim=(1, 2, 3))
+
+    def mean_and_windows(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """LPIPS ``(B,)``, and of each window ``(B, 1, rows, columns)``; windows overlap by half."""
         layers = self.layers(picture)
         mean = sum_of([layer.mean(dim=(1, 2, 3)) for layer in layers])
         height, width = picture.shape[-2:]
         rows, columns = (max(1, math.ceil(side / (LOCAL_WINDOW // 2))) for side in (height, width))
         # Each layer is averaged over cells of half a window; four neighbouring cells make a window.
         cells = sum_of([F.adaptive_avg_pool2d(layer, (rows, columns)) for layer in layers])
-        windows = F.avg_pool2d(cells, (min(2, rows), min(2, columns)), stride=1)
-        return mean, windows.amax(dim=(1, 2, 3))
+        return mean, F.avg_pool2d(cells, (min(2, rows), min(2, columns)), stride=1)
+
+
+def calmed(delta: Tensor, windows: Tensor, ceiling: float) -> Tensor:
+    """A shading ``(B, 3, H, W)``, reduced smoothly around those ``windows`` whose LPIPS is over ``ceiling``.
+
+    One busy corner must not cost the whole picture its shading. LPIPS grows with about the square of a small change.
+    """
+    if float(windows.max()) <= ceiling:
+        return delta
+    gains = (ceiling / windows.clamp_min(ceiling)).sqrt()
+    # A cell of half a window takes the smallest gain of the windows that cover it.
+    cells = -F.max_pool2d(F.pad(-gains, [1] * 4, value=-1.0), 2, stride=1)
+    return delta * F.interpolate(cells, size=delta.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def sum_of(tensors: list[Tensor]) -> Tensor:

@@ -31,9 +31,9 @@ class Visibility:
 
 VISIBILITIES: Mapping[str, Visibility] = {
     "low": Visibility(flat=1.5, busy=8, reach=0.5, lpips=0.03, local_lpips=0.12, psnr_db=38, delta_e=3.0),
-    "default": Visibility(flat=1.5, busy=8, reach=0.95, lpips=0.05, local_lpips=0.20, psnr_db=33, delta_e=4.0),
+    "default": Visibility(flat=1.5, busy=8, reach=0.9, lpips=0.05, local_lpips=0.20, psnr_db=33, delta_e=4.0),
     "high": Visibility(flat=2, busy=10, reach=1.15, lpips=0.07, local_lpips=0.28, psnr_db=30, delta_e=5.0),
 }
 
 #: Optimiser steps of each quality.
-STEPS: Mapping[str, int] = {"fast": 8, "balanced": 16, "thorough": 40}
+STEPS: Mapping[str, int] = {"fast": 6, "balanced": 12, "thorough": 32}

@@ -107,3 +107,13 @@ def test_the_largest_scale_is_found(most):
 def test_quality_means_more_steps():
     """Fast, balanced and thorough take more and more steps."""
     assert STEPS["fast"] < STEPS["balanced"] < STEPS["thorough"]
+
+
+def test_pure_black_on_pure_white_is_shaded_too(lpips, encoder):
+    """Line art that has no value but 0 and 1 is moved: what lies at the edge of the range can be drawn inside."""
+    art = torch.ones(1, 3, 64, 96)
+    art[..., ::7] = 0
+    work = _work(art, anchor=art.roll(3, dims=-1) * 0.5, gray=True)
+    shaded = shade_canvas(work, [encoder], lpips)
+    assert shaded.scale > 0
+    assert float(shaded.delta.abs().max()) > 2 / 255

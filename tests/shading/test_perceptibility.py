@@ -7,6 +7,7 @@ import torch
 
 from shaded.shading.perceptibility import (
     ReferenceDistance,
+    calmed,
     colour_drift,
     hold_colour,
     psnr,
@@ -121,3 +122,20 @@ def test_lpips_has_a_slope_everywhere(lpips):
     mean, worst = ReferenceDistance(lpips, plain).mean_and_worst(changed)
     (slope,) = torch.autograd.grad((mean + worst).sum(), changed)
     assert bool(slope.isfinite().all())
+
+
+def test_only_what_is_over_the_local_limit_is_reduced(lpips):
+    """A corner over the ceiling is brought down around it; far from it the shading stays as it was."""
+    generator = torch.Generator().manual_seed(5)
+    picture = torch.rand(1, 3, 256, 256, generator=generator) * 0.2 + 0.4
+    delta = 0.02 * torch.randn(picture.shape, generator=generator)
+    delta[..., :64, :64] *= 8
+    distance = ReferenceDistance(lpips, picture)
+    _, before = distance.mean_and_windows(picture + delta)
+    ceiling = float(before.max()) / 2
+    held = delta
+    for _ in range(4):
+        held = calmed(held, distance.mean_and_windows(picture + held)[1], ceiling)
+    assert float(distance.mean_and_windows(picture + held)[1].max()) < 1.1 * ceiling
+    torch.testing.assert_close(held[..., 192:, 192:], delta[..., 192:, 192:])
+    assert calmed(delta, before, float(before.max())) is delta
