@@ -286,7 +286,7 @@ class RenderingEngine:
                 steps=shaded.steps,
                 seed=source.seed,
                 device=self.device,
-                dtype="float32",
+                dtype=box.dtype,
                 canvas=(width, height),
                 canvas_pixels=self._canvas_pixels,
                 batch=(1, 3, height, width),

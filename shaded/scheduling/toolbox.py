@@ -64,6 +64,11 @@ class Toolbox:
         at_hand = {surrogate.family for surrogate in self.surrogates}
         return (*(student for student in self.students if student.family not in at_hand), *self.surrogates)
 
+    @property
+    def dtype(self) -> str:
+        """The coarsest number format that the shading is found in."""
+        return "bfloat16" if any(target.dtype == "bfloat16" for target in self.targets) else "float32"
+
 
 def open_toolbox(shading: Shading) -> Toolbox:
     """Load everything, every file's hash checked.
@@ -142,7 +147,8 @@ def load_student(family: str, device: torch.device, kind: str) -> Surrogate:
             plain = student(torch.full((1, 3, 64, 64), 0.5, device=device))
         student.in_bfloat16 = bool(plain.isfinite().all())
     role = "meter" if kind == "meter" else "surrogate"
-    return Surrogate(f"{family}-{kind}", student, role=role, family=family, weight=WEIGHTS[family])
+    dtype = "bfloat16" if student.in_bfloat16 else "float32"
+    return Surrogate(f"{family}-{kind}", student, role=role, family=family, weight=WEIGHTS[family], dtype=dtype)
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

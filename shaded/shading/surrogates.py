@@ -24,6 +24,7 @@ class Surrogate:
             against flatters the result.
         family: Whose latents these are, where that is known: ``flux2`` or ``sana``.
         weight: How much it counts beside the others that a shading is optimised against.
+        dtype: What it computes in.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Surrogate:
     role: str = "surrogate"
     family: str | None = None
     weight: float = 1.0
+    dtype: str = "float32"
 
 
 def autoencoder_kl(name: str, module: Any) -> Surrogate:

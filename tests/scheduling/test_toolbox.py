@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from shaded.scheduling import toolbox as toolbox_module
 from shaded.settings import Shading
 
@@ -18,3 +20,12 @@ def test_a_real_encoder_takes_the_place_of_its_student(shared_encoders):
 def test_what_is_optimised_against_never_measures(toolbox):
     """No student is among the encoders that strength is stated for."""
     assert not {target.name for target in toolbox.targets} & {encoder.name for encoder in toolbox.encoders}
+
+
+def test_the_number_format_is_the_one_that_is_used(toolbox, monkeypatch):
+    """What the sidecar states as number format is what the students compute in, with bfloat16 and without."""
+    for fast, stated in ((False, "float32"), (True, "bfloat16")):
+        monkeypatch.setattr(toolbox_module, "has_fast_bfloat16", lambda _device, fast=fast: fast)
+        students = tuple(toolbox_module.load_student(name, toolbox.device, "student") for name in ("flux2", "sana"))
+        assert replace(toolbox, students=students).dtype == stated
+        assert all(student.encode.in_bfloat16 is fast for student in students)
