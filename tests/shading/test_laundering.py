@@ -98,3 +98,16 @@ def test_only_crops_move_content_and_can_be_left_out() -> None:
     chosen = [laundering.random_laundering(generator) for _ in range(60)]
     assert {one.name for one in chosen if one.moves} == {"crop"}
     assert not any(laundering.random_laundering(generator, moving=False).moves for _ in range(60))
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_pure_white_and_pure_black_feel_every_laundering(level: float) -> None:
+    """What a laundering would clip keeps its gradient: each one passes as much of it as it does in the middle gray."""
+    for seed in range(12):
+        slopes = []
+        for value in (level, 0.5):
+            picture = torch.full((1, 3, 32, 32), value, requires_grad=True)
+            one = laundering.random_laundering(torch.Generator().manual_seed(seed))
+            (one.apply(picture) * _picture(32, 32)).sum().backward()
+            slopes.append(float(picture.grad.norm()))
+        assert slopes[0] == pytest.approx(slopes[1], rel=1e-3), one.name

@@ -42,3 +42,18 @@ def test_no_step_of_the_same_visible_size_gains_more(seed):
     other = torch.randn(1, 3, 4, 4, generator=generator) * limits + 0.3 * best
     other = other / visible_size(other, limits)
     assert float((gradient * best).sum()) >= float((gradient * other).sum()) - 1e-6
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_steepest_step_gains_all_that_can_be_gained(seed):
+    """Its product with the gradient is the gradient's dual norm in the metric (Cauchy and Schwarz), limits squared."""
+    generator = torch.Generator().manual_seed(seed)
+    gradient = torch.randn(1, 3, 4, 4, generator=generator)
+    limits = 0.001 + 0.05 * torch.rand(1, 1, 4, 4, generator=generator).square()
+    best = steepest(gradient, limits)
+    best = best / visible_size(best, limits)
+    ycbcr = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+    costs = torch.diag(torch.tensor([1.0, COLOUR_COST, COLOUR_COST])) @ ycbcr
+    dual = limits * torch.einsum("ij,bjhw->bihw", torch.linalg.inv(costs).T, gradient)
+    assert float((gradient * best).sum()) == pytest.approx(4.0 * float(dual.norm()), rel=1e-4)
