@@ -26,7 +26,7 @@ COLOUR_HEADROOM = 0.7
 CALMING_ROUNDS = 4
 
 #: No pixel changes by more than this many of its visible units, whatever the encoders gain by it.
-HARDEST = 3.0
+HARDEST = 1.5
 
 
 @dataclass(frozen=True)

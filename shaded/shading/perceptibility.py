@@ -158,7 +158,7 @@ def without_shapes(delta: Tensor, limits: Tensor, flat: float, busy: float) -> T
     In a clear sky even two grey levels show when they draw the outline of the anchor; as fine grain they do not. The
     smoother the area, as its ``limits`` ``(B, 1, H, W)`` between ``flat`` and ``busy`` say, the more is taken out.
     """
-    calm = ((busy - limits) / (busy - flat)).clamp(0, 1).square()
+    calm = ((busy - limits) / (busy - flat)).clamp(0, 1)
     for _ in range(2):
         delta = delta - calm * gaussian_blur(delta, SHAPE_SIGMA)
     return delta
