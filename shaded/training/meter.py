@@ -14,7 +14,6 @@ import torch
 from shaded.training.distil import Worker, train
 from shaded.training.losses import Outcome, launder_some, meter_loss
 from shaded.training.rig import METERS
-from shaded.training.teachers import FAMILIES
 
 __all__ = ["MeterWorker"]
 
@@ -31,10 +30,15 @@ class MeterWorker(Worker):
         """Give the meters gradients from one batch; returns numbers for the journal."""
         slot = self.next_slot()
         shaded = launder_some(slot.shaded, _LAUNDERED_SHARE, self.generator)
-        three = (shaded, slot.batch.pictures, slot.batch.anchors)
+        ends = (slot.batch.pictures, slot.batch.anchors)
+        latents = {}
         with torch.no_grad():
-            latents = {family: self.rig.teachers[family](torch.cat(three)).chunk(3) for family in FAMILIES}
-        outcome = Outcome(*three, latents)
+            for family, teacher in self.rig.teachers.items():
+                if family not in slot.known:
+                    slot.known[family] = [teacher(one) for one in ends]
+                picture, anchor = slot.known[family]
+                latents[family] = (teacher(shaded), picture, anchor)
+        outcome = Outcome(shaded, *ends, latents)
         meters = {family: self.networks[name] for family, name in METERS.items()}
         gap, numbers = meter_loss(lambda picture: {name: meter(picture) for name, meter in meters.items()}, outcome)
         gap.backward()  # type: ignore[no-untyped-call]

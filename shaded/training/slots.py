@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
+from shaded.shading.engine import HARDEST
 from shaded.shading.laundering import random_laundering
 from shaded.shading.limits import texture_limits
 from shaded.shading.metric import steepest
 from shaded.shading.perceptibility import without_shapes
 from shaded.training.losses import Batch, eight_bits
 
-__all__ = ["Slot", "advanced", "new_slot"]
+__all__ = ["Slot", "advanced", "new_slot", "noise_slot"]
 
 _LONGEST = 16
 _MOMENTUM = 0.9
 _FIRST_STEP, _LAST_STEP = 0.55, 0.05
-_HARDEST = 3.0
-_BUSY = 4.0
+_BUSY = 16 / 3
 _STUDENT_SHARE, _TEACHER_SHARE = 0.65, 0.22
 
 
@@ -28,8 +28,10 @@ _STUDENT_SHARE, _TEACHER_SHARE = 0.65, 0.22
 class Slot:
     """A batch of pictures (B, 3, S, S) on their way to anchors: the shading so far and how to go on with it.
 
-    `kind` says what finds the shading: the students, the real encoders ("teacher") or nothing ("noise"). `flat` (B,) is
-    the limit in flat areas, `reach` (B,) how much is to be seen, `ends` the last step.
+    `kind` says what finds the shading: the students, the real encoders ("teacher") or nothing ("noise"). `flat` (B,)
+    is the limit in flat areas, `reach` (B,) how much is to be seen, `ends` the last step. Two things are kept for the
+    steps to come: `ways`, the latents of pictures and anchors that the shading is found with, and `known`, what the
+    teachers said of those, both by family.
     """
 
     batch: Batch
@@ -41,6 +43,8 @@ class Slot:
     kind: str
     age: int
     ends: int
+    ways: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    known: dict[str, list[Tensor]] = field(default_factory=dict)
 
     @property
     def shaded(self) -> Tensor:
@@ -50,20 +54,33 @@ class Slot:
 
 def new_slot(batch: Batch, generator: torch.Generator) -> Slot:
     """A fresh slot of a random kind, without a shading but for noise."""
-    count = len(batch.pictures)
-    flat = (0.7 + 2.8 * torch.rand(count, generator=generator)) / 255
-    limits = texture_limits(batch.pictures, flat, _BUSY * flat)
     draw = float(torch.rand((), generator=generator))
-    kind = "student" if draw < _STUDENT_SHARE else "teacher" if draw < _STUDENT_SHARE + _TEACHER_SHARE else "noise"
-    delta = torch.zeros_like(batch.pictures)
+    if draw > _STUDENT_SHARE + _TEACHER_SHARE:
+        return noise_slot(batch, generator)
+    flat, limits = _limits(batch, generator)
+    kind = "student" if draw < _STUDENT_SHARE else "teacher"
     ends = int(torch.randint(2, _LONGEST + 1, (), generator=generator))
-    if kind == "noise":
-        grain = int(torch.randint(0, 3, (), generator=generator))
-        noise = torch.randn(count, 3, *(side >> grain for side in delta.shape[-2:]), generator=generator)
-        delta = limits * nn.functional.interpolate(noise, delta.shape[-2:], mode="bilinear").clamp(-1, 1)
-        ends = 2
-    reach = 0.3 + 0.9 * torch.rand(count, generator=generator)
-    return Slot(batch, limits, flat, delta, torch.zeros_like(delta), reach, kind, 0, ends)
+    reach = 0.3 + 0.9 * torch.rand(len(flat), generator=generator)
+    nothing = torch.zeros_like(batch.pictures)
+    return Slot(batch, limits, flat, nothing, nothing, reach, kind, 0, ends)
+
+
+def noise_slot(batch: Batch, generator: torch.Generator) -> Slot:
+    """A slot of random grain, fine or coarse, colourful or hardly so, within the limits."""
+    flat, limits = _limits(batch, generator)
+    grain, colourful = torch.randint(0, 3, (2,), generator=generator).tolist()
+    height, width = batch.pictures.shape[-2:]
+    noise = torch.randn(len(flat), 3, height >> grain, width >> grain, generator=generator)
+    if not colourful:
+        noise = noise.mean(dim=1, keepdim=True) + 0.3 * noise
+    noise = nn.functional.interpolate(noise, (height, width), mode="bilinear")
+    delta = limits * noise.clamp(-HARDEST, HARDEST)
+    return Slot(batch, limits, flat, delta, torch.zeros_like(delta), torch.ones(len(flat)), "noise", 0, 2)
+
+
+def _limits(batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    flat = (0.7 + 2.8 * torch.rand(len(batch.pictures), generator=generator)) / 255
+    return flat, texture_limits(batch.pictures, flat, _BUSY * flat)
 
 
 def _size(change: Tensor) -> Tensor:
@@ -80,9 +97,12 @@ def advanced(slot: Slot, encoders: Mapping[str, nn.Module], generator: torch.Gen
     if float(torch.rand((), generator=generator)) < 0.5:
         arrived = random_laundering(generator, moving=False).apply(arrived)
     rest = torch.zeros(())
-    for encoder in encoders.values():
-        with torch.no_grad():
-            start, end = encoder(torch.cat([slot.batch.pictures, slot.batch.anchors])).chunk(2)
+    for family, encoder in encoders.items():
+        if family not in slot.ways:
+            # A student changes a little while its slot lives; where the way led at first is near enough.
+            with torch.no_grad():
+                slot.ways[family] = encoder(torch.cat([slot.batch.pictures, slot.batch.anchors])).chunk(2)
+        start, end = slot.ways[family]
         left = (encoder(arrived) - end).flatten(1).norm(dim=1)
         whole = (start - end).flatten(1).norm(dim=1)
         rest = rest + (left / torch.maximum(whole, whole.mean() / 2)).sum()
@@ -92,8 +112,10 @@ def advanced(slot: Slot, encoders: Mapping[str, nn.Module], generator: torch.Gen
     reach = slot.reach.view(-1, 1, 1, 1)
     size = (_FIRST_STEP + (_LAST_STEP - _FIRST_STEP) * slot.age / _LONGEST) * reach
     share = slot.delta / slot.limits - size * momentum / _size(momentum)
-    share = (share * (reach / _size(share)).clamp_max(1)).clamp(-_HARDEST, _HARDEST)
+    share = share * (reach / _size(share)).clamp_max(1)
     # Limits differ from picture to picture, and the filter takes one pair: their ratio is the same for all.
     unit = slot.flat.view(-1, 1, 1, 1)
     moved = unit * without_shapes(share * slot.limits / unit, slot.limits / unit, 1.0, _BUSY)
+    bound = HARDEST * slot.limits
+    moved = torch.minimum(torch.maximum(moved, -bound), bound)
     return replace(slot, delta=moved, momentum=momentum, age=slot.age + 1)
