@@ -42,7 +42,8 @@ def test_strength_compares_ours_with_the_recipe(pictures, shared_encoders, tmp_p
     )  # fmt: skip
     measured = {(row["method"], row["intensity"]): row for row in json.loads(rows.read_text())}
     assert set(measured) == {
-        ("bundled", "low"), ("bundled", "high"), ("real", "low"), ("real", "high"), ("recipe", "-"), ("recipe-cut", "-"),
+        ("bundled", "low"), ("bundled", "high"), ("real", "low"), ("real", "high"),
+        ("recipe", "-"), ("recipe-cut", "-"),
     }  # fmt: skip
     assert measured["real", "high"]["pull"]["flux2"] > measured["real", "low"]["pull"]["flux2"] > 0
     assert measured["recipe-cut", "-"]["lpips"] <= measured["recipe", "-"]["lpips"]
@@ -56,9 +57,7 @@ def test_strength_compares_ours_with_the_recipe(pictures, shared_encoders, tmp_p
 
 def test_the_contact_sheet_has_a_row_for_each_picture(pictures, tmp_path, monkeypatch) -> None:
     """The picture and the four drawn ones stand in a row each, unchanged at first and then at three intensities."""
-    _run(
-        monkeypatch, "contact_sheet.py", tmp_path / "sheet.png", "--pictures", pictures, "--side", 64, "--shown", 32
-    )
+    _run(monkeypatch, "contact_sheet.py", tmp_path / "sheet.png", "--pictures", pictures, "--side", 64, "--shown", 32)
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (4 * 36, 5 * 54)
         paper = [sheet.crop((column * 36, 3 * 54 + 22, column * 36 + 32, 4 * 54)) for column in range(4)]

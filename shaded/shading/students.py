@@ -1,12 +1,13 @@
 """The encoders the project trains itself: small students of the real ones, to optimise a shading against.
 
 What a student is worth is what a shading found against it does to the encoder that it learned from. A student that
-merely gives the right latents for photographs fools only itself; these were taught every layer's features, and how
-those features move under shadings that were found against the student (see `shaded/training/distil.py`).
+merely gives the right latents for photographs fools only itself; these were taught what their teachers' blocks give,
+and how that moves under shadings that were found against the student (see `shaded/training/distil.py`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Self
 
@@ -14,83 +15,80 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
-from shaded.shading.tiny_encoders import Block, convolution
+from shaded.shading.tiny_encoders import TinyEncoder
 
-__all__ = ["STRIDES", "WEIGHTS", "StudentEncoder", "haar_bands"]
+__all__ = ["STRIDES", "WEIGHTS", "PatchConvolution", "StudentEncoder"]
 
 #: Side of the square of picture pixels that one latent stands for, by family.
 STRIDES: Mapping[str, int] = {"flux2": 8, "sana": 32}
 
-#: How much a student counts in the ensemble: less of what is found against FLUX.2's carries over to its teacher.
+#: How much a student counts in the ensemble.
 WEIGHTS: Mapping[str, float] = {"flux2": 1.5, "sana": 1.0}
 
-_WIDTH = 64
-_FRONT_WIDTH = 80
-_FRONTS: Mapping[str, int] = {"flux2": 3, "sana": 1}
-_BAND_GAINS = (4.0, 20.0, 20.0, 30.0)
+#: Outputs and stride of the first convolution.
+_FIRST: Mapping[str, tuple[int, int]] = {"flux2": (64, 1), "sana": (32, 2)}
+
+#: The last of the layers that a network has to learn from pixels, before the picture's own redundancy is gone.
+_FRONTS: Mapping[str, int] = {"flux2": 2, "sana": 3}
+
+# Usual size of the cosine components of patches of 3 x 3 pixels in pictures, by how often they change along each side;
+# of luma, and of each chroma part. Measured on the training corpus.
+_LUMA_SIZES = ((0.97, 0.14, 0.07), (0.14, 0.045, 0.026), (0.07, 0.026, 0.018))
+_CHROMA_SIZES = ((0.29, 0.03, 0.016), (0.03, 0.013, 0.009), (0.016, 0.009, 0.0075))
+_TO_LUMA_AND_CHROMA = ((0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081))
 
 
-def haar_bands(picture: Tensor) -> Tensor:
-    """A picture (B, 3, H, W) in [0, 1] as Haar bands (B, 12, H / 2 + 2, W / 2 + 2), with a rim of black around it.
+def _patch_basis() -> Tensor:
+    """(27, 3, 3, 3): kernels that give a picture's patches in components of about one size each, a tenth.
 
-    Per channel: means of 2 x 2 pixels and their three kinds of differences, each brought to about unit size. Pixels
-    as they are hardly differ from their neighbours, and a network learns what fine structure does very slowly.
+    What the real encoders' first layers give is small; from large values the way there kills units.
     """
-    signs = picture.new_tensor([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]) / 4
-    gains = picture.new_tensor(_BAND_GAINS)
-    kernels = (signs * gains[:, None]).view(4, 1, 2, 2).repeat(3, 1, 1, 1)
-    centres = -0.5 * gains * picture.new_tensor([1, 0, 0, 0])
-    return F.conv2d(F.pad(picture, [2] * 4), kernels, centres.repeat(3), stride=2, groups=3)
+    places = torch.arange(3.0) + 0.5
+    waves = torch.stack([torch.cos(math.pi * places * often / 3) * math.sqrt(2 / 3) for often in range(3)])
+    waves[0] /= math.sqrt(2)
+    components = torch.einsum("ai,bj->abij", waves, waves)
+    sizes = torch.tensor([_LUMA_SIZES, _CHROMA_SIZES, _CHROMA_SIZES])
+    kernels = torch.einsum("cr,abij->cabrij", torch.tensor(_TO_LUMA_AND_CHROMA), components)
+    return (0.1 * kernels / sizes[..., None, None, None]).reshape(27, 3, 3, 3)
 
 
-def _stage(blocks: int, *, pooled: bool = False) -> list[nn.Module]:
-    return [convolution(_WIDTH, _WIDTH, stride=2, bias=False), *(Block(_WIDTH, pooled=pooled) for _ in range(blocks))]
+class PatchConvolution(nn.Module):
+    """A convolution of a picture, three by three, whose weights (outputs, 27) stand in the basis of patch components.
+
+    As a function it is an ordinary convolution with a rim of zeros. Neighbouring pixels hardly differ, and in their own
+    basis a network learns what the fine structure does, which is what a shading is made of, very slowly.
+    """
+
+    basis: Tensor
+
+    def __init__(self, outputs: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, 27).uniform_(-1, 1) / math.sqrt(27))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.stride = stride
+        self.register_buffer("basis", _patch_basis(), persistent=False)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] to (B, outputs, H / stride, W / stride)."""
+        kernels = torch.einsum("ok,kchw->ochw", self.weight, self.basis)
+        # The components are those of the picture around middle gray.
+        bias = self.bias - 0.5 * kernels.sum(dim=(1, 2, 3))
+        return F.conv2d(picture, kernels.contiguous(memory_format=torch.channels_last), bias, self.stride, 1)
 
 
-def _flux2_layers() -> list[nn.Module]:
-    """Works from half the size on, where its teacher works at full size first: less than half the arithmetic."""
-    return [
-        nn.Conv2d(12, _FRONT_WIDTH, 3),
-        Block(_FRONT_WIDTH),
-        convolution(_FRONT_WIDTH, _WIDTH),
-        *(Block(_WIDTH) for _ in range(3)),
-        *_stage(3),
-        *_stage(2, pooled=True),
-        convolution(_WIDTH, 32),
-    ]
-
-
-def _sana_layers() -> list[nn.Module]:
-    return [
-        nn.Conv2d(12, 32, 3),
-        nn.ReLU(),
-        convolution(32, _WIDTH, stride=2),
-        nn.ReLU(),
-        Block(_WIDTH),
-        *_stage(3),
-        *_stage(3),
-        *_stage(2),
-        convolution(_WIDTH, 32),
-    ]
-
-
-class StudentEncoder(nn.Sequential):
+class StudentEncoder(TinyEncoder):
     """A picture (B, 3, H, W) in [0, 1] to estimated latents (B, 32, H / stride, W / stride) of one family.
 
-    `family` is "flux2" (stride 8) or "sana" (stride 32); H and W are multiples of the stride. Up to and including the
-    first convolution everything stays in the picture's own number format: in bfloat16, a change of one grey level
-    could be rounded away there. From there on `half` lets processors that have bfloat16 use it.
+    Laid out like its teacher. `family` is "flux2" (stride 8) or "sana" (stride 32); H and W are multiples of that. The
+    first convolution stays in the picture's own number format: in bfloat16, a change of one grey level could be
+    rounded away there. From there on `half` lets processors that have bfloat16 use it.
     """
 
     def __init__(self, family: str, *, half: bool = False) -> None:
-        layers = {"flux2": _flux2_layers, "sana": _sana_layers}
-        if family not in layers:
-            raise ValueError(f"no student of the family {family!r} is known; known: {', '.join(layers)}")
-        super().__init__(*layers[family]())
-        self.family, self.in_bfloat16 = family, half
-        with torch.no_grad():
-            # What the real encoders' first layers give is small; from large values the way there kills units.
-            next(self[_FRONTS[family] - 1].parameters()).mul_(0.3)
+        super().__init__(family)
+        outputs, stride = _FIRST[family]
+        self[0] = PatchConvolution(outputs, stride=stride)
+        self.in_bfloat16 = half
         self.to(memory_format=torch.channels_last)
 
     def forward(self, picture: Tensor) -> Tensor:
@@ -104,7 +102,7 @@ class StudentEncoder(nn.Sequential):
         each stretch of layers can then be taught by itself.
         """
         kept: list[Tensor] = []
-        signal = self[0](haar_bands(picture).contiguous(memory_format=torch.channels_last))
+        signal = self[0](picture.contiguous(memory_format=torch.channels_last))
         with torch.autocast(picture.device.type, torch.bfloat16, enabled=self.in_bfloat16, cache_enabled=False):
             for number, layer in enumerate(list(self)[1:], 1):
                 signal = layer(signal)
@@ -116,7 +114,7 @@ class StudentEncoder(nn.Sequential):
 
     def front(self) -> list[nn.Parameter]:
         """The weights of the layers that see pixels."""
-        return [weight for layer in list(self)[: _FRONTS[self.family]] for weight in layer.parameters()]
+        return [weight for layer in list(self)[: _FRONTS[self.family] + 1] for weight in layer.parameters()]
 
     @classmethod
     def from_state(cls, family: str, state: Mapping[str, Tensor], *, half: bool = False) -> Self:

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import torch
 
-from shaded.training.losses import launder_some, student_loss
+from shaded.training.losses import Batch, launder_some, student_loss
 from shaded.training.rig import Journal, Prefetcher, Rig, Schedule, apply_gradients, today_at
-from shaded.training.slots import Slot, advanced, new_slot
+from shaded.training.slots import Slot, advanced, new_slot, noise_slot
 from shaded.training.teachers import FAMILIES
 
 __all__ = ["Worker", "crop_shape", "rate_at", "train"]
@@ -35,16 +35,16 @@ _SLOTS = 8
 _LAUNDERED_SHARE = 0.3
 _STALEST = 12
 
-#: Which layer of the student is taught which layer of its teacher.
-_TAUGHT: Mapping[str, Mapping[int, int]] = {
-    "flux2": {2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 7, 8: 8, 9: 9, 10: 10, 12: 13},
-    "sana": {1: 1, 3: 3, 4: 4, 6: 6, 7: 7, 8: 8, 10: 10, 11: 11, 12: 12, 15: 16},
+#: The layers whose output is taught: what a whole block gives, and at first what comes of the pixels.
+_TAUGHT: Mapping[str, tuple[int, ...]] = {
+    "flux2": (2, 3, 4, 5, 7, 8, 9, 11, 12),
+    "sana": (3, 4, 6, 7, 8, 10, 11, 12, 14, 15),
 }
 _SHIFT_WEIGHT = 0.5
 
 #: For this part of the time each stretch of layers is taught by itself, on what its teacher's layers give it: all of
 #: them at once from nothing hardly learn (0.87 of the variance was left after 700 steps).
-_APART = 0.25
+_APART = 0.2
 
 
 def rate_at(progress: float) -> float:
@@ -86,21 +86,30 @@ class Worker(threading.Thread):
     def learn(self) -> dict[str, float]:
         """Give the students gradients from one batch; returns numbers for the journal."""
         apart = self.schedule.progress() < _APART
-        slot = new_slot(self.batches.ready.get(), self.generator) if apart else self.next_slot()
+        slot = noise_slot(self.either(self.batches.ready.get()), self.generator) if apart else self.next_slot()
         count = len(slot.batch.pictures)
-        shaded = slot.batch.anchors if apart else launder_some(slot.shaded, _LAUNDERED_SHARE, self.generator)
-        seen = torch.cat([slot.batch.pictures, shaded])
+        shaded = slot.shaded if apart else launder_some(slot.shaded, _LAUNDERED_SHARE, self.generator)
         numbers: dict[str, float] = {}
         for family in FAMILIES:
             taught = _TAUGHT[family]
             with torch.no_grad():
-                real = self.rig.teachers[family].features(seen, taught.values())
-            given = real if apart else [None] * len(real)
-            mine = self.networks[family].features(seen, dict(zip(taught, given, strict=False)))
-            loss, error, shift, worst = student_loss(mine, real, count, 0.0 if apart else _SHIFT_WEIGHT)
+                if family not in slot.known:
+                    slot.known[family] = self.rig.teachers[family].features(slot.batch.pictures, taught)
+                real = [
+                    torch.cat(pair)
+                    for pair in zip(slot.known[family], self.rig.teachers[family].features(shaded, taught), strict=True)
+                ]
+            given = dict(zip(taught, real if apart else [None] * len(taught), strict=False))
+            mine = self.networks[family].features(torch.cat([slot.batch.pictures, shaded]), given)
+            loss, error, shift, worst = student_loss(mine, real, count, _SHIFT_WEIGHT)
             loss.backward()  # type: ignore[no-untyped-call]
             numbers |= {f"error_{family}": error, f"worst_{family}": worst, f"shift_{family}_{slot.kind}": shift}
         return numbers
+
+    def either(self, batch: Batch) -> Batch:
+        """The batch, or the same with pictures and anchors exchanged: both are to be learned."""
+        turned = float(torch.rand((), generator=self.generator)) < 0.5
+        return Batch(batch.anchors, batch.pictures) if turned else batch
 
     def next_slot(self) -> Slot:
         """A slot, one step farther; it stays among the slots until it has come to its end."""

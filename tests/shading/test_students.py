@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
-from shaded.shading.students import STRIDES, StudentEncoder, haar_bands
+from shaded.shading.students import STRIDES, PatchConvolution, StudentEncoder
 
 
 def _picture(*shape, seed=0):
@@ -33,18 +34,28 @@ def test_an_unknown_family_is_refused_by_name():
 
 
 @torch.no_grad()
-def test_bands_hold_the_whole_picture():
-    """The Haar bands are a change of basis: the picture comes back from them, and the rim is black."""
-    picture = _picture(1, 3, 8, 8)
-    bands = haar_bands(picture)
-    assert bands.shape == (1, 12, 6, 6)
-    gains = torch.tensor([4.0, 20.0, 20.0, 30.0]).view(1, 1, 4, 1, 1)
-    mean, across, down, both = (
-        (bands.view(1, 3, 4, 6, 6) / gains) + torch.tensor([0.5, 0, 0, 0]).view(4, 1, 1)
-    ).unbind(2)
-    torch.testing.assert_close((mean + across + down + both)[..., 1:-1, 1:-1], picture[..., ::2, ::2])
-    torch.testing.assert_close((mean - across - down + both)[..., 1:-1, 1:-1], picture[..., 1::2, 1::2])
-    assert float(mean[..., 0, :].abs().max()) < 1e-6
+@pytest.mark.parametrize("stride", [1, 2])
+def test_patch_components_are_a_convolution_with_a_rim_of_zeros(stride):
+    """Every ordinary convolution of a picture has its weights in the basis of patch components, and gives the same."""
+    torch.manual_seed(0)
+    ordinary, patches = nn.Conv2d(3, 5, 3, stride, padding=1), PatchConvolution(5, stride=stride)
+    basis = patches.basis.flatten(1)
+    patches.weight.copy_(torch.linalg.solve(basis.T, ordinary.weight.flatten(1).T).T)
+    patches.bias.copy_(ordinary.bias + 0.5 * ordinary.weight.sum(dim=(1, 2, 3)))
+    picture = _picture(2, 3, 16, 24)
+    torch.testing.assert_close(patches(picture), ordinary(picture), atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_patch_components_of_a_picture_are_of_one_size(shared_pictures):
+    """In a photograph the finest component is hardly smaller than the mean, where pixels differ by little."""
+    from PIL import Image
+
+    with Image.open(shared_pictures / "photo-fruits.jpg") as opened:
+        small = opened.convert("RGB").resize((192, 128))
+    picture = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8).view(1, 128, 192, 3).permute(0, 3, 1, 2)
+    sizes = nn.functional.conv2d(picture / 255 - 0.5, PatchConvolution(1).basis).square().mean(dim=(0, 2, 3)).sqrt()
+    assert 0.02 < float(sizes.min()) < float(sizes.max()) < 0.5
 
 
 @torch.no_grad()
