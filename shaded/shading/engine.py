@@ -9,9 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shaded.shading.limits import texture_limits
+from shaded.shading.limits import hard_limits, texture_limits
 from shaded.shading.optimiser import Ceilings, latent_goal, optimise
-from shaded.shading.perceptibility import ReferenceDistance, calmed, colour_drift, hold_colour, psnr, without_shapes
+from shaded.shading.perceptibility import (
+    ReferenceDistance,
+    calmed,
+    colour_drift,
+    hold_colour,
+    psnr,
+    without_lines,
+    without_outlines,
+    without_shapes,
+)
 from shaded.shading.presets import Visibility
 from shaded.shading.surrogates import Surrogate
 
@@ -24,9 +33,6 @@ COLOUR_HEADROOM = 0.7
 
 #: Rounds of reducing what is over the local limit, before all of it is scaled down.
 CALMING_ROUNDS = 4
-
-#: No pixel changes by more than this many of its visible units, whatever the encoders gain by it.
-HARDEST = 1.5
 
 
 @dataclass(frozen=True)
@@ -89,11 +95,12 @@ def shade_canvas(
     """
     budget = work.visibility
     units = texture_limits(work.original, budget.flat / 255, budget.busy / 255)
-    limits = HARDEST * units
+    limits = hard_limits(units, budget.flat / 255, budget.busy / 255)
     distance = ReferenceDistance(lpips, work.original)
+    anchor = without_outlines(work.anchor, units, budget.flat / 255, budget.busy / 255)
     delta = optimise(
         work.original, units,
-        [latent_goal(surrogate, work.original, work.anchor) for surrogate in surrogates],
+        [latent_goal(surrogate, work.original, anchor) for surrogate in surrogates],
         distance,
         Ceilings(budget.reach, budget.lpips * HEADROOM, budget.local_lpips * HEADROOM),
         _projection(work, units, limits),
@@ -117,7 +124,8 @@ def _projection(work: CanvasWork, units: Tensor, limits: Tensor) -> Callable[[Te
     def project(delta: Tensor) -> Tensor:
         if work.gray:
             delta = delta.mean(dim=1, keepdim=True).expand_as(delta)
-        delta = without_shapes(delta, units, work.visibility.flat / 255, work.visibility.busy / 255)
+        for clean in (without_shapes, without_lines):
+            delta = clean(delta, units, work.visibility.flat / 255, work.visibility.busy / 255)
         delta = hold_colour(delta, work.original, work.visibility.delta_e * COLOUR_HEADROOM)
         delta = torch.minimum(torch.maximum(delta, -bound), bound)
         if work.gray:

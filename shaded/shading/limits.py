@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor
 
-__all__ = ["texture_limits"]
+__all__ = ["HARDEST", "hard_limits", "texture_limits"]
 
 _WINDOW = 7
 _EROSION = 5
@@ -48,3 +48,17 @@ def texture_limits(picture: Tensor, flat: float | Tensor, busy: float | Tensor) 
         low = torch.as_tensor(flat, dtype=luma.dtype, device=luma.device).view(-1, 1, 1, 1)
         high = torch.as_tensor(busy, dtype=luma.dtype, device=luma.device).view(-1, 1, 1, 1)
         return low + (high - low) * busyness
+
+
+#: No pixel changes by more than this many of its visible units, whatever the encoders gain by it: in flat areas, where
+#: single pixels can be followed into lines, and in busy ones.
+HARDEST = (1.5, 3.0)
+
+
+def hard_limits(units: Tensor, flat: float | Tensor, busy: float | Tensor) -> Tensor:
+    """The largest change of a single pixel, in the units' own scale; `units` is from `texture_limits` with these ends.
+
+    `flat` and `busy` are numbers, or (B, 1, 1, 1) tensors.
+    """
+    share = (units - flat) / (busy - flat)
+    return units * (HARDEST[0] + (HARDEST[1] - HARDEST[0]) * share)

@@ -23,6 +23,12 @@ LOCAL_WINDOW = 64
 DRIFT_CELL = 16
 
 #: Blur, in canvas pixels, that leaves of a shading what is seen as a shape and not as grain.
+#: Width of a line of the shading, and of what counts as around it, in pixels of the canvas.
+LINE_SIGMA, AROUND_SIGMA = 1.5, 16.0
+
+#: Blur, in canvas pixels, that takes the edges of an anchor.
+OUTLINE_SIGMA = 3.0
+
 SHAPE_SIGMA = 2.0
 
 #: Most rounds of taking drift out; each leaves about half of what was over the limit in a lone cell.
@@ -158,10 +164,34 @@ def without_shapes(delta: Tensor, limits: Tensor, flat: float, busy: float) -> T
     In a clear sky even two grey levels show when they draw the outline of the anchor; as fine grain they do not. The
     smoother the area, as its ``limits`` ``(B, 1, H, W)`` between ``flat`` and ``busy`` say, the more is taken out.
     """
-    calm = ((busy - limits) / (busy - flat)).clamp(0, 1)
+    calm = _calm(limits, flat, busy)
     for _ in range(2):
         delta = delta - calm * gaussian_blur(delta, SHAPE_SIGMA)
     return delta
+
+
+def without_lines(delta: Tensor, limits: Tensor, flat: float, busy: float) -> Tensor:
+    """Hold a shading ``(B, 3, H, W)`` to the strength that it has around, where nothing masks it.
+
+    Along the anchor's edges encoders gain most, and a thin line can be followed through grain of its own height. What
+    stands out from its neighbourhood is reduced to it; the calmer the area, as in :func:`without_shapes`, the more.
+    """
+    energy = (delta / limits).square().mean(dim=1, keepdim=True)
+    here, around = (gaussian_blur(energy, sigma).clamp_min(1e-12) for sigma in (LINE_SIGMA, AROUND_SIGMA))
+    return delta * (around / here).sqrt().clamp_max(1).pow(_calm(limits, flat, busy))
+
+
+def without_outlines(anchor: Tensor, limits: Tensor, flat: float, busy: float) -> Tensor:
+    """The destination ``(B, 3, H, W)``, its edges soft where nothing masks them: a shading draws what it is led to.
+
+    Pull is stated for the way to the anchor itself; the way to this one goes most of it, without its outline.
+    """
+    return torch.lerp(anchor, gaussian_blur(anchor, OUTLINE_SIGMA), _calm(limits, flat, busy))
+
+
+def _calm(limits: Tensor, flat: float, busy: float) -> Tensor:
+    """How little masks a pixel: 1 where its limit is ``flat``, 0 where it is ``busy``."""
+    return ((busy - limits) / (busy - flat)).clamp(0, 1)
 
 
 def _cell_difference(picture: Tensor, reference: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ class Visibility:
     """The budget of one intensity.
 
     Attributes:
-        flat: One visible unit in flat areas, in 8-bit grey levels; no pixel changes by more than one and a half.
+        flat: One visible unit in flat areas, in 8-bit grey levels; see `hard_limits` for the most of a single pixel.
         busy: One visible unit in busy areas, in 8-bit grey levels.
         reach: Root mean square of the change over the canvas in visible units, at most.
         lpips: LPIPS (AlexNet) over the canvas, at most.
@@ -30,8 +30,8 @@ class Visibility:
 
 
 VISIBILITIES: Mapping[str, Visibility] = {
-    "low": Visibility(flat=1.5, busy=8, reach=0.5, lpips=0.03, local_lpips=0.12, psnr_db=38, delta_e=3.0),
-    "default": Visibility(flat=1.5, busy=8, reach=0.9, lpips=0.05, local_lpips=0.20, psnr_db=33, delta_e=4.0),
+    "low": Visibility(flat=1.5, busy=8, reach=0.6, lpips=0.03, local_lpips=0.12, psnr_db=38, delta_e=3.0),
+    "default": Visibility(flat=1.5, busy=9, reach=0.95, lpips=0.05, local_lpips=0.20, psnr_db=33, delta_e=4.0),
     "high": Visibility(flat=2.5, busy=16, reach=1.15, lpips=0.07, local_lpips=0.28, psnr_db=30, delta_e=5.0),
 }
 

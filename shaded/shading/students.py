@@ -23,7 +23,7 @@ __all__ = ["STRIDES", "WEIGHTS", "PatchConvolution", "StudentEncoder"]
 STRIDES: Mapping[str, int] = {"flux2": 8, "sana": 32}
 
 #: How much a student counts in the ensemble.
-WEIGHTS: Mapping[str, float] = {"flux2": 1.5, "sana": 1.0}
+WEIGHTS: Mapping[str, float] = {"flux2": 1.2, "sana": 1.0}
 
 #: Outputs and stride of the first convolution.
 _FIRST: Mapping[str, tuple[int, int]] = {"flux2": (64, 1), "sana": (32, 2)}

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from shaded.shading.engine import HARDEST
 from shaded.shading.laundering import random_laundering
-from shaded.shading.limits import texture_limits
+from shaded.shading.limits import HARDEST, hard_limits, texture_limits
 from shaded.shading.metric import steepest
 from shaded.shading.perceptibility import without_shapes
 from shaded.training.losses import Batch, eight_bits
@@ -74,7 +73,7 @@ def noise_slot(batch: Batch, generator: torch.Generator) -> Slot:
     if not colourful:
         noise = noise.mean(dim=1, keepdim=True) + 0.3 * noise
     noise = nn.functional.interpolate(noise, (height, width), mode="bilinear")
-    delta = limits * noise.clamp(-HARDEST, HARDEST)
+    delta = limits * noise.clamp(-HARDEST[0], HARDEST[0])
     return Slot(batch, limits, flat, delta, torch.zeros_like(delta), torch.ones(len(flat)), "noise", 0, 2)
 
 
@@ -116,6 +115,6 @@ def advanced(slot: Slot, encoders: Mapping[str, nn.Module], generator: torch.Gen
     # Limits differ from picture to picture, and the filter takes one pair: their ratio is the same for all.
     unit = slot.flat.view(-1, 1, 1, 1)
     moved = unit * without_shapes(share * slot.limits / unit, slot.limits / unit, 1.0, _BUSY)
-    bound = HARDEST * slot.limits
+    bound = hard_limits(slot.limits, unit, _BUSY * unit)
     moved = torch.minimum(torch.maximum(moved, -bound), bound)
     return replace(slot, delta=moved, momentum=momentum, age=slot.age + 1)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from shaded.shading.limits import texture_limits
+from shaded.shading.limits import hard_limits, texture_limits
 
 
 def _half_textured() -> Tensor:
@@ -73,3 +73,9 @@ def test_brightness_alone_changes_nothing(shift: float) -> None:
     torch.testing.assert_close(
         texture_limits(picture, 0.0, 1.0), texture_limits(picture + shift, 0.0, 1.0), atol=2e-3, rtol=0
     )
+
+
+def test_single_pixels_are_held_tighter_where_nothing_masks_them() -> None:
+    """One and a half units where it is flat, three where it is busy, in between in between."""
+    units = torch.tensor([2.0, 5.0, 8.0]).view(1, 1, 1, 3)
+    torch.testing.assert_close(hard_limits(units, 2.0, 8.0).flatten(), torch.tensor([3.0, 11.25, 24.0]))

@@ -12,6 +12,8 @@ from shaded.shading.perceptibility import (
     hold_colour,
     psnr,
     rgb_to_lab,
+    without_lines,
+    without_outlines,
     without_shapes,
 )
 
@@ -112,6 +114,31 @@ def test_shapes_are_taken_out_of_flat_areas_only():
         assert float(left[..., 30:34, 30:34].mean()) == pytest.approx(expected, abs=0.1)
         grain = without_shapes(signs / 255, limits, 2 / 255, 8 / 255) * 255
         assert float(grain.std()) > 0.8
+
+
+def _calm_and_busy(side):
+    return (torch.full((1, 1, side, side), level / 255) for level in (2, 8))
+
+
+def test_a_line_is_held_to_the_grain_around_it_where_nothing_masks_it():
+    """In a calm area a line ten times as strong as the grain comes near to it; in a busy one all stays as it is."""
+    grain = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0)) / 2550
+    line = grain.clone()
+    line[..., 48:50, :] *= 10
+    calm, busy = _calm_and_busy(96)
+    left = without_lines(line, calm, 2 / 255, 8 / 255)
+    assert float(left[..., 48:50, :].std()) < 0.5 * float(line[..., 48:50, :].std())
+    assert float(left[..., :30, :].std()) > 0.85 * float(grain[..., :30, :].std())
+    torch.testing.assert_close(without_lines(line, busy, 2 / 255, 8 / 255), line)
+
+
+def test_a_destination_has_no_edges_where_nothing_masks_them():
+    """An anchor's edge becomes soft in a calm area and stays sharp in a busy one."""
+    anchor = torch.zeros(1, 3, 96, 96)
+    anchor[..., 48:] = 1
+    calm, busy = _calm_and_busy(96)
+    assert float(without_outlines(anchor, calm, 2 / 255, 8 / 255).diff(dim=-1).abs().max()) < 0.1
+    torch.testing.assert_close(without_outlines(anchor, busy, 2 / 255, 8 / 255), anchor)
 
 
 def test_lpips_has_a_slope_everywhere(lpips):
