@@ -12,7 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -107,10 +107,8 @@ def visibility_of(intensity: str, budget: Budget) -> Visibility:
     def own(value: float | None, otherwise: float) -> float:
         return otherwise if value is None else value
 
-    return Visibility(
-        flat=preset.flat,
-        busy=preset.busy,
-        reach=preset.reach,
+    return replace(
+        preset,
         lpips=own(budget.max_lpips, preset.lpips),
         local_lpips=own(budget.max_local_lpips, preset.local_lpips),
         psnr_db=own(budget.min_psnr_db, preset.psnr_db),

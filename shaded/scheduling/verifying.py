@@ -154,7 +154,7 @@ def _stated_limits(stated: sidecar.Sidecar) -> Visibility:
     limits = {name: float(one.limit or 0) for name, one in stated.budget.items()}
     return Visibility(
         flat=0, busy=0, reach=0, lpips=limits["lpips"], local_lpips=limits["local_lpips"],
-        psnr_db=limits["psnr_db"], delta_e=limits["max_delta_e"],
+        psnr_db=limits["psnr_db"], delta_e=limits["max_delta_e"], faint_lines=True,
     )  # fmt: skip
 
 

@@ -97,7 +97,9 @@ def shade_canvas(
     units = texture_limits(work.original, budget.flat / 255, budget.busy / 255)
     limits = hard_limits(units, budget.flat / 255, budget.busy / 255)
     distance = ReferenceDistance(lpips, work.original)
-    anchor = without_outlines(work.anchor, units, budget.flat / 255, budget.busy / 255)
+    anchor = work.anchor
+    if budget.faint_lines:
+        anchor = without_outlines(anchor, units, budget.flat / 255, budget.busy / 255)
     delta = optimise(
         work.original, units,
         [latent_goal(surrogate, work.original, anchor) for surrogate in surrogates],
@@ -124,7 +126,7 @@ def _projection(work: CanvasWork, units: Tensor, limits: Tensor) -> Callable[[Te
     def project(delta: Tensor) -> Tensor:
         if work.gray:
             delta = delta.mean(dim=1, keepdim=True).expand_as(delta)
-        for clean in (without_shapes, without_lines):
+        for clean in (without_shapes, without_lines) if work.visibility.faint_lines else (without_shapes,):
             delta = clean(delta, units, work.visibility.flat / 255, work.visibility.busy / 255)
         delta = hold_colour(delta, work.original, work.visibility.delta_e * COLOUR_HEADROOM)
         delta = torch.minimum(torch.maximum(delta, -bound), bound)

@@ -133,11 +133,11 @@ def test_a_line_is_held_to_the_grain_around_it_where_nothing_masks_it():
 
 
 def test_a_destination_has_no_edges_where_nothing_masks_them():
-    """An anchor's edge becomes soft in a calm area and stays sharp in a busy one."""
+    """An anchor's edge becomes a slope of several pixels in a calm area and stays sharp in a busy one."""
     anchor = torch.zeros(1, 3, 96, 96)
     anchor[..., 48:] = 1
     calm, busy = _calm_and_busy(96)
-    assert float(without_outlines(anchor, calm, 2 / 255, 8 / 255).diff(dim=-1).abs().max()) < 0.1
+    assert float(without_outlines(anchor, calm, 2 / 255, 8 / 255).diff(dim=-1).abs().max()) < 0.15
     torch.testing.assert_close(without_outlines(anchor, busy, 2 / 255, 8 / 255), anchor)
 
 
