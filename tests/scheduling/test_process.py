@@ -225,12 +225,16 @@ def test_closing_waits_for_the_picture_under_way(start_executor, tmp_path):
 
 
 def test_threads_are_set_before_anything_computes():
-    """The worker's environment carries the number of compute threads, and none of them spins."""
-    environment = worker_environment(3, {"PATH": "/bin"})
+    """The worker is told its threads, that none spins, and to keep memory, unless its user told it otherwise."""
+    environment = worker_environment(3, {"PATH": "/bin", "MALLOC_TOP_PAD_": "0", "OMP_NUM_THREADS": "64"})
     assert environment == {
         "PATH": "/bin",
         "OMP_NUM_THREADS": "3",
         "MKL_NUM_THREADS": "3",
         "GOMP_SPINCOUNT": "0",
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": "8000000000",
+        "MALLOC_TOP_PAD_": "0",
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     }
     assert thread_count(0) >= 1
