@@ -18,7 +18,7 @@ class Visibility:
         local_lpips: LPIPS of the worst 64-pixel window, at most.
         psnr_db: Peak signal-to-noise ratio of the full-size picture, at least.
         delta_e: CIE76 colour difference of the blurred canvas, at most.
-        faint_lines: Whether the anchor's outline is kept from showing in calm areas, which costs a third of the pull.
+        faint_lines: Whether the anchor's outline is kept from showing in calm areas, at a cost in pull.
     """
 
     flat: float

@@ -117,3 +117,17 @@ def test_pure_black_on_pure_white_is_shaded_too(lpips, encoder):
     shaded = shade_canvas(work, [encoder], lpips)
     assert shaded.scale > 0
     assert float(shaded.delta.abs().max()) > 2 / 255
+
+
+def test_faint_lines_keep_the_outline_of_the_anchor_down_in_a_calm_picture(lpips, encoder):
+    """On a plain ground, the change along the anchor's edge stands out less from that around it than it would."""
+    plain = torch.full((1, 3, 96, 96), 0.5)
+    anchor = plain.clone()
+    anchor[..., 47:] = 0.9
+    outstanding = []
+    for faint in (True, False):
+        visibility = replace(VISIBILITIES["default"], faint_lines=faint)
+        delta = shade_canvas(_work(plain, anchor=anchor, visibility=visibility), [encoder], lpips).delta
+        columns = delta.square().mean(dim=(0, 1, 2))
+        outstanding.append(float(columns[42:52].max() / columns.mean()))
+    assert outstanding[0] < 0.9 * outstanding[1]
