@@ -77,7 +77,7 @@ class Anchor(_Part):
 
 
 class Target(_Part):
-    """The unrelated concept; ``ground`` is what the anchor was drawn on: 4 x 4 colours, row by row, as ``#rrggbb``.
+    """The unrelated concept; ``ground`` is what the anchor was drawn on: a square of colours, a row a string.
 
     ``shift`` is where along the canvas' longer side it was drawn, 0 to 1; ``mirrored`` whether left and right were
     exchanged.

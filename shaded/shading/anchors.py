@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +16,9 @@ from shaded.shading.canvas import resize
 OBJECT_SHARE = 0.9
 
 #: The ground has this many cells of colour along each side.
-GROUND_CELLS = 4
+GROUND_CELLS = 16
+
+_CHANNELS = 3
 
 
 @dataclass(frozen=True)
@@ -93,25 +96,28 @@ def cover_anchor(picture: Tensor, height: int, width: int, placement: Placement 
 def ground_of(canvas: Tensor) -> Tensor:
     """The canvas' own colours, blurred beyond recognition: ``(1, 3, GROUND_CELLS, GROUND_CELLS)`` in 8-bit steps.
 
-    What is moved is what the picture shows, not its light; and a ground of few numbers can be written down, so that
-    the destination can be drawn again without the original.
+    What is moved is what the picture shows, not its light: with a coarser ground more of the visible change goes into
+    wiping out what stands around the object. And a ground of few numbers can be written down, so that the destination
+    can be drawn again without the original.
     """
     return (F.adaptive_avg_pool2d(canvas, GROUND_CELLS) * 255).round() / 255
 
 
 def ground_to_text(ground: Tensor) -> list[str]:
-    """The cells of a ground, row by row, as ``#rrggbb``."""
-    cells = (ground[0] * 255).round().to(torch.int64).flatten(1).T.tolist()
-    return ["#" + "".join(f"{value:02x}" for value in cell) for cell in cells]
+    """A ground, a string for each row, its cells from left to right as ``#rrggbb#rrggbb...``."""
+    rows = (ground[0] * 255).round().to(torch.uint8).permute(1, 2, 0)
+    return ["".join(f"#{bytes(cell).hex()}" for cell in row.tolist()) for row in rows]
 
 
-def ground_from_text(cells: list[str]) -> Tensor:
-    """The inverse of :func:`ground_to_text`.
+def ground_from_text(rows: list[str]) -> Tensor:
+    """The inverse of :func:`ground_to_text`, for a ground of any size; its cells may also stand in a string each.
 
     Raises:
-        ValueError: Not ``GROUND_CELLS ** 2`` colours.
+        ValueError: The colours are not those of a square.
     """
-    values = [[int(cell[at : at + 2], 16) for at in (1, 3, 5)] for cell in cells]
-    if len(values) != GROUND_CELLS**2:
-        raise ValueError(f"a ground has {GROUND_CELLS**2} cells, not {len(values)}")
-    return torch.tensor(values, dtype=torch.float32).T.reshape(1, 3, GROUND_CELLS, GROUND_CELLS) / 255
+    cells = [bytes.fromhex(cell) for row in rows for cell in row.split("#")[1:]]
+    side = math.isqrt(len(cells))
+    if not cells or side**2 != len(cells) or any(len(cell) != _CHANNELS for cell in cells):
+        raise ValueError(f"a ground is a square of colours, not {len(cells)} of them")
+    values = torch.tensor([list(cell) for cell in cells], dtype=torch.float32)
+    return values.T.reshape(1, _CHANNELS, side, side) / 255

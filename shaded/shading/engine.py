@@ -27,6 +27,9 @@ from shaded.shading.surrogates import Surrogate
 #: The canvas is held a little tighter than the budget, since saving the file costs some of it again.
 HEADROOM = 0.96
 
+#: The same for the peak signal-to-noise ratio.
+PSNR_HEADROOM_DB = 0.2
+
 #: Lossy codecs shift dark colours by a level or so on their own, which takes a larger part of the colour limit.
 COLOUR_HEADROOM = 0.7
 
@@ -119,8 +122,9 @@ def shade_canvas(
 
 
 def _projection(work: CanvasWork, units: Tensor, limits: Tensor) -> Callable[[Tensor], Tensor]:
-    """Back inside hard limits, value range, mask and grayness, without a gradient."""
+    """Back inside hard limits, noise limit, value range, mask and grayness, without a gradient."""
     bound = limits * work.mask
+    loudest = 10 ** (-(work.visibility.psnr_db + PSNR_HEADROOM_DB) / 20)
 
     @torch.no_grad()
     def project(delta: Tensor) -> Tensor:
@@ -130,6 +134,7 @@ def _projection(work: CanvasWork, units: Tensor, limits: Tensor) -> Callable[[Te
             delta = clean(delta, units, work.visibility.flat / 255, work.visibility.busy / 255)
         delta = hold_colour(delta, work.original, work.visibility.delta_e * COLOUR_HEADROOM)
         delta = torch.minimum(torch.maximum(delta, -bound), bound)
+        delta = delta * (loudest / delta.square().mean().sqrt().clamp_min(1e-12)).clamp_max(1)
         if work.gray:
             # One amount for all channels, so that the one nearest to black or white decides.
             low = -work.original.amin(dim=1, keepdim=True)
@@ -154,7 +159,7 @@ def fits(work: CanvasWork, delta: Tensor, distance: ReferenceDistance) -> bool:
     return bool(
         float(mean) <= budget.lpips * HEADROOM
         and float(worst) <= budget.local_lpips * HEADROOM
-        and float(psnr(shaded, work.original)) >= budget.psnr_db + 0.2
+        and float(psnr(shaded, work.original)) >= budget.psnr_db + PSNR_HEADROOM_DB
         and float(colour_drift(shaded, work.original)) <= budget.delta_e * HEADROOM
     )
 

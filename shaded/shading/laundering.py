@@ -177,23 +177,28 @@ class Laundering:
     moves: bool = False
 
 
+#: What is drawn from. Reducing and blurring come twice: every trainer resizes, and what lives through them lives
+#: through the others. The last one moves content.
+_KINDS = ("jpeg", "resize", "resize", "blur", "blur", "noise", "crop")
+
+
 def random_laundering(generator: torch.Generator, *, moving: bool = True) -> Laundering:
     """A laundering of random kind and strength; with `moving` also crops. `generator` may be on any device."""
 
     def uniform(low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=generator, device=generator.device))
 
-    kind = int(uniform(0, 6 if moving else 5))
-    if kind in (0, 1):
+    kind = _KINDS[int(uniform(0, len(_KINDS) if moving else len(_KINDS) - 1))]
+    if kind == "jpeg":
         quality, subsample = round(uniform(60, 95)), uniform(0, 1) < 0.7
         return Laundering("jpeg", lambda picture: jpeg(picture, quality, subsample))
-    if kind == 2:
+    if kind == "resize":
         scale, kernel = uniform(0.4, 0.95), ("area", "bilinear", "bicubic")[int(uniform(0, 2.999))]
         return Laundering("resize", lambda picture: resize_and_back(picture, scale, kernel))
-    if kind == 3:
+    if kind == "blur":
         sigma = uniform(0.4, 1.2)
         return Laundering("blur", lambda picture: gaussian_blur(picture, sigma))
-    if kind == 4:
+    if kind == "noise":
         sigma, seed = uniform(0.5, 4.0) / 255, int(uniform(0, 2**31 - 1))
 
         def noisy(picture: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ __all__ = ["HARDEST", "hard_limits", "texture_limits"]
 _WINDOW = 7
 _EROSION = 5
 _SMOOTHING = 5
-_BUSY_DEVIATION = 0.06
+_BUSY_DEVIATION = 0.09
 _STEEPNESS = 1.2
 
 
@@ -35,8 +35,8 @@ def texture_limits(picture: Tensor, flat: float | Tensor, busy: float | Tensor) 
 
     Masking is read from the standard deviation of luma in a 7-pixel window. It is eroded over 5 pixels before the
     map is smoothed, so that the flat side of a lone edge (sky beside a roof) counts as flat and stays clean. A
-    deviation of 0.06 (15 grey levels) opens 63 % of the way, the grain of a painted sky (0.02) a quarter, banding
-    (0.005) a twentieth: lines of two grey levels can be followed through grain of five.
+    deviation of 0.09 (23 grey levels) opens 63 % of the way, the grain of a painted sky (0.02) a seventh, banding
+    (0.005) a thirtieth: lines of two grey levels can be followed through grain of five.
     """
     with torch.no_grad():
         red, green, blue = picture.detach().float().unbind(1)

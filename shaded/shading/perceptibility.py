@@ -23,13 +23,13 @@ LOCAL_WINDOW = 64
 DRIFT_CELL = 16
 
 #: Blur, in canvas pixels, that leaves of a shading what is seen as a shape and not as grain.
+SHAPE_SIGMA = 2.5
+
 #: Width of a line of the shading, and of what counts as around it, in pixels of the canvas.
 LINE_SIGMA, AROUND_SIGMA = 1.5, 16.0
 
 #: Blur, in canvas pixels, that takes the edges of an anchor.
 OUTLINE_SIGMA = 3.0
-
-SHAPE_SIGMA = 2.0
 
 #: Most rounds of taking drift out; each leaves about half of what was over the limit in a lone cell.
 HOLD_ROUNDS = 12

@@ -11,16 +11,19 @@ from torch import Tensor, nn
 from shaded.shading.laundering import random_laundering
 from shaded.shading.limits import HARDEST, hard_limits, texture_limits
 from shaded.shading.metric import steepest
-from shaded.shading.perceptibility import without_shapes
+from shaded.shading.perceptibility import without_lines, without_outlines, without_shapes
 from shaded.training.losses import Batch, eight_bits
 
-__all__ = ["Slot", "advanced", "new_slot", "noise_slot"]
+__all__ = ["BUSY", "Slot", "advanced", "new_slot", "noise_slot"]
+
+#: The limit in busy areas, in limits of flat ones; about that of every intensity.
+BUSY = 10.0
 
 _LONGEST = 16
 _MOMENTUM = 0.9
 _FIRST_STEP, _LAST_STEP = 0.55, 0.05
-_BUSY = 16 / 3
 _STUDENT_SHARE, _TEACHER_SHARE = 0.65, 0.22
+_FAINT_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,9 @@ class Slot:
     """A batch of pictures (B, 3, S, S) on their way to anchors: the shading so far and how to go on with it.
 
     `kind` says what finds the shading: the students, the real encoders ("teacher") or nothing ("noise"). `flat` (B,)
-    is the limit in flat areas, `reach` (B,) how much is to be seen, `ends` the last step. Two things are kept for the
-    steps to come: `ways`, the latents of pictures and anchors that the shading is found with, and `known`, what the
-    teachers said of those, both by family.
+    is the limit in flat areas, `reach` (B,) how much is to be seen, `ends` the last step, `faint_lines` whether
+    outlines are held down as at lower intensities. Two things are kept for the steps to come: `ways`, the latents of
+    pictures and anchors that the shading is found with, and `known`, what the teachers said of those, both by family.
     """
 
     batch: Batch
@@ -42,6 +45,7 @@ class Slot:
     kind: str
     age: int
     ends: int
+    faint_lines: bool = False
     ways: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     known: dict[str, list[Tensor]] = field(default_factory=dict)
 
@@ -61,7 +65,8 @@ def new_slot(batch: Batch, generator: torch.Generator) -> Slot:
     ends = int(torch.randint(2, _LONGEST + 1, (), generator=generator))
     reach = 0.3 + 0.9 * torch.rand(len(flat), generator=generator)
     nothing = torch.zeros_like(batch.pictures)
-    return Slot(batch, limits, flat, nothing, nothing, reach, kind, 0, ends)
+    faint = float(torch.rand((), generator=generator)) < _FAINT_SHARE
+    return Slot(batch, limits, flat, nothing, nothing, reach, kind, 0, ends, faint)
 
 
 def noise_slot(batch: Batch, generator: torch.Generator) -> Slot:
@@ -79,7 +84,7 @@ def noise_slot(batch: Batch, generator: torch.Generator) -> Slot:
 
 def _limits(batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     flat = (0.7 + 2.8 * torch.rand(len(batch.pictures), generator=generator)) / 255
-    return flat, texture_limits(batch.pictures, flat, _BUSY * flat)
+    return flat, texture_limits(batch.pictures, flat, BUSY * flat)
 
 
 def _size(change: Tensor) -> Tensor:
@@ -91,6 +96,9 @@ def advanced(slot: Slot, encoders: Mapping[str, nn.Module], generator: torch.Gen
     """The slot one step (see `shading/optimiser.py`) nearer to its anchors, at times through a laundering."""
     if slot.kind == "noise":
         return replace(slot, age=slot.age + 1)
+    unit = slot.flat.view(-1, 1, 1, 1)
+    # Limits differ from picture to picture, and the filters take one pair: their ratio is the same for all.
+    ratios = (slot.limits / unit, 1.0, BUSY)
     delta = slot.delta.clone().requires_grad_()
     arrived = (slot.batch.pictures + delta).clamp(0, 1)
     if float(torch.rand((), generator=generator)) < 0.5:
@@ -100,7 +108,8 @@ def advanced(slot: Slot, encoders: Mapping[str, nn.Module], generator: torch.Gen
         if family not in slot.ways:
             # A student changes a little while its slot lives; where the way led at first is near enough.
             with torch.no_grad():
-                slot.ways[family] = encoder(torch.cat([slot.batch.pictures, slot.batch.anchors])).chunk(2)
+                ends = without_outlines(slot.batch.anchors, *ratios) if slot.faint_lines else slot.batch.anchors
+                slot.ways[family] = encoder(torch.cat([slot.batch.pictures, ends])).chunk(2)
         start, end = slot.ways[family]
         left = (encoder(arrived) - end).flatten(1).norm(dim=1)
         whole = (start - end).flatten(1).norm(dim=1)
@@ -112,9 +121,10 @@ def advanced(slot: Slot, encoders: Mapping[str, nn.Module], generator: torch.Gen
     size = (_FIRST_STEP + (_LAST_STEP - _FIRST_STEP) * slot.age / _LONGEST) * reach
     share = slot.delta / slot.limits - size * momentum / _size(momentum)
     share = share * (reach / _size(share)).clamp_max(1)
-    # Limits differ from picture to picture, and the filter takes one pair: their ratio is the same for all.
-    unit = slot.flat.view(-1, 1, 1, 1)
-    moved = unit * without_shapes(share * slot.limits / unit, slot.limits / unit, 1.0, _BUSY)
-    bound = hard_limits(slot.limits, unit, _BUSY * unit)
+    moved = share * slot.limits / unit
+    for clean in (without_shapes, without_lines) if slot.faint_lines else (without_shapes,):
+        moved = clean(moved, *ratios)
+    moved = unit * moved
+    bound = hard_limits(slot.limits, unit, BUSY * unit)
     moved = torch.minimum(torch.maximum(moved, -bound), bound)
     return replace(slot, delta=moved, momentum=momentum, age=slot.age + 1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
 from shaded.shading.limits import HARDEST, hard_limits
 from shaded.training.losses import Batch
-from shaded.training.slots import advanced, new_slot, noise_slot
+from shaded.training.slots import BUSY, advanced, new_slot, noise_slot
 
 
 def _batch() -> Batch:
@@ -44,7 +46,7 @@ def test_a_step_brings_latents_nearer_and_stays_within_reach() -> None:
     assert slot.age == 6
     assert float((encoder(slot.shaded) - goal).norm()) < float(before)
     flat = slot.flat.view(-1, 1, 1, 1)
-    assert bool((slot.delta.abs() <= hard_limits(slot.limits, flat, 16 / 3 * flat) + 1e-6).all())
+    assert bool((slot.delta.abs() <= hard_limits(slot.limits, flat, BUSY * flat) + 1e-6).all())
     levels = slot.shaded * 255
     torch.testing.assert_close(levels, levels.round(), atol=1e-3, rtol=0)
 
@@ -58,3 +60,15 @@ def test_noise_stays_as_it_is() -> None:
     assert bool((slot.delta.abs() <= HARDEST[0] * slot.limits).all())
     assert later.age == slot.age + 1
     assert torch.equal(later.delta, slot.delta)
+
+
+def test_outlines_are_held_down_in_some_slots() -> None:
+    """Shadings of both kinds are taught on: those of lower intensities, without outlines, and those with them."""
+    slots = [new_slot(_batch(), torch.Generator().manual_seed(seed)) for seed in range(60)]
+    assert {slot.faint_lines for slot in slots if slot.kind != "noise"} == {True, False}
+    encoders, slot = _encoders(), _slot_of("student")
+    sharp, faint = (
+        advanced(replace(slot, faint_lines=faint), encoders, torch.Generator().manual_seed(0)).delta
+        for faint in (False, True)
+    )
+    assert not torch.allclose(sharp, faint)
