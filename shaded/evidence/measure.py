@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shaded.shading.canvas import MULTIPLE, SMALLEST
 from shaded.shading.laundering import LAUNDERINGS
 from shaded.shading.perceptibility import ReferenceDistance, colour_drift
 from shaded.shading.presets import Visibility
@@ -21,6 +23,9 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 #: Below this pull nothing is left to divide by: survival is not stated.
 LEAST_PULL = 0.01
+
+#: Survival is measured on this many pixels of a canvas, at most.
+SURVIVAL_PIXELS = 512 * 512
 
 
 @dataclass(frozen=True)
@@ -138,22 +143,40 @@ def measure_survival(
     shaded: Tensor,
     original: Tensor,
     anchor: Tensor,
-    before: Mapping[str, Strength],
     launderings: Mapping[str, Callable[[Tensor], Tensor]] = LAUNDERINGS,
 ) -> dict[str, Survival]:
-    """For each laundering, the worst encoder's pull after it and its share of the pull ``before``.
+    """For each laundering, the worst encoder's pull after it and its share of the pull without it.
 
-    All three pictures go through the laundering, so that what is measured is the shading that is left and not what the
-    laundering itself does to latents.
+    All three pictures, ``(1, 3, H, W)``, go through the laundering, so that what is measured is the shading that is left
+    and not what the laundering itself does to latents. On a large canvas this is measured in its ``middle``: fifteen
+    passes of every encoder over all of it would take longer than half of the shading's steps.
     """
+    three = [middle(picture, SURVIVAL_PIXELS) for picture in (shaded, original, anchor)]
+    starts = {encoder.name: _pull_of(encoder, three) for encoder in encoders}
     result = {}
     for name, launder in launderings.items():
-        washed = [launder(picture) for picture in (shaded, original, anchor)]
+        washed = [launder(picture) for picture in three]
         candidates = []
         for encoder in encoders:
-            after = float(pull(*(encoder.encode(picture) for picture in washed)))
-            start = before[encoder.name].pull
+            after, start = _pull_of(encoder, washed), starts[encoder.name]
             share = after / start if start >= LEAST_PULL else None
             candidates.append(Survival(round(after, 4), None if share is None else round(share, 4), encoder.name))
         result[name] = min(candidates, key=lambda one: (float("inf") if one.share is None else one.share, one.pull))
     return result
+
+
+def _pull_of(encoder: Surrogate, three: Sequence[Tensor]) -> float:
+    """The pull of the first of three pictures: shaded, original, anchor."""
+    return float(pull(*(encoder.encode(picture) for picture in three)))
+
+
+def middle(canvas: Tensor, pixels: int) -> Tensor:
+    """The middle part of ``(B, C, H, W)`` with at most ``pixels`` pixels and about its shape; all of a smaller one.
+
+    It begins at multiples of what the latents' strides divide, so that it is seen as it was in the whole canvas.
+    """
+    height, width = canvas.shape[-2:]
+    share = min(1.0, math.sqrt(pixels / (height * width)))
+    rows, columns = (max(SMALLEST, int(side * share) // MULTIPLE * MULTIPLE) for side in (height, width))
+    top, left = (max(0, whole - part) // 2 // MULTIPLE * MULTIPLE for whole, part in ((height, rows), (width, columns)))
+    return canvas[..., top : top + rows, left : left + columns]

@@ -132,7 +132,7 @@ class Worst(_Part):
 
 
 class Survival(_Part):
-    """What is left after each transform, for the encoder it is least for."""
+    """What is left after each transform, for the encoder it is least for: in the middle of the canvas, where it is large."""
 
     launderings: dict[str, Laundering] = {}
     worst: Worst | None = None

@@ -258,7 +258,7 @@ class RenderingEngine:
                 path=task.source,
                 remedy="Choose a higher intensity, or lower min_pull",
             )
-        survival = measure_survival(box.encoders, saved.view, source.view, anchor, strength)
+        survival = measure_survival(box.encoders, saved.view, source.view, anchor)
         height, width = source.canvas.outer
         return sidecar.Sidecar(
             tool=sidecar.Tool(name="shaded", version=__version__),

@@ -138,7 +138,7 @@ def _measure_again(
         found.expect_near(f"strength.{name}.pull", stated.strength[name].pull, one.pull)
     for name in stated.strength.keys() - strength.keys():
         found.problems.append(f"strength.{name}: that encoder is not at hand, so its pull was not measured again")
-    survival = stating.survival(measure_survival(encoders, shaded, view, drawn, strength))
+    survival = stating.survival(measure_survival(encoders, shaded, view, drawn))
     found.measured["strength"] = {
         name: {"pull": one.pull, "direction": one.direction} for name, one in strength.items()
     }

@@ -7,7 +7,7 @@ except `crop_and_resize` when asked for another one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,6 +22,7 @@ __all__ = [
     "crop_and_resize",
     "gaussian_blur",
     "jpeg",
+    "launderings",
     "random_laundering",
     "resize_and_back",
 ]
@@ -177,18 +178,38 @@ class Laundering:
     moves: bool = False
 
 
-#: What is drawn from. Reducing and blurring come twice: every trainer resizes, and what lives through them lives
-#: through the others. The last one moves content.
-_KINDS = ("jpeg", "resize", "resize", "blur", "blur", "noise", "crop")
+#: What is drawn from. The last one moves content.
+_KINDS = ("jpeg", "resize", "blur", "noise", "crop")
+
+#: What the steps of a shading go through, in a new random order each round; ``None`` is the picture as it is. What
+#: lives through these lives through noise too.
+_ROUND = ("jpeg", "resize", "blur", "crop", "jpeg", "resize", "blur", None)
+
+
+def launderings(generator: torch.Generator) -> Iterator[Laundering | None]:
+    """Launderings for one step after the other, without end; ``None`` means none. `generator` may be on any device.
+
+    Drawn like cards rather than dice: with few steps, chance would decide what a shading survives.
+    """
+    while True:
+        for place in torch.randperm(len(_ROUND), generator=generator, device=generator.device).tolist():
+            kind = _ROUND[place]
+            yield None if kind is None else _laundering(kind, generator)
 
 
 def random_laundering(generator: torch.Generator, *, moving: bool = True) -> Laundering:
     """A laundering of random kind and strength; with `moving` also crops. `generator` may be on any device."""
+    kinds = _KINDS if moving else _KINDS[:-1]
+    chosen = int(torch.randint(len(kinds), (), generator=generator, device=generator.device))
+    return _laundering(kinds[chosen], generator)
+
+
+def _laundering(kind: str, generator: torch.Generator) -> Laundering:
+    """A laundering of this kind and random strength."""
 
     def uniform(low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=generator, device=generator.device))
 
-    kind = _KINDS[int(uniform(0, len(_KINDS) if moving else len(_KINDS) - 1))]
     if kind == "jpeg":
         quality, subsample = round(uniform(60, 95)), uniform(0, 1) < 0.7
         return Laundering("jpeg", lambda picture: jpeg(picture, quality, subsample))

@@ -17,15 +17,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shaded.shading.laundering import Laundering, random_laundering
+from shaded.shading.laundering import Laundering, launderings
 from shaded.shading.metric import steepest, visible_size
 from shaded.shading.perceptibility import ReferenceDistance, calmed, sum_of
 from shaded.shading.pull import remaining
 from shaded.shading.surrogates import Surrogate
 
-MOMENTUM = 0.8
-FIRST_STEP, LAST_STEP = 0.8, 0.05  # in units of the reach
-FIRST_WEIGHT, LEAST_WEIGHT, MOST_WEIGHT = 0.1, 0.02, 1.0  # of LPIPS' gradient, as a share of the goals'
+MOMENTUM = 0.6
+FIRST_STEP, LAST_STEP = 1.0, 0.3  # in units of the reach
+FIRST_WEIGHT, LEAST_WEIGHT, MOST_WEIGHT = 0.2, 0.02, 1.0  # of LPIPS' gradient, as a share of the goals'
 RESPONSE = 0.35  # of that weight's logarithm to each step's excess
 
 
@@ -112,9 +112,9 @@ def optimise(
     delta = torch.zeros_like(original)
     momentum = torch.zeros_like(original)
     weight, windows = FIRST_WEIGHT, None
-    for step in range(steps):
+    for step, laundering in zip(range(steps), launderings(generator), strict=False):
         delta.requires_grad_()
-        rest = _rest_of(goals, original + delta, random_laundering(generator))
+        rest = _rest_of(goals, original + delta, laundering)
         way = steepest(torch.autograd.grad(rest, delta)[0], limits)
         progress(step, steps, 1 - float(rest.detach()))
         if step:

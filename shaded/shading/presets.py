@@ -33,7 +33,7 @@ class Visibility:
 
 VISIBILITIES: Mapping[str, Visibility] = {
     "low": Visibility(
-        flat=1.5, busy=12, reach=0.7, lpips=0.03, local_lpips=0.12, psnr_db=38, delta_e=3.0, faint_lines=True
+        flat=1.5, busy=12, reach=0.8, lpips=0.03, local_lpips=0.12, psnr_db=38, delta_e=3.0, faint_lines=True
     ),
     "default": Visibility(
         flat=1.5, busy=16, reach=0.9, lpips=0.05, local_lpips=0.20, psnr_db=33, delta_e=4.0, faint_lines=True
@@ -44,4 +44,4 @@ VISIBILITIES: Mapping[str, Visibility] = {
 }
 
 #: Optimiser steps of each quality.
-STEPS: Mapping[str, int] = {"fast": 6, "balanced": 12, "thorough": 32}
+STEPS: Mapping[str, int] = {"fast": 5, "balanced": 8, "thorough": 16}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shaded.evidence.measure import (
     full_psnr,
@@ -13,6 +15,7 @@ from shaded.evidence.measure import (
     measure_budget,
     measure_strength,
     measure_survival,
+    middle,
 )
 from shaded.models.bundle import load_state
 from shaded.shading.perceptibility import ReferenceDistance, build_lpips
@@ -102,9 +105,8 @@ def test_survival_names_the_worst_encoder():
     shaded[..., ::2, ::2] = anchor[..., ::2, ::2]
     fine = plain_encoder("fine", torch.nn.Identity())
     encoders = [fine, _mean_encoder()]
-    before = measure_strength(encoders, shaded, original, anchor)
     survival = measure_survival(
-        encoders, shaded, original, anchor, before, {"erase": lambda p: p * 0 + 0.3 * _busy(1), "none": lambda p: p}
+        encoders, shaded, original, anchor, {"erase": lambda p: p * 0 + 0.3 * _busy(1), "none": lambda p: p}
     )
     assert survival["none"].share == pytest.approx(1, abs=0.01)
     assert {"erase", "none"} == set(survival)
@@ -113,7 +115,29 @@ def test_survival_names_the_worst_encoder():
 def test_survival_is_not_stated_where_there_was_no_pull():
     """Nothing is divided by zero: without pull there is no share."""
     original, anchor = _busy(0), _busy(1)
-    encoders = [_mean_encoder()]
-    before = measure_strength(encoders, original, original, anchor)
-    survival = measure_survival(encoders, original, original, anchor, before)
+    survival = measure_survival([_mean_encoder()], original, original, anchor)
     assert {one.share for one in survival.values()} == {None}
+
+
+def test_survival_of_a_large_canvas_is_that_of_its_middle():
+    """What is shaded at the rim alone has no survival; what is shaded in the middle alone survives doing nothing."""
+    original, anchor = (torch.full((1, 3, 1024, 1024), level) for level in (0.2, 0.8))
+    for rows, share in ((slice(0, 128), None), (slice(384, 640), 1.0)):
+        shaded = original.clone()
+        shaded[..., rows, :] = 0.5
+        survival = measure_survival([_mean_encoder()], shaded, original, anchor, {"none": lambda p: p})
+        assert survival["none"].share == share
+
+
+@given(height=st.integers(2, 50), width=st.integers(2, 50), pixels=st.integers(64 * 64, 1024 * 1024))
+def test_the_middle_is_aligned_and_in_the_middle(height, width, pixels):
+    """It begins and ends at multiples of 32, is a canvas of its own, and lies within one such cell of the centre."""
+    rows = torch.arange(32 * height).view(1, 1, -1, 1).expand(1, 1, -1, 32 * width)
+    part = middle(rows, pixels)
+    top, bottom = int(part[0, 0, 0, 0]), int(part[0, 0, -1, 0]) + 1
+    assert top % 32 == bottom % 32 == 0
+    assert abs((top + bottom) / 2 - 16 * height) <= 32
+    assert min(part.shape[-2:]) >= 64
+    assert part.shape[-2] * part.shape[-1] <= max(pixels, 64 * max(part.shape[-2:]))
+    if 32 * height * 32 * width <= pixels:
+        assert part.shape == rows.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -83,6 +84,17 @@ def test_random_launderings_come_in_kinds_and_repeat_with_their_seed() -> None:
     assert {one.name for one in chosen} == {"jpeg", "resize", "blur", "noise", "crop"}
     assert all(result.shape == picture.shape and result.min() >= 0 and result.max() <= 1 for result in results)
     assert len({round(float((result - picture).abs().mean()), 6) for result in results}) > 30
+
+
+def test_each_round_of_launderings_has_every_kind_of_its_list() -> None:
+    """Rounds of eight are the same kinds in another order, one step in eight sees the picture as it is."""
+    endless = laundering.launderings(torch.Generator().manual_seed(0))
+    rounds = [[one.name if one else "none" for one in islice(endless, 8)] for _ in range(6)]
+    assert all(sorted(names) == sorted(rounds[0]) for names in rounds)
+    assert len({tuple(names) for names in rounds}) > 3
+    assert {*rounds[0]} == {"jpeg", "resize", "blur", "crop", "none"}
+    again = laundering.launderings(torch.Generator().manual_seed(0))
+    assert [one.name if one else "none" for one in islice(again, 8)] == rounds[0]
 
 
 def test_a_laundering_does_the_same_to_every_picture() -> None:
