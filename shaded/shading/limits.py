@@ -9,7 +9,7 @@ from torch import Tensor
 __all__ = ["HARDEST", "hard_limits", "texture_limits"]
 
 _WINDOW = 7
-_EROSION = 5
+_EROSION = 9
 _SMOOTHING = 5
 _BUSY_DEVIATION = 0.09
 _STEEPNESS = 1.2
@@ -33,8 +33,8 @@ def texture_limits(picture: Tensor, flat: float | Tensor, busy: float | Tensor) 
     `picture` is (B, 3, H, W) in [0, 1], at least 8 pixels a side; `flat` and `busy` are numbers or (B,) tensors in
     the same units (2 / 255 for two grey levels). Returns (B, 1, H, W) between `flat` and `busy`, detached.
 
-    Masking is read from the standard deviation of luma in a 7-pixel window. It is eroded over 5 pixels before the
-    map is smoothed, so that the flat side of a lone edge (sky beside a roof) counts as flat and stays clean. A
+    Masking is read from the standard deviation of luma in a 7-pixel window. It is eroded over 9 pixels before the
+    map is smoothed, so that lone edges and outlines (a roof before the sky) count as flat and stay clean. A
     deviation of 0.09 (23 grey levels) opens 63 % of the way, the grain of a painted sky (0.02) a seventh, banding
     (0.005) a thirtieth: lines of two grey levels can be followed through grain of five.
     """

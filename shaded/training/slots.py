@@ -20,8 +20,8 @@ __all__ = ["BUSY", "Slot", "advanced", "new_slot", "noise_slot"]
 BUSY = 10.0
 
 _LONGEST = 16
-_MOMENTUM = 0.9
-_FIRST_STEP, _LAST_STEP = 0.55, 0.05
+_MOMENTUM = 0.6
+_FIRST_STEP, _LAST_STEP = 1.0, 0.3
 _STUDENT_SHARE, _TEACHER_SHARE = 0.65, 0.22
 _FAINT_SHARE = 0.6
 
