@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shaded.evidence.measure import (
@@ -129,7 +129,6 @@ def test_survival_of_a_large_canvas_is_that_of_its_middle():
         assert survival["none"].share == share
 
 
-@settings(deadline=None)  # the first call waits for torch
 @given(height=st.integers(2, 50), width=st.integers(2, 50), pixels=st.integers(64 * 64, 1024 * 1024))
 def test_the_middle_is_aligned_and_in_the_middle(height, width, pixels):
     """It begins and ends at multiples of 32, is a canvas of its own, and lies within one such cell of the centre."""

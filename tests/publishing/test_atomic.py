@@ -249,7 +249,7 @@ _NAMES = st.text(
 
 @given(name=_NAMES | st.binary(min_size=1, max_size=60).filter(
     lambda raw: not set(raw) & {0, 47} and raw not in (b".", b"..")).map(os.fsdecode))  # fmt: skip
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_any_name_that_a_file_system_takes_can_be_published(publish, staged, name):
     """New lines, stray bytes and odd letters in a name neither fail nor lead elsewhere."""
     target = publish_pair(*staged(), publish, name, nobody)

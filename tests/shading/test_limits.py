@@ -48,7 +48,7 @@ def test_limits_change_slowly() -> None:
     assert limits.diff(dim=-2).abs().max() <= 0.201
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(flat=st.floats(0, 0.02), more=st.floats(0, 0.05), seed=st.integers(0, 1000))
 def test_limits_stay_between_flat_and_busy(flat: float, more: float, seed: int) -> None:
     """Whatever the picture, no limit is below `flat` or above `busy`."""

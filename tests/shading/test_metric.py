@@ -30,7 +30,7 @@ def test_no_change_has_no_size_that_could_divide_by_zero():
     assert 0 < float(visible_size(torch.zeros(1, 3, 4, 4), LIMITS)) < 1e-6
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000))
 def test_no_step_of_the_same_visible_size_gains_more(seed):
     """Steepest means steepest: among steps of one visible size none has a larger product with the gradient."""
@@ -44,7 +44,7 @@ def test_no_step_of_the_same_visible_size_gains_more(seed):
     assert float((gradient * best).sum()) >= float((gradient * other).sum()) - 1e-6
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000))
 def test_the_steepest_step_gains_all_that_can_be_gained(seed):
     """Its product with the gradient is the gradient's dual norm in the metric (Cauchy and Schwarz), limits squared."""
