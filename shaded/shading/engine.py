@@ -130,7 +130,7 @@ def _projection(work: CanvasWork, units: Tensor, limits: Tensor) -> Callable[[Te
     def project(delta: Tensor) -> Tensor:
         if work.gray:
             delta = delta.mean(dim=1, keepdim=True).expand_as(delta)
-        for clean in (without_shapes, without_lines) if work.visibility.faint_lines else (without_shapes,):
+        for clean in (without_shapes, without_lines) if work.visibility.faint_lines else ():
             delta = clean(delta, units, work.visibility.flat / 255, work.visibility.busy / 255)
         delta = hold_colour(delta, work.original, work.visibility.delta_e * COLOUR_HEADROOM)
         delta = torch.minimum(torch.maximum(delta, -bound), bound)

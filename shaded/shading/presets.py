@@ -18,7 +18,7 @@ class Visibility:
         local_lpips: LPIPS of the worst 64-pixel window, at most.
         psnr_db: Peak signal-to-noise ratio of the full-size picture, at least.
         delta_e: CIE76 colour difference of the blurred canvas, at most.
-        faint_lines: Whether the anchor's outline is kept from showing in calm areas, at a cost in pull.
+        faint_lines: Whether the anchor's shape and outline are kept from showing in calm areas, at a cost in pull.
     """
 
     flat: float
@@ -39,7 +39,7 @@ VISIBILITIES: Mapping[str, Visibility] = {
         flat=1.5, busy=16, reach=0.9, lpips=0.05, local_lpips=0.20, psnr_db=33, delta_e=4.0, faint_lines=True
     ),
     "high": Visibility(
-        flat=2.5, busy=26, reach=1.2, lpips=0.07, local_lpips=0.28, psnr_db=30, delta_e=5.0, faint_lines=False
+        flat=2.5, busy=16, reach=1.0, lpips=0.07, local_lpips=0.28, psnr_db=30, delta_e=5.0, faint_lines=False
     ),
 }
 
