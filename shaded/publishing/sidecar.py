@@ -132,7 +132,7 @@ class Worst(_Part):
 
 
 class Survival(_Part):
-    """What is left after each transform, for the encoder it is least for: in the middle of the canvas, where it is large."""
+    """What is left after each transform, in the encoder that keeps least; of a large canvas, in its middle."""
 
     launderings: dict[str, Laundering] = {}
     worst: Worst | None = None
