@@ -147,8 +147,8 @@ def measure_survival(
 ) -> dict[str, Survival]:
     """For each laundering, the worst encoder's pull after it and its share of the pull without it.
 
-    All three pictures, ``(1, 3, H, W)``, go through the laundering, so that what is measured is the shading that is left
-    and not what the laundering itself does to latents. On a large canvas this is measured in its ``middle``: fifteen
+    All three pictures, ``(1, 3, H, W)``, go through the laundering, so that what is measured is what it leaves of the
+    shading and not what it does to latents by itself. On a large canvas this is measured in its ``middle``: fifteen
     passes of every encoder over all of it would take longer than half of the shading's steps.
     """
     three = [middle(picture, SURVIVAL_PIXELS) for picture in (shaded, original, anchor)]
