@@ -33,7 +33,6 @@ PSNR_HEADROOM_DB = 0.2
 #: Lossy codecs shift dark colours by a level or so on their own, which takes a larger part of the colour limit.
 COLOUR_HEADROOM = 0.7
 
-
 #: Rounds of reducing what is over the local limit, before all of it is scaled down.
 CALMING_ROUNDS = 4
 

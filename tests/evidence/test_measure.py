@@ -99,17 +99,31 @@ def test_pull_of_a_half_blended_picture_is_half():
 
 
 def test_survival_names_the_worst_encoder():
-    """Per laundering, the encoder where the least is left speaks."""
-    original, anchor = _busy(0), _busy(1)
-    shaded = original.clone()
-    shaded[..., ::2, ::2] = anchor[..., ::2, ::2]
-    fine = plain_encoder("fine", torch.nn.Identity())
-    encoders = [fine, _mean_encoder()]
-    survival = measure_survival(
-        encoders, shaded, original, anchor, {"erase": lambda p: p * 0 + 0.3 * _busy(1), "none": lambda p: p}
-    )
-    assert survival["none"].share == pytest.approx(1, abs=0.01)
-    assert {"erase", "none"} == set(survival)
+    """Per laundering, the encoder where the least is left speaks: here the one that sees only what was washed out."""
+    original, shaded, anchor = (torch.full((1, 3, 64, 64), level) for level in (0.2, 0.4, 0.8))
+
+    def seeing(name, columns):
+        return plain_encoder(name, _Window(columns))
+
+    def wash_left(picture):
+        return torch.where(torch.arange(64) < 32, (picture > 0.5).float(), picture)
+
+    encoders = [seeing("right", slice(32, 64)), seeing("left", slice(0, 32))]
+    survival = measure_survival(encoders, shaded, original, anchor, {"left washed": wash_left, "none": lambda p: p})
+    assert (survival["left washed"].surrogate, survival["left washed"].share) == ("left", 0)
+    assert survival["none"].share == pytest.approx(1, abs=1e-4)
+    assert survival["none"].pull == pytest.approx(1 / 3, abs=1e-3)
+
+
+class _Window(torch.nn.Module):
+    """An encoder that sees some columns of the picture."""
+
+    def __init__(self, columns):
+        super().__init__()
+        self.columns = columns
+
+    def forward(self, picture):
+        return picture[..., self.columns]
 
 
 def test_survival_is_not_stated_where_there_was_no_pull():

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from shaded.shading.engine import CanvasWork, as_saved, fits, largest_scale, shade_canvas
-from shaded.shading.perceptibility import ReferenceDistance
+from shaded.shading.laundering import gaussian_blur
+from shaded.shading.perceptibility import ReferenceDistance, psnr
 from shaded.shading.presets import STEPS, VISIBILITIES
 
 
@@ -131,3 +132,24 @@ def test_faint_lines_keep_the_outline_of_the_anchor_down_in_a_calm_picture(lpips
         columns = delta.square().mean(dim=(0, 1, 2))
         outstanding.append(float(columns[42:52].max() / columns.mean()))
     assert outstanding[0] < 0.9 * outstanding[1]
+
+
+def test_soft_shapes_are_taken_out_of_a_calm_picture_but_at_high(lpips, encoder):
+    """On a plain ground less of the change is coarse at low and default than it would be; high keeps its shapes."""
+    plain = torch.full((1, 3, 96, 96), 0.5)
+    anchor = gaussian_blur(torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(3)), 6) * 4 - 1.5
+    coarse = {}
+    for name, visibility in VISIBILITIES.items():
+        work = _work(plain, anchor=anchor.clamp(0, 1), visibility=visibility)
+        delta = shade_canvas(work, [encoder], lpips).delta
+        coarse[name] = float(gaussian_blur(delta, 4).square().mean() / delta.square().mean())
+    assert coarse["low"] < 0.5 * coarse["high"]
+    assert coarse["default"] < 0.5 * coarse["high"]
+
+
+def test_the_noise_limit_is_held_in_the_steps_and_not_by_scaling_at_the_end(lpips, textured, encoder):
+    """Where PSNR is what binds, the end takes back no more than rounding to 8 bits has added."""
+    visibility = replace(VISIBILITIES["high"], psnr_db=42, lpips=10, local_lpips=10, delta_e=100)
+    shaded = shade_canvas(_work(textured, visibility=visibility), [encoder], lpips)
+    assert shaded.scale > 0.95
+    assert 42 <= float(psnr(as_saved(textured + shaded.delta), textured)) < 42.6
