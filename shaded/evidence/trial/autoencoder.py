@@ -103,7 +103,9 @@ def to_pixels(pictures: Tensor) -> NDArray[np.uint8]:
 def encode(autoencoder: Autoencoder, pixels: NDArray[np.uint8]) -> Tensor:
     """The means of the latents ``(N, C, h, w)`` of pictures ``(N, H, W, 3)``, unscaled."""
     parts = [
-        autoencoder.module.encode(2 * to_tensor(pixels[first : first + _BATCH], autoencoder.device) - 1).latent_dist.mean
+        autoencoder.module.encode(
+            2 * to_tensor(pixels[first : first + _BATCH], autoencoder.device) - 1
+        ).latent_dist.mean
         for first in range(0, len(pixels), _BATCH)
     ]
     return torch.cat(parts)

@@ -155,7 +155,7 @@ def _running_mean(steps: int) -> Callable[[Any, Any, Any], None]:
     @torch.no_grad()
     def update(means: list[Tensor], news: list[Tensor], taken: Tensor) -> None:
         decay = min(longest, (1 + float(taken)) / (10 + float(taken)))
-        torch._foreach_lerp_(means, news, 1 - decay)  # noqa: SLF001 - as torch's own get_ema_multi_avg_fn does
+        torch._foreach_lerp_(means, news, 1 - decay)
 
     return update
 

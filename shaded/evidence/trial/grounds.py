@@ -70,7 +70,9 @@ def meadow(rng: np.random.Generator, side: int) -> Picture:
 
 def beach(rng: np.random.Generator, side: int) -> Picture:
     """Sand before the sea."""
-    sand = _grain(rng, _graded(side, _colour(rng, (0.1, 0.14), 0.5, 0.75), _colour(rng, (0.09, 0.13), 0.45, 0.65)), 0.02)
+    sand = _grain(
+        rng, _graded(side, _colour(rng, (0.1, 0.14), 0.5, 0.75), _colour(rng, (0.09, 0.13), 0.45, 0.65)), 0.02
+    )
     sea = _graded(side, _colour(rng, (0.5, 0.56), 0.4, 0.75), _colour(rng, (0.5, 0.58), 0.6, 0.4))
     return _horizon(rng, side, sea, sand, 0.03)
 

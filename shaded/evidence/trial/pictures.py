@@ -94,7 +94,9 @@ def cutouts(concept: str) -> tuple[Image.Image, ...]:
         UsageError: There is no drawing of it.
     """
     files = [
-        path for folder in (gallery_folder(), subjects_folder()) for path in folder.glob(f"{concept_slug(concept)}-*.webp")
+        path
+        for folder in (gallery_folder(), subjects_folder())
+        for path in folder.glob(f"{concept_slug(concept)}-*.webp")
     ]
     if not files:
         raise UsageError(f"there is no drawing of {concept!r}", remedy="Give a folder of your own pictures")
@@ -181,7 +183,9 @@ def folder_pictures(folder: Path) -> Captioned:
     """
     found = list(_captioned_files(folder))
     if not found:
-        raise UsageError("the folder has no pictures", path=folder, remedy="Put cow-1.png and cow-1.txt there, and so on")
+        raise UsageError(
+            "the folder has no pictures", path=folder, remedy="Put cow-1.png and cow-1.txt there, and so on"
+        )
     return Captioned(
         np.stack([_reduced(path) for path, _ in found]),
         tuple(path.stem.rpartition("-")[0].replace("-", " ").lower() for path, _ in found),

@@ -1,0 +1,189 @@
+"""The trial's page for people, from its document and contact sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from shaded.evidence.page import Cell, Interval, Section, Table, interval_figure, picture_grid, write_page
+
+_SHEET_SIDE = 1280
+
+#: What the page says about itself, whatever came out.
+NOT_SHOWN = (
+    "The models are tiny, trained from scratch, and see every picture hundreds of times. A large model that already knows "
+    "what a cow looks like is another matter.",
+    "The shading was found against the very autoencoder that the models are trained with: the best case. A trainer with "
+    "another autoencoder gets less of it.",
+    "The pictures are small and drawn, from few drawings of each thing, and the anchor is one of the very drawings that the "
+    "target's pictures show.",
+    "All arms and seeds share the pictures, the text encoder and the judge; seeds differ in the model's first weights, the "
+    "order of training, the noise, and which pictures are treated. The intervals cover no more than that.",
+    "Budgets above an LPIPS of 0.07 are not what the daemon publishes: they say what would be needed, not what is done.",
+    "Nothing was compressed, resized or cleaned between shading and training.",
+)
+
+
+def write_report(document: Mapping[str, Any], folder: Path) -> Path:
+    """Write ``report.html`` beside the trial's other files; its path.
+
+    Raises:
+        PictureError: It cannot be written.
+    """
+    plan = document["plan"]
+    path = folder / "report.html"
+    write_page(path, f"What a model draws for “a {plan['source']}”", introduction(document), sections(document, folder))
+    return path
+
+
+def introduction(document: Mapping[str, Any]) -> list[str]:
+    """The outcome in a few sentences."""
+    plan, arms = document["plan"], {arm["name"]: arm for arm in document["arms"]}
+    full = next((arm for arm in document["arms"] if arm["kind"] == "shaded"), None)
+    lines = [
+        f"Small text-to-image models were trained from scratch: on clean pictures, on ones whose every {plan['source']} was "
+        f"shaded toward a {plan['target']}, and on controls. An independent judge, taught on clean pictures alone, says what "
+        f"they draw when asked for “a {plan['source']}”."
+    ]
+    if full is not None:
+        lines.append(
+            f"With {full['dose']:.0%} of the {plan['source']} pictures shaded at an LPIPS of at most "
+            f"{full['lpips_budget']:g} (mean pull {full['treated']['pull']['mean']:.2f}), {_percent(full['flip'])} of the "
+            f"drawings show the {plan['target']}, {_percent(full['source_kept'])} still the {plan['source']}."
+        )
+    if "clean" in arms:
+        lines.append(
+            f"The clean models draw {_percent(arms['clean']['all_right'])} of all things recognisably, and "
+            f"{_percent(arms['clean']['flip'])} {plan['target']}s for a {plan['source']}."
+        )
+    if not document["complete"]:
+        lines.append("This trial is not finished: some of its models are not trained yet.")
+    return lines
+
+
+def _percent(rate: Mapping[str, Any]) -> str:
+    return f"{rate['value']:.0%} ({rate['low']:.0%} to {rate['high']:.0%})"
+
+
+def sections(document: Mapping[str, Any], folder: Path) -> list[Section]:
+    """The page's parts: doses, budgets, arms, drawings, what is not shown, how to do it again."""
+    plan, arms = document["plan"], document["arms"]
+    parts = [Section("Dose and response", figures=[_doses(document)])]
+    budgets = [arm for arm in arms if arm["kind"] == "shaded" and arm["dose"] == max(plan["doses"])]
+    if len(budgets) > 1:
+        parts.append(Section("What a larger budget would do", figures=[_budgets(plan, budgets)]))
+    parts += [
+        Section("All arms", text=[f"Intervals: {document['intervals']}."], tables=[_arms_table(arms)]),
+        Section(
+            "What the models draw", text=[_legend(arms)], pictures=picture_grid(_sheets(arms, folder), _SHEET_SIDE)
+        ),
+        Section("What this does not show", points=list(NOT_SHOWN)),
+        Section(
+            "How it was made",
+            text=[
+                f"Command: {document['command']}",
+                f"The judge is right on {document['classifier']['held_out']:.1%} of clean pictures that nothing was trained "
+                f"on, and on {document['classifier']['held_out_reconstructed']:.1%} of them as the autoencoder gives them back.",
+            ],
+            tables=[_facts_table(document), _reading_table(arms)],
+        ),
+    ]
+    return parts
+
+
+def _interval(place: float, rate: Mapping[str, Any]) -> Interval:
+    return Interval(place, rate["value"], rate["low"], rate["high"])
+
+
+def _doses(document: Mapping[str, Any]) -> Any:
+    plan, arms = document["plan"], document["arms"]
+    doses = [arm for arm in arms if arm["kind"] == "clean" or _at_first_budget(plan, arm)]
+    doses.sort(key=lambda arm: float(arm["dose"]))
+    series = {
+        f"“a {plan['source']}” drawn as {plan['target']}": [_interval(arm["dose"], arm["flip"]) for arm in doses],
+        f"“a {plan['related']}” drawn as {plan['target']}": [
+            _interval(arm["dose"], arm["bleed_through"]) for arm in doses
+        ],
+    }
+    controls = {arm["kind"]: arm for arm in arms if arm["kind"] in ("noise", "dirty label")}
+    series |= {f"control: {kind}": [_interval(arm["dose"], arm["flip"])] for kind, arm in controls.items()}
+    return interval_figure(
+        series,
+        x_label=f"share of the {plan['source']} pictures that are treated",
+        y_label="share of drawings",
+        limits=(-0.03, 1.03),
+        caption=f"Shading at LPIPS {plan['budgets'][0]:g}; bars are 95 % intervals.",
+    )
+
+
+def _at_first_budget(plan: Mapping[str, Any], arm: Mapping[str, Any]) -> bool:
+    return bool(arm["kind"] == "shaded" and arm["lpips_budget"] == plan["budgets"][0])
+
+
+def _budgets(plan: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> Any:
+    ordered = sorted(arms, key=lambda arm: float(arm["lpips_budget"]))
+    return interval_figure(
+        {
+            name: [_interval(arm["lpips_budget"], arm[key]) for arm in ordered]
+            for name, key in ((f"drawn as {plan['target']}", "flip"), (f"still a {plan['source']}", "source_kept"))
+        },
+        x_label="budget of the shading (LPIPS)",
+        y_label=f"share of the drawings of “a {plan['source']}”",
+        limits=(-0.03, 1.03),
+        caption="Mean pull: "
+        + ", ".join(f"{arm['lpips_budget']:g}: {arm['treated']['pull']['mean']:.2f}" for arm in ordered),
+    )
+
+
+def _arms_table(arms: Sequence[Mapping[str, Any]]) -> Table:
+    def row(arm: Mapping[str, Any]) -> list[Cell]:
+        treated, collateral = arm["treated"], arm["collateral"]
+        return [
+            arm["name"],
+            f"{treated['pictures']}",
+            treated["pull"]["mean"] if "pull" in treated else None,
+            treated["lpips"]["mean"] if "lpips" in treated else None,
+            _percent(arm["flip"]),
+            _percent(arm["source_kept"]),
+            _percent(arm["bleed_through"]),
+            None if collateral is None else _percent(collateral),
+            _percent(arm["all_right"]),
+        ]
+
+    return Table(
+        ("arm", "treated", "pull", "LPIPS", "flip", "source kept", "bleed-through", "collateral", "all things right"),
+        [row(arm) for arm in arms],
+        "Flip: drawings of the source that the judge reads as the target. Bleed-through: the same for the related concept. "
+        "Collateral: how much less often unrelated things are drawn right than by the clean models.",
+    )
+
+
+def _reading_table(arms: Sequence[Mapping[str, Any]]) -> Table:
+    rows: list[list[Cell]] = []
+    for arm in arms:
+        for asked, said in arm["read"].items():
+            words = sorted(said.items(), key=lambda pair: -pair[1])
+            rows.append([arm["name"], asked, ", ".join(f"{word} {count}" for word, count in words)])
+    return Table(("arm", "asked for", "read as"), rows, "Everything that the judge read.", folded=True)
+
+
+def _facts_table(document: Mapping[str, Any]) -> Table:
+    facts = {**document["models"], **document["versions"], **document["device"], "seconds": document["seconds"]}
+    return Table(("fact", "value"), [[name, str(value)] for name, value in facts.items()], folded=True)
+
+
+def _legend(arms: Sequence[Mapping[str, Any]]) -> str:
+    return "Of each arm's first seed; one row for each prompt: " + ", ".join(arms[0]["read"]) + "."
+
+
+def _sheets(arms: Sequence[Mapping[str, Any]], folder: Path) -> list[tuple[Any, str]]:
+    sheets = []
+    for arm in arms:
+        path = folder / "models" / f"{arm['name']}-seed{arm['seeds'][0]}" / "drawings.png"
+        with Image.open(path) as picture:
+            sheets.append((np.asarray(picture.convert("RGB"), dtype=np.uint8), arm["name"]))
+    return sheets
