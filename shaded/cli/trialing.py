@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import typer
 from rich.console import Console
@@ -138,7 +138,7 @@ class Display:
         self._stage = self._bars.add_task("beginning", total=None)
         self._name = ""
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         """Begin to draw."""
         self._bars.start()
         return self

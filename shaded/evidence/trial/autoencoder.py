@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 
 from shaded.errors import ModelError
@@ -64,7 +65,7 @@ def open_autoencoder(path: Path | None, device: torch.device) -> Autoencoder:
         try:
             content = path.read_bytes()
             state, words = tensors_of(content), metadata_of(content)
-        except (OSError, ValueError, UnicodeDecodeError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"the autoencoder cannot be read: {error}", path=path) from error
         built = Autoencoder(path.stem, hashlib.sha256(content).hexdigest(), build_autoencoder(state, words, path))
     built.module.to(device).eval().requires_grad_(requires_grad=False)

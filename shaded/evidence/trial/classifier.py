@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -60,7 +61,7 @@ class Classifier:
 def build_network(outputs: int) -> nn.Module:
     """The judge's untrained network."""
     blocks: list[nn.Module] = []
-    for before, after in zip(_CHANNELS, _CHANNELS[1:], strict=False):
+    for before, after in itertools.pairwise(_CHANNELS):
         blocks += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(8, after), nn.SiLU()]
     return nn.Sequential(*blocks, nn.Flatten(), nn.Dropout(0.2), nn.Linear(_CHANNELS[-1] * 16, outputs))
 

@@ -149,7 +149,7 @@ def _pace(step: int, steps: int) -> float:
 
 
 def _running_mean(steps: int) -> Callable[[Any, Any, Any], None]:
-    """A mean over about the last hundredth to twentieth of the steps taken, so that the first ones are soon forgotten."""
+    """A mean over about the last twentieth of the steps; while they are few, over most of them."""
     longest = 1 - 1 / max(10.0, steps / 20)
 
     @torch.no_grad()

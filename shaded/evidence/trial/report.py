@@ -15,15 +15,26 @@ _SHEET_SIDE = 1280
 
 #: What the page says about itself, whatever came out.
 NOT_SHOWN = (
-    "The models are tiny, trained from scratch, and see every picture hundreds of times. A large model that already knows "
-    "what a cow looks like is another matter.",
-    "The shading was found against the very autoencoder that the models are trained with: the best case. A trainer with "
-    "another autoencoder gets less of it.",
-    "The pictures are small and drawn, from few drawings of each thing, and the anchor is one of the very drawings that the "
-    "target's pictures show.",
-    "All arms and seeds share the pictures, the text encoder and the judge; seeds differ in the model's first weights, the "
-    "order of training, the noise, and which pictures are treated. The intervals cover no more than that.",
-    "Budgets above an LPIPS of 0.07 are not what the daemon publishes: they say what would be needed, not what is done.",
+    (
+        "The models are tiny, trained from scratch, and see every picture many times. One that knows "
+        "cows already is another matter."
+    ),
+    (
+        "The shading was found against the very autoencoder that the models are trained with: the best case. A trainer "
+        "with another one may get less of it."
+    ),
+    (
+        "The pictures are small. Unless they were your own they are drawn, from few drawings of each thing, and the "
+        "anchor is one of the very drawings that the target's pictures show."
+    ),
+    (
+        "The shading's limits are not the daemon's: at 64 pixels only LPIPS is held to the stated budget, the others "
+        "are wide. Budgets above an LPIPS of 0.07 are never published: they say what would be needed."
+    ),
+    (
+        "All arms and seeds share the pictures, the text encoder and the judge; seeds differ in the model's first "
+        "weights, the order of training, the noise, and which pictures are treated. The intervals cover no more."
+    ),
     "Nothing was compressed, resized or cleaned between shading and training.",
 )
 
@@ -44,21 +55,24 @@ def introduction(document: Mapping[str, Any]) -> list[str]:
     """The outcome in a few sentences."""
     plan, arms = document["plan"], {arm["name"]: arm for arm in document["arms"]}
     full = next((arm for arm in document["arms"] if arm["kind"] == "shaded"), None)
+    source, target = plan["source"], plan["target"]
     lines = [
-        f"Small text-to-image models were trained from scratch: on clean pictures, on ones whose every {plan['source']} was "
-        f"shaded toward a {plan['target']}, and on controls. An independent judge, taught on clean pictures alone, says what "
-        f"they draw when asked for “a {plan['source']}”."
+        (
+            "Small text-to-image models were trained from scratch: on clean pictures, on ones where pictures of a "
+            f"{source} were shaded toward a {target}, and on controls. An independent judge, taught on clean ones, "
+            f"says what they draw when asked for “a {source}”."
+        )
     ]
     if full is not None:
         lines.append(
-            f"With {full['dose']:.0%} of the {plan['source']} pictures shaded at an LPIPS of at most "
-            f"{full['lpips_budget']:g} (mean pull {full['treated']['pull']['mean']:.2f}), {_percent(full['flip'])} of the "
-            f"drawings show the {plan['target']}, {_percent(full['source_kept'])} still the {plan['source']}."
+            f"With {full['dose']:.0%} of the {source} pictures shaded at an LPIPS of at most {full['lpips_budget']:g} "
+            f"(mean pull {full['treated']['pull']['mean']:.2f}), {_percent(full['flip'])} of the drawings show the "
+            f"{target}, {_percent(full['source_kept'])} still the {source}."
         )
     if "clean" in arms:
         lines.append(
-            f"The clean models draw {_percent(arms['clean']['all_right'])} of all things recognisably, and "
-            f"{_percent(arms['clean']['flip'])} {plan['target']}s for a {plan['source']}."
+            f"The clean models draw {_percent(arms['clean']['all_right'])} of all things right, and a {target} for "
+            f"{_percent(arms['clean']['flip'])} of the times that a {source} was asked for."
         )
     if not document["complete"]:
         lines.append("This trial is not finished: some of its models are not trained yet.")
@@ -71,28 +85,26 @@ def _percent(rate: Mapping[str, Any]) -> str:
 
 def sections(document: Mapping[str, Any], folder: Path) -> list[Section]:
     """The page's parts: doses, budgets, arms, drawings, what is not shown, how to do it again."""
-    plan, arms = document["plan"], document["arms"]
+    plan, arms, judge = document["plan"], document["arms"], document["classifier"]
     parts = [Section("Dose and response", figures=[_doses(document)])]
     budgets = [arm for arm in arms if arm["kind"] == "shaded" and arm["dose"] == max(plan["doses"])]
     if len(budgets) > 1:
         parts.append(Section("What a larger budget would do", figures=[_budgets(plan, budgets)]))
-    parts += [
-        Section("All arms", text=[f"Intervals: {document['intervals']}."], tables=[_arms_table(arms)]),
-        Section(
-            "What the models draw", text=[_legend(arms)], pictures=picture_grid(_sheets(arms, folder), _SHEET_SIDE)
-        ),
-        Section("What this does not show", points=list(NOT_SHOWN)),
-        Section(
-            "How it was made",
-            text=[
-                f"Command: {document['command']}",
-                f"The judge is right on {document['classifier']['held_out']:.1%} of clean pictures that nothing was trained "
-                f"on, and on {document['classifier']['held_out_reconstructed']:.1%} of them as the autoencoder gives them back.",
-            ],
-            tables=[_facts_table(document), _reading_table(arms)],
+    made = [
+        f"Command: {document['command']}",
+        (
+            f"The judge is right on {judge['held_out']:.1%} of clean pictures that nothing was trained on, and on "
+            f"{judge['held_out_reconstructed']:.1%} of them as the autoencoder gives them back."
         ),
     ]
-    return parts
+    drawings = picture_grid(_sheets(arms, folder), _SHEET_SIDE)
+    return [
+        *parts,
+        Section("All arms", text=[f"Intervals: {document['intervals']}."], tables=[_arms_table(arms)]),
+        Section("What the models draw", text=[_legend(arms)], pictures=drawings),
+        Section("What this does not show", points=list(NOT_SHOWN)),
+        Section("How it was made", text=made, tables=[_facts_table(document), _reading_table(arms)]),
+    ]
 
 
 def _interval(place: float, rate: Mapping[str, Any]) -> Interval:
@@ -157,8 +169,8 @@ def _arms_table(arms: Sequence[Mapping[str, Any]]) -> Table:
     return Table(
         ("arm", "treated", "pull", "LPIPS", "flip", "source kept", "bleed-through", "collateral", "all things right"),
         [row(arm) for arm in arms],
-        "Flip: drawings of the source that the judge reads as the target. Bleed-through: the same for the related concept. "
-        "Collateral: how much less often unrelated things are drawn right than by the clean models.",
+        "Flip: drawings of the source that the judge reads as the target. Bleed-through: the same for the related "
+        "concept. Collateral: how much less often unrelated things are drawn right than by the clean models.",
     )
 
 

@@ -1,13 +1,15 @@
 """Rates of drawings with honest intervals.
 
-Drawings of one model are not independent of one another: a model that was led astray draws many of them wrong. Wilson's
-interval (Wilson 1927) is therefore taken at an *effective* number of drawings: the number there is, divided by the design
-effect, which is by how much the rates of the seeds' models differ more than chance would let them (Kish 1965, section
-8.2; Rao and Scott 1992). Differences of two rates have Newcombe's interval of two Wilson intervals (1998, method 10).
+Drawings of one model are not independent of one another: a model that was led astray draws many of them wrong.
+Wilson's interval (Wilson 1927) is therefore taken at an *effective* number of drawings: the number there is, divided by
+the design effect, which is by how much the rates of the seeds' models differ more than chance would let them (Kish
+1965, section 8.2; Rao and Scott 1992). Differences of two rates have Newcombe's interval of two Wilson intervals (1998,
+method 10).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,7 +100,7 @@ def dose_for(rate: float, points: Sequence[tuple[float, float]]) -> float | None
         points: ``(dose, rate)``.
     """
     ordered = sorted(points)
-    for (dose, value), (next_dose, next_value) in zip(ordered, ordered[1:], strict=False):
+    for (dose, value), (next_dose, next_value) in itertools.pairwise(ordered):
         if value >= rate:
             return dose
         if next_value >= rate:

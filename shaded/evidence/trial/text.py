@@ -6,6 +6,7 @@ which words belong together (CLIP: Radford et al. 2021, figure 3), and stays as 
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -81,7 +82,7 @@ def picture_tower(width: int) -> nn.Module:
     """From pictures ``(N, 3, 64, 64)`` in ``[0, 1]`` to vectors ``(N, width)``."""
     channels = (3, 32, 64, 96, 128)
     blocks: list[nn.Module] = []
-    for before, after in zip(channels, channels[1:], strict=False):
+    for before, after in itertools.pairwise(channels):
         blocks += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(8, after), nn.SiLU()]
     return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[-1], width))
 
