@@ -137,7 +137,7 @@ def shade_all(
     """
     surrogate = autoencoder_kl(autoencoder.name, autoencoder.module)
     shaded, anchors = [], []
-    for number, picture in enumerate(to_tensor(pixels, autoencoder.device).split(1)):
+    for number, picture in enumerate(torch.split(to_tensor(pixels, autoencoder.device), 1)):
         # Rounded, so that pull can be measured again from what is kept.
         anchor = to_tensor(to_pixels(place_anchor(cutout, picture, surrogate.encode)), autoencoder.device)
         work = CanvasWork(

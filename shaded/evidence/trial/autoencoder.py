@@ -35,7 +35,8 @@ class Autoencoder:
     @property
     def device(self) -> torch.device:
         """Where its weights are."""
-        return next(iter(self.module.parameters())).device
+        device: torch.device = next(iter(self.module.parameters())).device
+        return device
 
 
 def open_autoencoder(path: Path | None, device: torch.device) -> Autoencoder:

@@ -112,7 +112,7 @@ def teach_classifier(
             right = torch.from_numpy(answers[chosen]).to(device)
             loss = F.cross_entropy(network(batch), right, label_smoothing=0.05)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             progress(step + 1, steps)

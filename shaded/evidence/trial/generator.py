@@ -133,7 +133,7 @@ def train(
             said = network(schedule.add_noise(clean, noise, moments), moments, words).sample
         loss = F.mse_loss(said.float(), schedule.get_velocity(clean, noise, moments))
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         pace.step()

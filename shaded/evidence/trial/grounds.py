@@ -32,8 +32,15 @@ def _soft_noise(rng: np.random.Generator, side: int, cells: int) -> NDArray[np.f
     share = places - first
     share = share * share * (3 - 2 * share)
     rows = coarse[first] * (1 - share)[:, None] + coarse[first + 1] * share[:, None]
-    smooth: NDArray[np.float64] = rows[:, first] * (1 - share) + rows[:, first + 1] * share
-    return (smooth - smooth.mean()) / (smooth.std() + 1e-9)
+    smooth = rows[:, first] * (1 - share) + rows[:, first + 1] * share
+    normal: NDArray[np.float64] = (smooth - smooth.mean()) / (smooth.std() + 1e-9)
+    return normal
+
+
+def _between(first: Picture, second: Picture, share: NDArray[np.float64]) -> Picture:
+    """As much of the second as ``share`` says, the rest of the first."""
+    mixed: Picture = first + (second - first) * share
+    return mixed
 
 
 def _grain(rng: np.random.Generator, picture: Picture, strength: float) -> Picture:
@@ -49,7 +56,7 @@ def _horizon(rng: np.random.Generator, side: int, upper: Picture, lower: Picture
     """The upper picture over the lower one, meeting in an uneven line."""
     line = rng.uniform(0.4, 0.65) + ragged * _soft_noise(rng, side, 5)[0]
     share = np.clip((_down(side)[..., 0] - line) * side / 2 + 0.5, 0, 1)[..., None]
-    return upper * (1 - share) + lower * share
+    return _between(upper, lower, share)
 
 
 def _graded(side: int, top: Picture, bottom: Picture) -> Picture:
@@ -91,8 +98,7 @@ def stripes(rng: np.random.Generator, side: int) -> Picture:
     rows, columns = np.mgrid[0:side, 0:side] / side
     phase = (np.cos(angle) * columns + np.sin(angle) * rows) / width + rng.uniform(0, 1)
     share = np.clip(np.sin(2 * np.pi * phase) * 3 + 0.5, 0, 1)[..., None]
-    first = _any_colour(rng)
-    return first + (_any_colour(rng) - first) * share
+    return _between(_any_colour(rng), _any_colour(rng), share)
 
 
 def sky(rng: np.random.Generator, side: int) -> Picture:
@@ -123,8 +129,7 @@ def checks(rng: np.random.Generator, side: int) -> Picture:
     count, shift = rng.uniform(3, 6), rng.uniform(0, 1, 2)
     rows, columns = np.mgrid[0:side, 0:side] / side * count
     share = (np.floor(rows + shift[0]) + np.floor(columns + shift[1]))[..., None] % 2
-    first = _any_colour(rng)
-    return first + (_any_colour(rng) - first) * share
+    return _between(_any_colour(rng), _any_colour(rng), share)
 
 
 def evening(rng: np.random.Generator, side: int) -> Picture:

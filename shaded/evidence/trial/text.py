@@ -123,7 +123,7 @@ def teach_words(
         right = torch.arange(len(chosen), device=device)
         loss = (F.cross_entropy(likeness, right) + F.cross_entropy(likeness.T, right)) / 2
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
         progress(step + 1, steps)
