@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ from shaded.evidence.trial.text import TextEncoder
 
 #: The share of captions that are left out in training, so that drawing can be guided (Ho and Salimans 2022).
 DROPPED = 0.1
+
+#: Steps after which an unfinished training is kept.
+KEPT_EVERY = 250
 
 _NOISE_STEPS = 1000
 _HEADS = 32  # channels of one attention head
@@ -90,6 +93,71 @@ def noise_schedule() -> Any:
     return DDPMScheduler(_NOISE_STEPS, beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
 
 
+@dataclass
+class Training:
+    """A model that is being trained; everything that the next step depends on.
+
+    Attributes:
+        network: The U-Net.
+        average: The running mean of its weights (EMA).
+        optimiser: AdamW.
+        pace: Of the learning rate.
+        generator: Of batches, noise and left-out captions.
+        steps: That were taken.
+    """
+
+    network: Any
+    average: Any
+    optimiser: torch.optim.Optimizer
+    pace: torch.optim.lr_scheduler.LambdaLR
+    generator: torch.Generator
+    steps: int = 0
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as ``torch.save`` takes it."""
+        parts = {name: getattr(self, name).state_dict() for name in ("network", "average", "optimiser", "pace")}
+        return parts | {"generator": self.generator.get_state(), "steps": self.steps}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from :meth:`state`."""
+        for name in ("network", "average", "optimiser", "pace"):
+            getattr(self, name).load_state_dict(state[name])
+        self.generator.set_state(state["generator"])
+        self.steps = state["steps"]
+
+
+@dataclass(frozen=True)
+class Halfway:
+    """Where an unfinished training is kept, so that it can be gone on with.
+
+    Attributes:
+        read: What was written last, ``None`` for nothing.
+        write: Keeps a state.
+    """
+
+    read: Callable[[], Mapping[str, Any] | None] = lambda: None
+    write: Callable[[dict[str, Any]], None] = lambda _state: None
+
+
+NOWHERE = Halfway()
+
+
+def begin(latents: Tensor, text_width: int, recipe: Recipe, seed: int) -> Training:
+    """An untrained model on the latents' device."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build_network(latents, text_width, recipe.channels)
+    network.to(latents.device).train()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
+    return Training(
+        network=network,
+        average=torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=_running_mean(recipe.steps)),
+        optimiser=optimiser,
+        pace=torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, recipe.steps)),
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
 def train(
     latents: Tensor,
     captions: Sequence[str],
@@ -97,9 +165,10 @@ def train(
     recipe: Recipe,
     *,
     seed: int,
+    halfway: Halfway = NOWHERE,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Any:
-    """A model trained from scratch; the running mean of its weights (EMA), ready to draw.
+    """A model trained from scratch; the running mean of its weights, ready to draw.
 
     Args:
         latents: Scaled, ``(N, C, h, w)``, on the device to train on.
@@ -107,39 +176,44 @@ def train(
         text: The frozen text encoder.
         recipe: Size and length.
         seed: Of weights, batches, noise and left-out captions.
+        halfway: Where to go on from; what is gone on with ends as if it had not been interrupted.
         progress: Told how many of the steps are done.
     """
-    device = latents.device
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = build_network(latents, text.places.shape[1], recipe.channels)
-    network.to(device).train()
-    average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=_running_mean(recipe.steps))
+    training = begin(latents, text.places.shape[1], recipe, seed)
+    kept = halfway.read()
+    if kept is not None:
+        training.restore(kept)
     kinds = sorted({*captions, ""})
     with torch.no_grad():
         states = text(kinds)
-    numbers = torch.tensor([kinds.index(caption) for caption in captions], device=device)
-    generator, schedule = torch.Generator().manual_seed(seed), noise_schedule()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
-    pace = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, recipe.steps))
-    for step in range(recipe.steps):
-        chosen = torch.randint(len(latents), (recipe.batch,), generator=generator).to(device)
-        moments = torch.randint(_NOISE_STEPS, (recipe.batch,), generator=generator).to(device)
-        noise = torch.randn((recipe.batch, *latents.shape[1:]), generator=generator).to(device)
-        unsaid = (torch.rand(recipe.batch, generator=generator) < DROPPED).to(device)
+    numbers = torch.tensor([kinds.index(caption) for caption in captions], device=latents.device)
+    schedule = noise_schedule()
+    while training.steps < recipe.steps:
+        chosen = torch.randint(len(latents), (recipe.batch,), generator=training.generator).to(latents.device)
+        unsaid = (torch.rand(recipe.batch, generator=training.generator) < DROPPED).to(latents.device)
         words = states[torch.where(unsaid, torch.full_like(chosen, kinds.index("")), numbers[chosen])]
-        clean = latents[chosen]
-        with torch.autocast(device.type, torch.bfloat16, enabled=_gains_by_half(device)):
-            said = network(schedule.add_noise(clean, noise, moments), moments, words).sample
-        loss = F.mse_loss(said.float(), schedule.get_velocity(clean, noise, moments))
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        pace.step()
-        average.update_parameters(network)
-        progress(step + 1, recipe.steps)
-    return average.module.eval().requires_grad_(requires_grad=False)
+        _step(training, latents[chosen], words, schedule)
+        progress(training.steps, recipe.steps)
+        if training.steps % KEPT_EVERY == 0 and training.steps < recipe.steps:
+            halfway.write(training.state())
+    return training.average.module.eval().requires_grad_(requires_grad=False)
+
+
+def _step(training: Training, clean: Tensor, words: Tensor, schedule: Any) -> None:
+    """One step of denoising latents ``(B, C, h, w)`` under words ``(B, L, D)``."""
+    device, generator = clean.device, training.generator
+    moments = torch.randint(_NOISE_STEPS, (len(clean),), generator=generator).to(device)
+    noise = torch.randn(clean.shape, generator=generator).to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=_gains_by_half(device)):
+        said = training.network(schedule.add_noise(clean, noise, moments), moments, words).sample
+    loss = F.mse_loss(said.float(), schedule.get_velocity(clean, noise, moments))
+    training.optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(training.network.parameters(), 1.0)
+    training.optimiser.step()
+    training.pace.step()
+    training.average.update_parameters(training.network)
+    training.steps += 1
 
 
 def _pace(step: int, steps: int) -> float:

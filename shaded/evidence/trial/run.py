@@ -28,6 +28,7 @@ from shaded.evidence.trial.materials import Materials, Progress, sheet
 from shaded.evidence.trial.pictures import Captioned, with_article
 from shaded.evidence.trial.plan import Plan, identity
 from shaded.evidence.trial.storage import (
+    halfway_in,
     read_json,
     read_pixels,
     write_json,
@@ -143,7 +144,7 @@ def run_model(materials: Materials, plan: Plan, arm: Arm, seed: int, progress: P
     latents, captions, facts = _training_set(materials, plan, arm, seed, progress)
     prepared = time.monotonic()
     network = train(
-        latents, captions, materials.text, plan.recipe, seed=seed,
+        latents, captions, materials.text, plan.recipe, seed=seed, halfway=halfway_in(folder / "unfinished.pt"),
         progress=lambda done, count: progress(f"training {arm.name}, seed {seed}", done, count),
     )  # fmt: skip
     trained = time.monotonic()
@@ -163,6 +164,7 @@ def run_model(materials: Materials, plan: Plan, arm: Arm, seed: int, progress: P
     picture = Image.fromarray(sheet(rows))
     write_whole(folder / "drawings.png", lambda place: picture.save(place, "PNG"))
     write_json(folder / "result.json", result)
+    (folder / "unfinished.pt").unlink(missing_ok=True)
     return result
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from shaded.errors import from_os_error
+from shaded.evidence.trial.generator import Halfway
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -69,3 +70,15 @@ def read_state(path: Path) -> dict[str, Tensor] | None:
     if not path.is_file():
         return None
     return {name: tensor.float() for name, tensor in load_file(path).items()}
+
+
+def halfway_in(path: Path) -> Halfway:
+    """An unfinished training, kept in a file of ``torch.save``; only plain tensors and numbers are read from it."""
+
+    def read() -> dict[str, Any] | None:
+        if not path.is_file():
+            return None
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        return state
+
+    return Halfway(read, lambda state: write_whole(path, lambda place: torch.save(state, place)))

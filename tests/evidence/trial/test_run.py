@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from shaded.errors import ModelError, UsageError
+from shaded.evidence.trial import generator
 from shaded.evidence.trial import run as running
 from shaded.evidence.trial.arms import Arm
 from shaded.evidence.trial.autoencoder import open_autoencoder
@@ -17,6 +18,7 @@ from shaded.evidence.trial.materials import gather, prepare
 from shaded.evidence.trial.plan import plan_for
 from shaded.evidence.trial.report import write_report
 from shaded.evidence.trial.results import run_trial, trial_document
+from shaded.evidence.trial.storage import halfway_in
 from shaded.evidence.trial.text import TextEncoder, tokens_of
 
 
@@ -128,6 +130,25 @@ def test_the_same_seed_draws_the_same(document, plan, materials, tmp_path):
         (running.model_folder(some, Arm("clean"), 0) / "drawings.png").read_bytes() for some in (other, materials)
     ]
     assert pictures[0] == pictures[1]
+
+
+def test_training_goes_on_in_the_middle(plan, materials, tmp_path, monkeypatch):
+    """A training that is killed after it was kept ends with exactly the weights of one that was not."""
+    monkeypatch.setattr(generator, "KEPT_EVERY", 2)
+    given = (materials.scale.scaled(materials.latents), materials.stock.trained.captions, materials.text, plan.recipe)
+    whole = generator.train(*given, seed=5)
+    halfway = halfway_in(tmp_path / "unfinished.pt")
+
+    def killed(done, _count):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generator.train(*given, seed=5, halfway=halfway, progress=killed)
+    seen = []
+    again = generator.train(*given, seed=5, halfway=halfway, progress=lambda done, _count: seen.append(done))
+    assert seen == [3, 4]
+    assert all(torch.equal(one, two) for one, two in zip(whole.parameters(), again.parameters(), strict=True))
 
 
 def test_another_trial_is_not_mixed_in(document, plan, materials):
