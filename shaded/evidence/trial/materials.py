@@ -20,8 +20,8 @@ from shaded.evidence.trial.classifier import Classifier, build_network, teach_cl
 from shaded.evidence.trial.generator import LatentScale
 from shaded.evidence.trial.grounds import GROUNDS, OTHER_GROUNDS
 from shaded.evidence.trial.pictures import KINDS, Captioned, drawn_pictures, folder_pictures, strange_pictures
-from shaded.evidence.trial.plan import Plan
-from shaded.evidence.trial.storage import read_state, write_state
+from shaded.evidence.trial.plan import Plan, identity
+from shaded.evidence.trial.storage import read_json, read_state, write_json, write_state
 from shaded.evidence.trial.text import TextEncoder, teach_words, words_of
 from shaded.models.bundle import bundled_models, load_state
 from shaded.models.gallery_files import load_gallery
@@ -160,15 +160,43 @@ class Materials:
     @property
     def facts(self) -> dict[str, str]:
         """Hashes of what went in."""
-        return {
-            "autoencoder": self.autoencoder.sha256,
-            "pictures": self.stock.sha256,
-            "lpips": bundled_models()["lpips-alexnet"].sha256,
-        }
+        return facts_of(self.stock, self.autoencoder)
+
+
+def facts_of(stock: Stock, autoencoder: Autoencoder) -> dict[str, str]:
+    """Hashes of what a trial is made with."""
+    return {
+        "autoencoder": autoencoder.sha256,
+        "pictures": stock.sha256,
+        "lpips": bundled_models()["lpips-alexnet"].sha256,
+    }
+
+
+def claim(folder: Path, plan: Plan, facts: dict[str, str]) -> None:
+    """Begin a trial in a folder, or go on with the one that is there.
+
+    Raises:
+        UsageError: Another trial is there, whose models cannot be compared with this one's.
+    """
+    mine, path = identity(plan, facts), folder / "identity.json"
+    there = read_json(path)
+    if there is None:
+        write_json(path, {"identity": mine})
+    elif there.get("identity") != mine:
+        raise UsageError(
+            "the folder holds a trial with other settings, pictures or models",
+            path=folder,
+            remedy="Choose another --out",
+        )
 
 
 def prepare(plan: Plan, stock: Stock, autoencoder: Autoencoder, folder: Path, progress: Progress) -> Materials:
-    """Teach the words and the judge, or read them from ``folder`` where an earlier run has left them."""
+    """Teach the words and the judge, or read them from ``folder`` where an earlier run has left them.
+
+    Raises:
+        UsageError: The folder holds another trial.
+    """
+    claim(folder, plan, facts_of(stock, autoencoder))
     latents = encode(autoencoder, stock.trained.pixels)
     return Materials(
         stock=stock,

@@ -14,7 +14,7 @@ import shaded
 from shaded.evidence.trial.arms import Arm
 from shaded.evidence.trial.materials import Materials, Progress, judge_accuracy
 from shaded.evidence.trial.plan import Plan
-from shaded.evidence.trial.run import claim, run_model
+from shaded.evidence.trial.run import run_model
 from shaded.evidence.trial.statistics import Rate, difference, dose_for, rate_of
 from shaded.evidence.trial.storage import write_json
 from shaded.evidence.trial.text import nearness
@@ -29,12 +29,7 @@ INTERVALS = (
 
 
 def run_trial(plan: Plan, materials: Materials, command: str, progress: Progress) -> dict[str, Any]:
-    """Train and judge every model that is not yet there; ``trial.json`` is written anew after each.
-
-    Raises:
-        UsageError: The folder holds another trial.
-    """
-    claim(materials.folder, plan, materials.facts)
+    """Train and judge every model that is not yet there; ``trial.json`` is written anew after each."""
     accuracy = judge_accuracy(materials)
     results: dict[str, list[dict[str, Any]]] = {}
     document: dict[str, Any] = {}

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from shaded.errors import UsageError
 from shaded.evidence.trial.arms import (
     Arm,
     lpips_between,
@@ -26,7 +25,7 @@ from shaded.evidence.trial.autoencoder import encode
 from shaded.evidence.trial.generator import draw, train
 from shaded.evidence.trial.materials import Materials, Progress, sheet
 from shaded.evidence.trial.pictures import Captioned, with_article
-from shaded.evidence.trial.plan import Plan, identity
+from shaded.evidence.trial.plan import Plan
 from shaded.evidence.trial.storage import (
     halfway_in,
     read_json,
@@ -42,24 +41,6 @@ _CHUNK = 16
 
 #: Drawings of each prompt on a contact sheet.
 COLUMNS = 10
-
-
-def claim(folder: Path, plan: Plan, facts: dict[str, str]) -> None:
-    """Begin a trial in a folder, or go on with the one that is there.
-
-    Raises:
-        UsageError: Another trial is there, whose models cannot be compared with this one's.
-    """
-    mine, path = identity(plan, facts), folder / "identity.json"
-    there = read_json(path)
-    if there is None:
-        write_json(path, {"identity": mine})
-    elif there.get("identity") != mine:
-        raise UsageError(
-            "the folder holds a trial with other settings, pictures or models",
-            path=folder,
-            remedy="Choose another --out",
-        )
 
 
 def shadings(materials: Materials, plan: Plan, budget: float, progress: Progress) -> dict[str, NDArray[np.uint8]]:

@@ -14,7 +14,7 @@ from shaded.evidence.trial import run as running
 from shaded.evidence.trial.arms import Arm
 from shaded.evidence.trial.autoencoder import open_autoencoder
 from shaded.evidence.trial.generator import LatentScale
-from shaded.evidence.trial.materials import gather, prepare
+from shaded.evidence.trial.materials import claim, gather, prepare
 from shaded.evidence.trial.plan import plan_for
 from shaded.evidence.trial.report import write_report
 from shaded.evidence.trial.results import run_trial, trial_document
@@ -153,9 +153,9 @@ def test_training_goes_on_in_the_middle(plan, materials, tmp_path, monkeypatch):
 
 def test_another_trial_is_not_mixed_in(document, plan, materials):
     """A folder takes more doses and seeds of its own trial, but no model of another one."""
-    running.claim(materials.folder, plan_for("tiny", doses=(0.5, 1.0), seeds=3), materials.facts)
+    claim(materials.folder, plan_for("tiny", doses=(0.5, 1.0), seeds=3), materials.facts)
     with pytest.raises(UsageError, match="other settings"):
-        running.claim(materials.folder, plan_for("tiny", target="teapot"), materials.facts)
+        claim(materials.folder, plan_for("tiny", target="teapot"), materials.facts)
 
 
 def test_dirty_label_pictures_are_targets_with_the_sources_captions(plan, materials):
