@@ -181,20 +181,20 @@ class Laundering:
 #: What is drawn from. The last one moves content.
 _KINDS = ("jpeg", "resize", "blur", "noise", "crop")
 
-#: What the steps of a shading go through, in a new random order each round; ``None`` is the picture as it is. What
-#: lives through these lives through noise too.
-_ROUND = ("jpeg", "resize", "blur", "crop", "jpeg", "resize", "blur", None)
+#: What the steps of a shading go through, in a new random order each round. None of them sees the picture as it is:
+#: such a step gains nothing there that the others do not, and what it finds does not last. What lives through these
+#: lives through noise too.
+_ROUND = ("jpeg", "resize", "blur", "crop", "jpeg", "resize", "blur")
 
 
-def launderings(generator: torch.Generator) -> Iterator[Laundering | None]:
-    """Launderings for one step after the other, without end; ``None`` means none. `generator` may be on any device.
+def launderings(generator: torch.Generator) -> Iterator[Laundering]:
+    """Launderings for one step after the other, without end. `generator` may be on any device.
 
     Drawn like cards rather than dice: with few steps, chance would decide what a shading survives.
     """
     while True:
         for place in torch.randperm(len(_ROUND), generator=generator, device=generator.device).tolist():
-            kind = _ROUND[place]
-            yield None if kind is None else _laundering(kind, generator)
+            yield _laundering(_ROUND[place], generator)
 
 
 def random_laundering(generator: torch.Generator, *, moving: bool = True) -> Laundering:

@@ -33,10 +33,10 @@ class Visibility:
 
 VISIBILITIES: Mapping[str, Visibility] = {
     "low": Visibility(
-        flat=1.5, busy=12, reach=0.7, lpips=0.03, local_lpips=0.12, psnr_db=38, delta_e=3.0, faint_lines=True
+        flat=1.2, busy=9, reach=0.6, lpips=0.03, local_lpips=0.12, psnr_db=38, delta_e=3.0, faint_lines=True
     ),
     "default": Visibility(
-        flat=1.5, busy=16, reach=0.9, lpips=0.05, local_lpips=0.20, psnr_db=33, delta_e=4.0, faint_lines=True
+        flat=1.2, busy=11, reach=0.75, lpips=0.05, local_lpips=0.20, psnr_db=33, delta_e=4.0, faint_lines=True
     ),
     "high": Visibility(
         flat=2.5, busy=16, reach=1.0, lpips=0.07, local_lpips=0.28, psnr_db=30, delta_e=5.0, faint_lines=False
