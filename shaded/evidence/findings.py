@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from statistics import fmean
 
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "GROUPS",
+    "AuditDocument",
     "AuditResult",
     "Before",
+    "FileAudit",
     "GroupSummary",
     "Kept",
     "Laundered",
@@ -18,6 +21,19 @@ __all__ = [
     "group_summaries",
     "worst_launderings",
 ]
+
+
+#: The groups in their order, each with its heading.
+GROUPS: Mapping[str, str] = {
+    "jpeg": "JPEG",
+    "codec": "WebP and AVIF",
+    "resize": "Resizing",
+    "crop": "Crops and rotations",
+    "filter": "Blur, median, denoising",
+    "cleaner": "Cleaners",
+    "screenshot": "Screenshots",
+    "site": "Kinds of site",
+}
 
 
 class _Finding(BaseModel):
@@ -135,3 +151,37 @@ def worst_launderings(launderings: Iterable[Laundered], count: int = 5) -> list[
     """Those that leave least in the encoder where least is left, the worst first; none where no survival is stated."""
     known = [one for one in launderings if one.worst_survival is not None]
     return sorted(known, key=lambda one: (one.worst_survival or 0.0, one.name))[:count]
+
+
+class FileAudit(_Finding):
+    """One published file in the document that ``shaded audit --json`` prints."""
+
+    path: str
+    original: str | None = Field(description="Null where it is not known.")
+    ok: bool = Field(description="Whether it could be audited.")
+    problem: str = Field(default="", description="Why it could not.")
+    concept: str | None = Field(default=None, description="What the picture shows, as its sidecar says.")
+    target: str | None = Field(default=None, description="What it was moved toward, as its sidecar says.")
+    groups: list[GroupSummary] = []
+    worst: list[str] = Field(default=[], description="The launderings that leave least, the worst first.")
+    audit: AuditResult | None = None
+
+    @classmethod
+    def of(cls, path: str, original: str, result: AuditResult, concept: str, target: str) -> FileAudit:
+        """A file that was audited."""
+        return cls(
+            path=path,
+            original=original,
+            ok=True,
+            concept=concept,
+            target=target,
+            groups=group_summaries(result.launderings),
+            worst=[one.name for one in worst_launderings(result.launderings)],
+            audit=result,
+        )
+
+
+class AuditDocument(_Finding):
+    """What ``shaded audit --json`` prints."""
+
+    files: list[FileAudit]

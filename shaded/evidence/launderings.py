@@ -21,25 +21,13 @@ from torch import Tensor
 from shaded.evidence.filters import adverse_cleaner, bilateral
 from shaded.shading.laundering import gaussian_blur
 
-__all__ = ["GROUPS", "Laundering", "Pixels", "Reconstruct", "Skipped", "from_tensor", "suite", "to_tensor"]
+__all__ = ["Laundering", "Pixels", "Reconstruct", "Skipped", "from_tensor", "suite", "to_tensor"]
 
 Pixels = NDArray[np.uint8]
 Step = Callable[[Pixels], Pixels]
 
 #: An autoencoder's way there and back: ``(1, 3, H, W)`` in ``[0, 1]``, sides multiples of 32, to the same.
 Reconstruct = Callable[[Tensor], Tensor]
-
-#: The groups in their order, each with its heading.
-GROUPS: Mapping[str, str] = {
-    "jpeg": "JPEG",
-    "codec": "WebP and AVIF",
-    "resize": "Resizing",
-    "crop": "Crops and rotations",
-    "filter": "Blur, median, denoising",
-    "cleaner": "Cleaners",
-    "screenshot": "Screenshots",
-    "site": "Kinds of site",
-}
 
 _FILTERS = {
     "box": Image.Resampling.BOX,
@@ -56,7 +44,7 @@ class Laundering:
 
     Attributes:
         name: Short and stable.
-        group: A key of :data:`GROUPS`.
+        group: A key of :data:`shaded.evidence.findings.GROUPS`.
         description: In plain words.
         steps: One after the other.
         moves: Whether content moves, so that latents before and after cannot be compared place by place.

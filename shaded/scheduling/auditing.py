@@ -9,8 +9,10 @@ from PIL import Image
 
 from shaded.errors import Unreadable, from_os_error
 from shaded.evidence.audit import Window, audit, cut_window
+from shaded.evidence.launderings import Pixels, from_tensor
 from shaded.scheduling.messages import Audited, AuditTask, Progress
 from shaded.scheduling.published import (
+    Pair,
     Published,
     draw_stated_anchor,
     is_original,
@@ -34,9 +36,11 @@ def audit_published(task: AuditTask, toolbox: Toolbox, progress: Callable[[Progr
 
     tell("reading")
     published = open_published(task.published)
-    window = _window(task.original, published, toolbox)
+    pair, window = _window(task.original, published, toolbox)
     if task.pictures is not None:
-        _write_pictures(window, task.pictures)
+        height, width = pair.canvas.inner
+        _write_pictures(from_tensor(pair.shaded_view[..., :height, :width]), window, task.pictures)
+    del pair
     sha256 = published.facts.sha256
     found = audit(
         toolbox.encoders,
@@ -49,7 +53,7 @@ def audit_published(task: AuditTask, toolbox: Toolbox, progress: Callable[[Progr
     return Audited(job_id=task.job_id, result=found.model_copy(update={"warnings": _warnings(published, sha256)}))
 
 
-def _window(path: Path, published: Published, toolbox: Toolbox) -> Window:
+def _window(path: Path, published: Published, toolbox: Toolbox) -> tuple[Pair, Window]:
     data = read(path)
     if not is_original(data, published):
         raise Unreadable(
@@ -65,7 +69,7 @@ def _window(path: Path, published: Published, toolbox: Toolbox) -> Window:
             remedy="Put it back into the folder that shading.anchors names",
         )
     pair = open_pair(path, data, published, toolbox)
-    return cut_window(
+    window = cut_window(
         pair.shaded_view,
         pair.original_view,
         draw_stated_anchor(published.stated, anchor, *pair.canvas.outer, toolbox),
@@ -73,6 +77,7 @@ def _window(path: Path, published: Published, toolbox: Toolbox) -> Window:
         lpips=toolbox.lpips,
         seed=int(published.facts.sha256[:15], 16),
     )
+    return pair, window
 
 
 def _warnings(published: Published, sha256: str) -> list[str]:
@@ -82,10 +87,10 @@ def _warnings(published: Published, sha256: str) -> list[str]:
     return ["The file was altered since it was published: its sidecar describes other bytes."]
 
 
-def _write_pictures(window: Window, folder: Path) -> None:
-    """Write the window's pictures as ``shaded.png``, ``original.png``, ``anchor.png`` and ``noisy.png``."""
-    names = ("shaded", "original", "anchor", "noisy")
-    for name, picture in zip(names, window.pictures, strict=True):
+def _write_pictures(published: Pixels, window: Window, folder: Path) -> None:
+    """Write the canvas as ``published.png``; the window as ``shaded``, ``original``, ``anchor`` and ``noisy``."""
+    names = ("published", "shaded", "original", "anchor", "noisy")
+    for name, picture in zip(names, (published, *window.pictures), strict=True):
         target = folder / f"{name}.png"
         try:
             Image.fromarray(picture).save(target)
