@@ -26,18 +26,19 @@ PICTURES: Mapping[str, str] = {
 _INTRODUCTION = (
     (
         "Each published file was laundered in the ways that sites, scrapers and cleaners do it, with real codecs. "
-        "Pull says how far image encoders see it moved toward its anchor: 0 not at all, 1 all the way. Survival is pull after a "
-        "laundering as a share of pull before."
+        "Pull says how far image encoders see it moved toward its anchor: 0 not at all, 1 all the way. Survival "
+        "is pull after a laundering as a share of pull before."
     ),
     (
         "Every number was measured on the bytes of the published file, on the middle part of the picture at the "
-        "size that a trainer would see. Published file, original, anchor and noise all went through each laundering, so that survival "
-        "says what is left of the shading, and not what a laundering does to a picture by itself."
+        "size that a trainer would see. Published file, original, anchor and noise all went through each "
+        "laundering, so that survival says what is left of the shading, and not what a laundering does to a "
+        "picture by itself."
     ),
     (
-        "Two controls stand beside each number. Random noise of the same LPIPS: what a change that is as visible, but not "
-        "aimed, is worth. Laundering alone: the pull of the laundered original; where that is as large as the pull of the "
-        "shading, the laundering itself moves the picture as far as the shading does."
+        "Two controls stand beside each number. Random noise of the same LPIPS: what a change that is as visible, "
+        "but not aimed, is worth. Laundering alone: the pull of the laundered original; where that is as large as "
+        "the pull of the shading, the laundering itself moves the picture as far as the shading does."
     ),
 )
 
@@ -45,12 +46,12 @@ _LIMITS = (
     "That a model trained on such pictures learns anything wrong: pull is a distance in encoders, not a belief.",
     "The whole picture: a part of the canvas is audited, and other parts may keep more or less.",
     (
-        "The largest pictures as they are published: launderings run at the size of the canvas; a larger file that is "
-        "laundered first and reduced afterwards may keep more or less."
+        "The largest pictures as they are published: launderings run at the size of the canvas; a larger file "
+        "that is laundered first and reduced afterwards may keep more or less."
     ),
     (
-        "The encoders that a trainer really uses, unless they are in the settings: the bundled meters learned from two of "
-        "them, and others may see less."
+        "The encoders that a trainer really uses, unless they are in the settings: the bundled meters learned "
+        "from two of them, and others may see less."
     ),
     "An attacker who builds a cleaner against this very tool: what a new cleaner takes off, no list of old ones tells.",
     "What survival means where pull is small: a share of little is little. None is stated where pull is below 0.01.",
