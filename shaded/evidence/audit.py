@@ -23,6 +23,9 @@ WINDOW_PIXELS = 256 * 256
 #: Rounds of halving in the search for noise of the shading's LPIPS; the strongest noise, as a share of white.
 _ROUNDS, _STRONGEST = 14, 0.5
 
+#: Latents that differ by no more than this share of their length count as the same.
+_SAME = 1e-6
+
 
 @dataclass(frozen=True)
 class Window:
@@ -165,9 +168,9 @@ def _on(device: torch.device, reconstruct: Reconstruct) -> Reconstruct:
 
 def _before(shaded: Tensor, original: Tensor, anchor: Tensor, noisy: Tensor) -> Before:
     return Before(
-        pull=_number(pull(shaded, original, anchor)),
-        direction=_number(direction(shaded, original, anchor)),
-        noise=_number(pull(noisy, original, anchor)),
+        pull=_pull(shaded, original, anchor),
+        direction=_direction(shaded, original, anchor),
+        noise=_pull(noisy, original, anchor),
     )
 
 
@@ -182,13 +185,13 @@ def _kept(laundering: Laundering, after: tuple[Tensor, ...], unwashed: tuple[Ten
     """What is left in one encoder; latents are those of the shaded picture, the original, the anchor and the noise."""
     shaded, original, anchor, noisy = after
     _, clean, destination, _ = unwashed
-    left = _number(pull(shaded, original, anchor))
+    left = _pull(shaded, original, anchor)
     return Kept(
         pull=left,
-        direction=_number(direction(shaded, original, anchor)),
+        direction=_direction(shaded, original, anchor),
         survival=round(left / before.pull, 4) if before.pull >= LEAST_PULL else None,
-        noise=_number(pull(noisy, original, anchor)),
-        original=None if laundering.moves else _number(pull(original, clean, destination)),
+        noise=_pull(noisy, original, anchor),
+        original=None if laundering.moves else _pull(original, clean, destination),
     )
 
 
@@ -211,5 +214,12 @@ def _over_all(laundering: Laundering, kept: dict[str, Kept]) -> Laundered:
     )
 
 
-def _number(value: Tensor) -> float:
-    return round(float(value), 4)
+def _pull(shaded: Tensor, original: Tensor, anchor: Tensor) -> float:
+    """Pull, or 0 where original and anchor have become the same: nothing is left to be told apart."""
+    if float(torch.linalg.vector_norm(original - anchor)) <= _SAME * float(torch.linalg.vector_norm(anchor)):
+        return 0.0
+    return round(float(pull(shaded, original, anchor)), 4)
+
+
+def _direction(shaded: Tensor, original: Tensor, anchor: Tensor) -> float:
+    return round(float(direction(shaded, original, anchor)), 4)

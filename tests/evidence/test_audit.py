@@ -114,6 +114,7 @@ def test_survival_is_pull_after_by_pull_before(window, few):
     assert result.before["fine"].pull == pytest.approx(0.2, abs=0.02)
     assert result.before["fine"].direction > 0.95
     assert rows["nothing"].encoders["fine"].survival == pytest.approx(1.0)
+    assert rows["gray"].worst_survival == 0
     assert rows["half"].mean_survival == pytest.approx(1.0, abs=0.05)
     assert rows["shift"].mean_survival == pytest.approx(1.0, abs=0.05)
 
