@@ -42,12 +42,13 @@ def audit(
 ) -> None:
     """Measure what survives of the shading when pictures are compressed, resized, cropped, filtered and cleaned."""
     from shaded import logs  # noqa: PLC0415 - not needed to print help
+    from shaded.cli.driving import warnings_only  # noqa: PLC0415
     from shaded.clock import SystemClock  # noqa: PLC0415
     from shaded.daemon.assembly import process_executor  # noqa: PLC0415
     from shaded.evidence.findings import AuditDocument  # noqa: PLC0415
 
-    settings = load_settings(config)
-    logs.configure("warning", logs.resolve_format(settings.logging.format, sys.stderr))
+    settings = warnings_only(load_settings(config))
+    logs.configure(settings.logging.level, logs.resolve_format(settings.logging.format, sys.stderr))
     page = None if report is None else absolute(report)
     if page is not None and not page.parent.is_dir():
         raise UsageError("--report: there is no such folder", path=page.parent, remedy="Make it, or name another page")

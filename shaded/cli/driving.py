@@ -7,9 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from shaded.errors import ConfigurationError, ModelError
 from shaded.scheduling.executor import AnyTask, Executor
 from shaded.scheduling.messages import Audited, Failure, Progress, Rendered, Unusable, Verified, WorkerDied
+from shaded.settings import Settings
 
 #: How long to wait for the worker's next word before looking after it, in seconds.
 LISTEN_SECONDS = 1.0
+
+
+def warnings_only(settings: Settings) -> Settings:
+    """The settings of a command in the foreground: its worker's news would stand between the lines of its answer."""
+    level = "warning" if settings.logging.level == "info" else settings.logging.level
+    return settings.model_copy(update={"logging": settings.logging.model_copy(update={"level": level})})
 
 
 def drive(

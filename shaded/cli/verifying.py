@@ -39,11 +39,12 @@ def verify(
 ) -> None:
     """Measure published pictures again and hold them to what their sidecars say."""
     from shaded import logs  # noqa: PLC0415 - not needed to print help
+    from shaded.cli.driving import warnings_only  # noqa: PLC0415
     from shaded.clock import SystemClock  # noqa: PLC0415
     from shaded.daemon.assembly import process_executor  # noqa: PLC0415
 
-    settings = load_settings(config)
-    logs.configure("warning", logs.resolve_format(settings.logging.format, sys.stderr))
+    settings = warnings_only(load_settings(config))
+    logs.configure(settings.logging.level, logs.resolve_format(settings.logging.format, sys.stderr))
     pictures, originals = pictures_and_originals(settings, published, original)
     executor = process_executor(settings, SystemClock())
     try:

@@ -124,7 +124,6 @@ def _grid(pictures: Mapping[str, NDArray[np.uint8]]) -> tuple[Shown, ...]:
 
 def _figure(result: AuditResult) -> Figure:
     """Survival per laundering: the mean as a bar, the worst encoder and the noise as marks."""
-    start = fmean(one.pull for one in result.before.values())
     groups: dict[str, dict[str, float | None]] = {}
     for one in result.launderings:
         groups.setdefault(GROUPS.get(one.group, one.group), {})[one.name] = one.mean_survival
@@ -134,12 +133,20 @@ def _figure(result: AuditResult) -> Figure:
         x_label="survival: pull after laundering / pull before",
         marks={
             "worst encoder": {one.name: one.worst_survival for one in stated},
-            "random noise of the same LPIPS": {one.name: one.noise_pull / start for one in stated},
+            "random noise of the same LPIPS": {one.name: _noise_share(one, result) for one in stated},
         },
         reference=1.0,
         caption="Bars: mean over the encoders. 1 means that the laundering took nothing, 0 that nothing is left. The "
         "noise is drawn as its own pull after the laundering, as a share of the shading's pull before.",
     )
+
+
+def _noise_share(one: Laundered, result: AuditResult) -> float:
+    """The noise's pull after a laundering as a share of the shading's before, over the encoders that state survival."""
+    stated = [
+        (kept.noise, result.before[name].pull) for name, kept in one.encoders.items() if kept.survival is not None
+    ]
+    return fmean(noise / start for noise, start in stated)
 
 
 def _before(result: AuditResult) -> Table:

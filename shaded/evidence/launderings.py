@@ -116,12 +116,12 @@ def _cropped(picture: Pixels, share: float) -> Pixels:
 
 
 def _rotated(picture: Pixels, degrees: float) -> Pixels:
-    """Turned about its middle, and cut to the largest part of its shape that has no empty corners."""
+    """Turned about its middle, and cut to the largest part of its shape without empty corners, less a pixel."""
     height, width = picture.shape[:2]
     angle = math.radians(abs(degrees))
     kept = 1 / (math.cos(angle) + math.sin(angle) * max(width / height, height / width))
     turned = Image.fromarray(picture).rotate(degrees, Image.Resampling.BICUBIC)
-    return _cropped(np.asarray(turned), 1 - kept)
+    return _cropped(np.asarray(turned), 1 - kept + 2 / min(height, width))
 
 
 def _filtered(picture: Pixels, through: Callable[[Tensor], Tensor]) -> Pixels:
