@@ -56,6 +56,30 @@ def test_strength_compares_ours_with_the_recipe(pictures, shared_encoders, tmp_p
     assert "<svg" in frontier.read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.real_encoder
+def test_transfer_leaves_one_family_out_at_a_time(pictures, shared_encoders, tmp_path, monkeypatch, capsys) -> None:
+    """Each source and choice of families gets a row on every encoder, and what was left out is starred."""
+    pytest.importorskip("ssimulacra2", reason="the judge comes with the dev extra")
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    rows = tmp_path / "rows.json"
+    _run(
+        monkeypatch, "transfer.py", pictures, shared_encoders,
+        "--canvas", 16384, "--only", "harbour", "--quality", "fast", "--json", rows,
+    )  # fmt: skip
+    measured = {(row["source"], tuple(row["families"])): row for row in json.loads(rows.read_text())}
+    choices = {("flux2",), ("sana",), ("flux2", "sana")}
+    assert set(measured) == {(source, choice) for source in ("bundled", "real") for choice in choices}
+    alone, other = measured["real", ("flux2",)]["real"], measured["real", ("sana",)]["real"]
+    assert alone["flux2"] > other["flux2"]
+    assert other["sana"] > alone["sana"]
+    lines = {
+        line.split("|")[1].strip(): line.split("|") for line in capsys.readouterr().out.splitlines() if "|" in line
+    }
+    assert [cell.strip().endswith("*") for cell in lines["real flux2"][2:6]] == [False, True, False, True]
+    assert [cell.strip().endswith("*") for cell in lines["bundled flux2 + sana"][2:6]] == [False] * 4
+
+
 def test_the_contact_sheet_has_a_row_for_each_picture(pictures, tmp_path, monkeypatch) -> None:
     """The picture and the four drawn ones stand in a row each, unchanged at first and then at three intensities."""
     _run(monkeypatch, "contact_sheet.py", tmp_path / "sheet.png", "--pictures", pictures, "--side", 64, "--shown", 32)

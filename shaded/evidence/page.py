@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 #: What stands in a table's cell; ``None`` is shown as a dash.
 Cell = str | int | float | None
 
-#: Okabe and Ito's colours, which people with any kind of colour vision tell apart, on light and on dark ground.
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
+#: Okabe and Ito's colours, which people with any kind of colour vision tell apart; the blue is lighter than theirs, so
+#: that it shows on dark ground too.
+COLOURS = ("#2a86c8", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 
 #: Drawn by matplotlib in this colour, which nothing else uses; on the page it becomes the colour of the text.
 _INK = "#010203"
@@ -185,6 +186,7 @@ def bar_figure(
             axes.axvline(reference, color=_INK, linewidth=0.8, linestyle=":")
         axes.grid(axis="x", color=_INK, alpha=0.15)
         axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
         axes.set_xlabel(x_label)
         _legend(figure, axes)
         return Figure(_svg(figure), caption)
