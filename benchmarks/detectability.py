@@ -7,7 +7,8 @@
 CORPUS is a folder of pictures as ``python -m shaded.training.corpus`` makes it (``GROUP-NUMBER-NAME.npy``, RGBA).
 Windows of its pictures are shaded as installed, with the bundled models, toward anchors of the gallery. Pictures are
 divided before windows are cut, neighbours in the corpus together, since they often are of one series: no detector is
-tested on a picture that it was trained on. The threshold comes from ``--clean`` more windows of test pictures, which cost nothing.
+tested on a picture that it was trained on. The threshold comes from ``--clean`` more windows of test pictures, which
+cost nothing.
 
 Pairs and trained networks are kept in FOLDER: an interrupted run goes on where it was. ``--minutes`` ends the making of
 pairs, and what is there is used. ``--encoders`` holds real encoders (``*-encoder.safetensors``) to measure pull on;
@@ -46,7 +47,7 @@ from shaded.evidence.detectors import (
 )
 from shaded.models.local_surrogates import load_local
 from shaded.scheduling.subject import place_anchor
-from shaded.scheduling.toolbox import Toolbox, local_surrogate, open_toolbox
+from shaded.scheduling.toolbox import Toolbox, has_fast_bfloat16, local_surrogate, open_toolbox
 from shaded.settings import Shading
 from shaded.shading.anchors import ground_of
 from shaded.shading.engine import CanvasWork, as_saved, largest_scale, shade_canvas
@@ -259,10 +260,11 @@ def convolutional(
             estimator.load_state_dict(load_file(kept))
         else:
             tell = teller(f"training on {intensity}")
-            train_estimator(
-                estimator, train.clean, train.shaded[intensity], steps=options.steps, seed=options.seed,
-                progress=lambda step, steps, _loss, tell=tell: tell(step, steps),
-            )  # fmt: skip
+            with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16(torch.device("cpu"))):
+                train_estimator(
+                    estimator, train.clean, train.shaded[intensity], steps=options.steps, seed=options.seed,
+                    progress=lambda step, steps, _loss, tell=tell: tell(step, steps),
+                )  # fmt: skip
             save_file(estimator.state_dict(), kept)
         yield intensity, estimator
 
