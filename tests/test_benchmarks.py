@@ -111,7 +111,7 @@ def test_detectability_is_judged_and_resumed(corpus, tmp_path, monkeypatch, caps
 
 
 def test_detectors_are_tested_on_other_pictures(corpus) -> None:
-    """No picture is on both sides, windows come from all that are large enough, and a plan's beginning stays as it was."""
+    """No picture is on both sides, all that are large enough take part, and a longer plan begins as a shorter one."""
     program = runpy.run_path(str(BENCHMARKS / "detectability.py"))
     parts = program["divided"](corpus, 64)
     train, test = ({path for paths in parts[part].values() for path in paths} for part in ("train", "test"))
