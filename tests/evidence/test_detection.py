@@ -22,6 +22,11 @@ def _normal(count, seed, mean=0.0):
     return torch.randn(count, generator=torch.Generator().manual_seed(seed)) + mean
 
 
+def _quantiles(count):
+    """Scores spread as the normal distribution spreads them, without chance."""
+    return torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)
+
+
 @given(
     scores=st.lists(st.integers(-20, 20), min_size=19, max_size=400),
     share=st.sampled_from([0.05, 0.1, 0.3]),
@@ -54,22 +59,21 @@ def test_too_few_clean_pictures_are_refused():
 
 def test_scores_that_say_nothing_find_what_false_alarms_find():
     """Where shaded pictures score as clean ones do, one in a hundred is found and the area is a half."""
-    clean, shaded = _normal(20_000, 1), _normal(5_000, 2)
-    share = true_positive_rate(clean, shaded)
-    assert share.rate == pytest.approx(0.01, abs=0.005)
-    assert area_under_curve(clean, shaded) == pytest.approx(0.5, abs=0.015)
+    clean, shaded = _quantiles(9_999), _quantiles(1_000)
+    assert true_positive_rate(clean, shaded).rate == pytest.approx(0.01, abs=0.001)
+    assert area_under_curve(clean, shaded) == pytest.approx(0.5, abs=0.001)
 
 
 def test_scores_that_differ_are_counted():
     """One deviation and two apart: the shares and areas that the normal distribution has."""
-    clean = _normal(20_000, 3)
+    clean = _quantiles(9_999)
     for apart, rate in ((1.0, 0.0924), (2.0, 0.3721)):
-        shaded = _normal(2_000, 4, mean=apart)
+        shaded = _quantiles(1_000) + apart
         share = true_positive_rate(clean, shaded)
-        assert share.rate == pytest.approx(rate, abs=0.04)
+        assert share.rate == pytest.approx(rate, abs=0.002)
         assert share.low < share.rate < share.high
         area = 0.5 * (1 + math.erf(apart / 2))
-        assert area_under_curve(clean, shaded) == pytest.approx(area, abs=0.02)
+        assert area_under_curve(clean, shaded) == pytest.approx(area, abs=0.001)
 
 
 @given(
