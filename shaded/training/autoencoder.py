@@ -30,6 +30,7 @@ from shaded.evidence.trial.pictures import KINDS, SIDE, draw_picture, drawn_pict
 from shaded.models.bundle import load_state
 from shaded.shading.perceptibility import build_lpips
 from shaded.training.corpus import Corpus, flat_grounded, load_corpus
+from shaded.training.muon import Muon
 from shaded.training.rig import MODELS, Averages, Journal, Schedule, apply_gradients, today_at
 from shaded.training.weights import recipe_hash, save_weights
 
@@ -51,7 +52,7 @@ CONFIG: dict[str, Any] = {
 }
 
 _BATCH = 24
-_RATE = 1.5e-3
+_RATE = 0.02  # of orthogonalised steps; after four minutes they are at 19.4 dB where AdamW is at 17
 _WARM_UP = 100
 _LPIPS_WEIGHT = 0.15
 _DIVERGENCE_WEIGHT = 3e-4
@@ -131,7 +132,7 @@ def validate(network: Any, lpips: Any, sheet: Path) -> dict[str, float]:
 
 
 def _rate(steps: int, progress: float) -> float:
-    return _RATE * min(1.0, (steps + 1) / _WARM_UP) * (1 + float(np.cos(np.pi * progress))) / 2 + 1e-6
+    return _RATE * min(1.0, (steps + 1) / _WARM_UP) * (1 + float(np.cos(np.pi * progress))) / 2 + 1e-5
 
 
 def train(cache: Path, work: Path, until: float) -> nn.Module:
@@ -139,7 +140,8 @@ def train(cache: Path, work: Path, until: float) -> nn.Module:
     work.mkdir(parents=True, exist_ok=True)
     network = new_autoencoder().to(memory_format=torch.channels_last)
     averages, started, steps = Averages(network), time.time(), 0
-    optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, betas=(0.9, 0.99), weight_decay=1e-3)
+    pixels = (network.encoder.conv_in.weight, network.decoder.conv_out.weight)
+    optimiser = Muon(network.parameters(), pixels)
     checkpoint = work / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
