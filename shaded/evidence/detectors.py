@@ -132,7 +132,7 @@ def fit_logistic(clean: Tensor, shaded: Tensor, penalty: float) -> Logistic:
         entropy = F.binary_cross_entropy_with_logits(standard @ weights + bias, labels)
         value = entropy + penalty / 2 * weights.square().sum()
         value.backward()  # type: ignore[no-untyped-call]
-        return value
+        return value.detach()
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
     fitted = parameters.detach().float()
@@ -195,7 +195,9 @@ class ShadingEstimator(nn.Module):
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """The estimated shading ``(B, 3, H, W)`` in ``[0, 1]`` units, and the log odds ``(B,)`` that there is one."""
-        fine = (pictures - gaussian_blur(pictures, RESIDUAL_SIGMA)) / (8 * LEVEL)
+        # In bfloat16 a blurred picture is rounded to whole grey levels, which would drown the shading.
+        with torch.autocast(pictures.device.type, enabled=False):
+            fine = (pictures - gaussian_blur(pictures, RESIDUAL_SIGMA)) / (8 * LEVEL)
         full = self.full_in(torch.cat([pictures - 0.5, fine], dim=1))
         half = self.half_in(full)
         deep = self.deep(half)
