@@ -95,9 +95,7 @@ def page(title: str, introduction: Sequence[str], sections: Sequence[Section]) -
     """The page's HTML; all words are escaped."""
     environment = Environment(autoescape=True, trim_blocks=True)
     template = environment.from_string(Path(__file__).with_name("page.html").read_text("utf-8"))
-    return template.render(
-        title=title, introduction=introduction, sections=sections, shown=_shown, is_words=_is_words
-    )  # fmt: skip
+    return template.render(title=title, introduction=introduction, sections=sections, shown=_shown, is_words=_is_words)
 
 
 def write_page(path: Path, title: str, introduction: Sequence[str], sections: Sequence[Section]) -> None:
@@ -116,7 +114,8 @@ def write_page(path: Path, title: str, introduction: Sequence[str], sections: Se
 def _shown(cell: Cell) -> str:
     if cell is None:
         return "–"  # noqa: RUF001 - a dash for "nothing to state"
-    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
+    # Adding 0 makes of a rounded "-0.000" what it is.
+    return f"{round(cell, 3) + 0.0:.3f}" if isinstance(cell, float) else str(cell)
 
 
 def _is_words(cell: Cell) -> bool:

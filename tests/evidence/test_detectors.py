@@ -80,6 +80,18 @@ def test_the_convolutional_detector_finds_little_in_clean_pictures(trained):
     assert estimate(trained, _pictures(20, seed=5))[0].square().mean() < 0.2 * _stripes().square().mean()
 
 
+def test_fine_structure_is_seen_in_bfloat16_too():
+    """Half precision, where a processor has it, gets the very picture and residual that full precision gets."""
+    torch.manual_seed(0)
+    estimator, seen = ShadingEstimator(width=4), []
+    estimator.full_in[0].register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
+    pictures = _pictures(2, seed=1)
+    estimate(estimator, pictures)
+    with torch.autocast("cpu", torch.bfloat16):
+        estimate(estimator, pictures)
+    assert torch.equal(seen[0], seen[1])
+
+
 def test_the_convolutional_detector_is_at_chance_where_there_is_nothing():
     """Pairs without a difference teach it nothing, and it scores both of them alike."""
     torch.manual_seed(0)

@@ -63,7 +63,14 @@ def _whole():
                 points=["<script>alert(1)</script>"],
                 pictures=picture_grid([(np.full((30, 40, 3), 200, np.uint8), 'a "grey" <one>')]),
                 figures=[_bars(caption="bars"), _bars(caption="the same again"), _lines()],
-                tables=[Table(["name", "number"], [["<b>", 0.12345], ["none", None]], "a table", folded=True)],
+                tables=[
+                    Table(
+                        ["name", "number"],
+                        [["<b>", 0.12345], ["none", None], ["less", -0.0001]],
+                        "a table",
+                        folded=True,
+                    )
+                ],
             ),
             Section("More"),
             Section("And more"),
@@ -105,6 +112,7 @@ def test_cells_are_shown_for_people():
     """Numbers have three digits, and what cannot be stated is a dash."""
     text = _whole()
     assert "<td>0.123</td>" in text
+    assert "-0.000" not in text
     assert "<td>–</td>" in text  # noqa: RUF001
     assert "<details><summary>a table</summary>" in text
 
