@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -119,7 +119,6 @@ def audit(
     sha256: str,
     *,
     device: torch.device,
-    autoencoders: Mapping[str, Reconstruct] | None = None,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> AuditResult:
     """Pull and direction in each encoder before and after each laundering.
@@ -128,15 +127,14 @@ def audit(
     it does to latents by itself; that is the control ``original``.
 
     Args:
-        encoders: What measures.
+        encoders: What measures; those with a decoder also launder.
         window: The pictures, from :func:`cut_window`.
         sha256: Of the published file.
         device: Where the encoders are.
-        autoencoders: For round trips, by name.
         progress: Told how many launderings of how many are done.
     """
-    there = {name: _on(device, reconstruct) for name, reconstruct in (autoencoders or {}).items()}
-    launderings, skipped = suite(window.longest, window.noise.seed, there)
+    autoencoders = {one.name: _on(device, one.reconstruct) for one in encoders if one.reconstruct is not None}
+    launderings, skipped = suite(window.longest, window.noise.seed, autoencoders)
     unwashed = {one.name: _encode(one, window.pictures, device) for one in encoders}
     before = {name: _before(*latents) for name, latents in unwashed.items()}
     rows = []

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PIL import Image
-
-from shaded.errors import Unreadable, from_os_error
+from shaded.errors import Unreadable
 from shaded.evidence.audit import Window, audit, cut_window
 from shaded.evidence.launderings import Pixels, from_tensor
 from shaded.scheduling.messages import Audited, AuditTask, Progress
@@ -20,6 +18,7 @@ from shaded.scheduling.published import (
     open_published,
     read,
     stated_anchor,
+    write_png,
 )
 from shaded.scheduling.toolbox import Toolbox
 
@@ -47,7 +46,6 @@ def audit_published(task: AuditTask, toolbox: Toolbox, progress: Callable[[Progr
         window,
         sha256,
         device=toolbox.device,
-        autoencoders={one.name: one.reconstruct for one in toolbox.encoders if one.reconstruct is not None},
         progress=lambda done, of: tell("laundering", done, of),
     )
     return Audited(job_id=task.job_id, result=found.model_copy(update={"warnings": _warnings(published, sha256)}))
@@ -91,8 +89,4 @@ def _write_pictures(published: Pixels, window: Window, folder: Path) -> None:
     """Write the canvas as ``published.png``; the window as ``shaded``, ``original``, ``anchor`` and ``noisy``."""
     names = ("published", "shaded", "original", "anchor", "noisy")
     for name, picture in zip(names, (published, *window.pictures), strict=True):
-        target = folder / f"{name}.png"
-        try:
-            Image.fromarray(picture).save(target)
-        except OSError as error:
-            raise from_os_error(error, target) from error
+        write_png(picture, folder / f"{name}.png")

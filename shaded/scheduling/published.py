@@ -6,9 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
 from torch import Tensor
 
 from shaded.errors import Unreadable, from_os_error
+from shaded.evidence.launderings import Pixels
 from shaded.publishing import sidecar
 from shaded.publishing.picture import Picture
 from shaded.publishing.reading import decode
@@ -62,6 +64,19 @@ def read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise from_os_error(error, path) from error
+
+
+def write_png(picture: Pixels, target: Path) -> None:
+    """Write a picture ``(H, W, 3)`` of 8 bits; missing folders are made.
+
+    Raises:
+        PictureError: It cannot be written; the error names it.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(target, "PNG")
+    except OSError as error:
+        raise from_os_error(error, target) from error
 
 
 def open_published(path: Path) -> Published:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from PIL import Image
-from torch import Tensor
-
-from shaded.errors import from_os_error
+from shaded.evidence.launderings import from_tensor
 from shaded.evidence.measure import measure_budget, measure_strength, measure_survival
 from shaded.publishing import sidecar
 from shaded.scheduling import stating
@@ -24,6 +19,7 @@ from shaded.scheduling.published import (
     open_published,
     read,
     stated_anchor,
+    write_png,
 )
 from shaded.scheduling.toolbox import AnchorFile, Toolbox
 from shaded.scheduling.views import gray_was_kept, psnr_of, shows_no_colour
@@ -73,7 +69,9 @@ def verify(task: VerifyTask, toolbox: Toolbox) -> Verified:
         found.measured["note"] = "only the file was checked: its original is not at hand"
     if task.anchor_out is not None and anchor is not None:
         drawn = draw_stated_anchor(stated, anchor, stated.engine.canvas[1], stated.engine.canvas[0], toolbox)
-        found.measured["anchor"] = str(_write_anchor(drawn, task.anchor_out, task.published.name))
+        target = task.anchor_out / f"{task.published.name}.anchor.png"
+        write_png(from_tensor(drawn), target)
+        found.measured["anchor"] = str(target)
     return Verified(job_id=task.job_id, problems=tuple(found.problems), measured=found.measured)
 
 
@@ -123,17 +121,3 @@ def _stated_limits(stated: sidecar.Sidecar) -> Visibility:
         flat=0, busy=0, reach=0, lpips=limits["lpips"], local_lpips=limits["local_lpips"],
         psnr_db=limits["psnr_db"], delta_e=limits["max_delta_e"], faint_lines=True,
     )  # fmt: skip
-
-
-def _write_anchor(drawn: Tensor, folder: Path, name: str) -> Path:
-    """Write the anchor canvas as ``NAME.anchor.png``, upright like the canvas itself."""
-    pixels = (drawn[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    target = folder / f"{name}.anchor.png"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(buffer.getvalue())
-    except OSError as error:
-        raise from_os_error(error, target) from error
-    return target

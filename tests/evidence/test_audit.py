@@ -153,7 +153,7 @@ def test_the_worst_encoder_is_named(window, few):
 
 
 def test_progress_and_autoencoders_reach_the_suite(window, monkeypatch):
-    """Each laundering is told, and an autoencoder at hand is given to the suite on the encoders' device."""
+    """Each laundering is told, and an encoder that has a decoder is given to the suite on the encoders' device."""
     seen, told = {}, []
 
     def one(longest, seed, autoencoders):
@@ -161,12 +161,12 @@ def test_progress_and_autoencoders_reach_the_suite(window, monkeypatch):
         return (Laundering("nothing", "filter", "nothing at all", ()),), ()
 
     monkeypatch.setattr(auditing, "suite", one)
-    audit(
-        _encoders(), window, "ab", device=CPU, autoencoders={"tiny": lambda picture: 1 - picture},
-        progress=lambda done, of: told.append((done, of)),
-    )  # fmt: skip
+    fine, coarse = _encoders()
+    with_decoder = dataclasses.replace(coarse, reconstruct=lambda picture: 1 - picture)
+    audit([fine, with_decoder], window, "ab", device=CPU, progress=lambda done, of: told.append((done, of)))
     assert (seen["longest"], seen["seed"]) == (640, 11)
-    assert torch.equal(seen["autoencoders"]["tiny"](torch.zeros(1)), torch.ones(1))
+    assert list(seen["autoencoders"]) == ["coarse"]
+    assert torch.equal(seen["autoencoders"]["coarse"](torch.zeros(1)), torch.ones(1))
     assert told == [(0, 1), (1, 1)]
 
 

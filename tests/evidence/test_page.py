@@ -112,7 +112,7 @@ def test_cells_are_shown_for_people():
     """Numbers have three digits, and what cannot be stated is a dash."""
     text = _whole()
     assert "<td>0.123</td>" in text
-    assert "-0.000" not in text
+    assert "<td>0.000</td>" in text
     assert "<td>–</td>" in text  # noqa: RUF001
     assert "<details><summary>a table</summary>" in text
 
