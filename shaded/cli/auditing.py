@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from shaded.evidence.findings import FileAudit, Laundered
 
 
+_LEGEND = """\
+Pull: how far image encoders see a picture moved toward its target; 0 not at all, 1 all the way.
+Survival: the share of the pull that is left; 1 all of it, 0 nothing. "worst" is the least in any encoder.
+Two controls, to compare the pull after with: "noise", the pull of random noise that is as visible as the shading, and
+"laundering alone", the pull of the original when the same is done to it.
+"""
+
+
 def audit(
     published: Annotated[
         list[Path], typer.Argument(metavar="PUBLISHED...", help="Published pictures, or folders of them.")
@@ -52,6 +60,8 @@ def audit(
     page = None if report is None else absolute(report)
     if page is not None and not page.parent.is_dir():
         raise UsageError("--report: there is no such folder", path=page.parent, remedy="Make it, or name another page")
+    if page is not None and page.is_dir():
+        raise UsageError("--report: that is a folder", path=page, remedy="Name a file in it, such as audit.html")
     pictures, originals = pictures_and_originals(settings, published, original)
     with tempfile.TemporaryDirectory(prefix="shaded-") as scratch, _progress(pictures, quiet=as_json) as told:
         executor = process_executor(settings, SystemClock())
@@ -96,14 +106,9 @@ def audit_pictures(
             folder = None if scratch is None else scratch / str(number)
             if folder is not None:
                 folder.mkdir()
-            task = AuditTask(
-                job_id=str(number), published=picture, original=originals[picture], pictures=folder
-            )  # fmt: skip
-            tasks.append(task)
+            tasks.append(AuditTask(job_id=str(number), published=picture, original=originals[picture], pictures=folder))
     outcomes = {int(task.job_id): outcome for task, outcome in drive(executor, tasks, told)}
-    return [
-        _finding(picture, originals.get(picture), outcomes.get(number)) for number, picture in enumerate(pictures)
-    ]  # fmt: skip
+    return [_finding(picture, originals.get(picture), outcomes.get(number)) for number, picture in enumerate(pictures)]
 
 
 def _finding(picture: Path, original: Path | None, outcome: object) -> FileAudit:
@@ -112,14 +117,21 @@ def _finding(picture: Path, original: Path | None, outcome: object) -> FileAudit
 
     path = str(picture)
     if original is None:
-        problem = "its original is not known here. Name it, or the folder it lies in, with --original"
-        return FileAudit(path=path, original=None, ok=False, problem=problem)
+        return FileAudit(path=path, original=None, ok=False, problem=_why_unknown(picture, sidecar_path(picture)))
     if isinstance(outcome, Failure):
         problem = f"{outcome.what}. {outcome.remedy}" if outcome.remedy else outcome.what
         return FileAudit(path=path, original=str(original), ok=False, problem=problem)
     assert isinstance(outcome, Audited)  # noqa: S101 - an audit task has no other outcome
     stated = read_sidecar(sidecar_path(picture))
     return FileAudit.of(path, str(original), outcome.result, stated.concept.tag, stated.target.concept)
+
+
+def _why_unknown(picture: Path, sidecar: Path) -> str:
+    if not picture.is_file():
+        return "there is no such file"
+    if not sidecar.is_file():
+        return f"it has no {sidecar.name} beside it. Only pictures that shaded published can be audited"
+    return "its original is not known here. Name it, or the folder it lies in, with --original"
 
 
 def _write_report(page: Path, files: Sequence[FileAudit], scratch: Path) -> None:
@@ -172,6 +184,8 @@ def _print(files: Sequence[FileAudit], page: Path | None) -> None:
     for one in files:
         _print_file(console, one)
     done = sum(one.ok for one in files)
+    if done:
+        console.print(_LEGEND, highlight=False)
     console.print(f"{done} of {len(files)} audited.", highlight=False)
     if page is not None:
         console.print(f"The report: {printable(page)}", highlight=False, markup=False, soft_wrap=True)
@@ -187,17 +201,17 @@ def _print_file(console: Console, file: FileAudit) -> None:
     if result is None:
         say(f"NOT AUDITED: {printable(file.path)}: {printable(file.problem)}\n")
         return
-    say(f"{printable(file.path)}: {printable(file.concept)} -> {printable(file.target)}")
+    say(f"{printable(file.path)}: shows {printable(file.concept)}, moved toward {printable(file.target)}")
     for warning in result.warnings:
         say(f"  Note: {warning}")
     for name, before in result.before.items():
-        say(f"  pull before, {name}: {before.pull:.3f}; random noise of the same LPIPS: {before.noise:.3f}")
+        say(f"  pull before, in {printable(name)}: {_number(before.pull)}; of the noise: {_number(before.noise)}")
     console.print(_table(file))
     worst = worst_launderings(result.launderings)
     if not worst:
         say("  Its pull is too small in every encoder for a survival to be stated.\n")
         return
-    say("  Least survives when it is")
+    say("  Least survives after these:")
     for one in worst:
         say(_worst_line(one))
     width, height = result.window
@@ -205,11 +219,12 @@ def _print_file(console: Console, file: FileAudit) -> None:
 
 
 def _worst_line(one: Laundered) -> str:
-    return f"    {_share(one.worst_survival):>5}  {one.description} ({one.worst_encoder})"
+    return f"    {_number(one.worst_survival, 2):>5}  {printable(one.description)} ({printable(one.worst_encoder)})"
 
 
 def _table(file: FileAudit) -> Table:
     from rich.box import SIMPLE  # noqa: PLC0415 - not needed to print help
+    from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     from shaded.evidence.findings import GROUPS  # noqa: PLC0415
@@ -224,15 +239,16 @@ def _table(file: FileAudit) -> Table:
     for one in file.groups:
         table.add_row(
             f"{GROUPS.get(one.group, one.group)} ({one.count})",
-            _share(one.mean_survival),
-            _share(one.worst_survival),
-            one.worst_laundering or "",
-            f"{one.mean_pull:.3f}",
-            f"{one.noise_pull:.3f}",
-            "" if one.original_pull is None else f"{one.original_pull:.3f}",
+            _number(one.mean_survival, 2),
+            _number(one.worst_survival, 2),
+            escape(printable(one.worst_laundering or "")),
+            _number(one.mean_pull),
+            _number(one.noise_pull),
+            _number(one.original_pull),
         )
     return table
 
 
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+def _number(value: float | None, digits: int = 3) -> str:
+    # Adding 0 makes of a rounded "-0.000" what it is.
+    return "" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"

@@ -208,7 +208,7 @@ def _resizes(longest: int) -> Iterator[Laundering]:
 
 def _moving() -> Iterator[Laundering]:
     for percent in (5, 10, 15, 25):
-        description = f"{percent} % of each side cut off, the rest enlarged"
+        description = f"{percent} % of width and height cut off, half on each side, the rest enlarged"
         yield Laundering(
             f"crop {percent} %", "crop", description, (partial(_cropped, share=percent / 100),), moves=True
         )
@@ -278,7 +278,7 @@ def _sites(longest: int) -> Iterator[Laundering]:
     )
     for name, side, kernel, form, options in kinds:
         steps: list[Step] = [partial(_coded, form=form, options=options)]
-        words = f"as a {name} does: "
+        words = f"sent through a {name}: "
         if side < longest:
             steps.insert(0, partial(_scaled, scale=side / longest, kernel=kernel))
             words += f"reduced to {side} pixels ({kernel}), then "

@@ -27,7 +27,7 @@ def test_the_table_has_groups_controls_and_the_worst_in_plain_words(shaded, publ
     picture, outbox = published
     code, out, _ = shaded("audit", picture, "--original", outbox / "fox.png")
     assert code == 0
-    assert "cow -> handbag" in out
+    assert "shows cow, moved toward handbag" in out
     row = next(line for line in out.splitlines() if "JPEG (1)" in line)
     assert all(words in row for words in ("0.80", "JPEG q75 4:2:0", "0.200", "0.004"))
     assert "0.50  cut off at the sides (meter)" in out
@@ -69,6 +69,14 @@ def test_without_an_original_nothing_is_measured(shaded, published, tmp_path):
     assert "Not audited" in page.read_text("utf-8")
 
 
+def test_what_was_never_published_is_not_audited(shaded, published, tmp_path):
+    """A file that is not there and one without a sidecar are told apart, and neither is asked for its original."""
+    _, out, _ = shaded("audit", tmp_path / "lost.png", published[1] / "fox.png", "--json")
+    lost, plain = (file["problem"] for file in json.loads(out)["files"])
+    assert lost == "there is no such file"
+    assert "no fox.png.shaded.json beside it" in plain
+
+
 def test_originals_are_found_in_a_folder_by_their_hash(shaded, published):
     """--original may be a folder: files of another content are passed over."""
     picture, outbox = published
@@ -107,9 +115,10 @@ def test_the_ledger_knows_originals(shaded, fake_engine, monkeypatch, tmp_path):
 
 
 def test_impossible_words_are_wrong_usage(shaded, tmp_path):
-    """No picture, one original for two pictures, and a report in no folder are wrong usage, before anything is done."""
+    """No picture, one original for two pictures, and a report that no file can be are wrong usage, at once."""
     assert shaded("audit", tmp_path)[0] == 2
     assert shaded("audit", tmp_path / "a.png", tmp_path / "b.png", "--original", tmp_path / "c.png")[0] == 2
     code, _, err = shaded("audit", tmp_path / "a.png", "--report", tmp_path / "none" / "page.html")
     assert code == 2
     assert "--report" in err
+    assert shaded("audit", tmp_path / "a.png", "--report", tmp_path)[0] == 2
