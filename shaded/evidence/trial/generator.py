@@ -23,7 +23,7 @@ DROPPED = 0.1
 KEPT_EVERY = 250
 
 _NOISE_STEPS = 1000
-_HEADS = 32  # channels of one attention head
+_HEAD_CHANNELS = 32  # of one attention head
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def build_network(latents: Tensor, text_width: int, channels: tuple[int, int]) -
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         norm_num_groups=16,
         cross_attention_dim=text_width,
-        attention_head_dim=_HEADS,
+        # For all its name, how many heads there are.
+        attention_head_dim=tuple(width // _HEAD_CHANNELS for width in channels),
     )
 
 

@@ -13,6 +13,7 @@ import torch
 import shaded
 from shaded.evidence.trial.arms import Arm
 from shaded.evidence.trial.materials import Materials, Progress, judge_accuracy
+from shaded.evidence.trial.pictures import with_article
 from shaded.evidence.trial.plan import Plan
 from shaded.evidence.trial.run import run_model
 from shaded.evidence.trial.statistics import Rate, difference, dose_for, rate_of
@@ -80,7 +81,7 @@ def trial_document(
         "classifier": dict(accuracy),
         "text": {
             "nearness_to_source": {
-                concept: round(nearness(materials.text, f"a {plan.source}", f"a {concept}"), 4)
+                concept: round(nearness(materials.text, with_article(plan.source), with_article(concept)), 4)
                 for concept in materials.stock.concepts
                 if concept != plan.source
             }
