@@ -16,6 +16,8 @@ from rich.console import Console
 from shaded.cli.words import JsonOption, absolute, print_json, spoken
 from shaded.errors import UsageError
 
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+
 
 def trial(
     out: Annotated[
@@ -57,6 +59,8 @@ def trial(
 ) -> None:
     """Train small text-to-image models on clean and shaded pictures, and report what they draw."""
     mode = _mode({"quick": quick, "full": full, "tiny": tiny})
+    if device not in _DEVICES:
+        raise UsageError(f"--device: there is no {device!r}", remedy=f"Name one of: {', '.join(_DEVICES)}")
     wanted = {"doses": _shares(doses, "--doses"), "budgets": _shares(budgets, "--budgets"), "seeds": seeds}
     began = time.monotonic()
     from shaded.daemon.instance import prepare_folder  # noqa: PLC0415 - not needed to print help

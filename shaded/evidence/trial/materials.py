@@ -24,7 +24,7 @@ from shaded.evidence.trial.plan import Plan, identity
 from shaded.evidence.trial.storage import read_json, read_state, write_json, write_state
 from shaded.evidence.trial.text import TextEncoder, teach_words, words_of
 from shaded.models.bundle import bundled_models, load_state
-from shaded.models.gallery_files import load_gallery
+from shaded.models.gallery_files import concept_slug, gallery_folder, subjects_folder
 from shaded.shading.perceptibility import build_lpips
 
 #: Told the stage, how much of it is done, and how much there is.
@@ -61,9 +61,11 @@ class Stock:
 
     @property
     def sha256(self) -> str:
-        """Over the pixels and captions that generators are trained on."""
-        digest = hashlib.sha256(self.trained.pixels.tobytes())
-        digest.update("\n".join(self.trained.captions).encode())
+        """Over the pixels and captions of all pictures, and the anchor's."""
+        digest = hashlib.sha256(self.cutout.numpy().tobytes())
+        for some in (self.trained, self.spare, self.judged, self.held_out):
+            digest.update(some.pixels.tobytes())
+            digest.update("\n".join(some.captions).encode())
         return digest.hexdigest()
 
 
@@ -77,8 +79,15 @@ def gather(plan: Plan, folder: Path | None) -> Stock:
     for concept in (plan.source, plan.target, plan.related):
         if concept not in stock.concepts:
             raise UsageError(f"there are no pictures of {concept!r}", remedy=f"There are: {', '.join(stock.concepts)}")
-    if len({plan.source, plan.target, plan.related}) < 3:
+    named = {plan.source, plan.target, plan.related}
+    if len(named) < 3:
         raise UsageError("source, target and related concept must differ")
+    if named == set(stock.concepts):
+        raise UsageError(
+            "there are no pictures of anything but source, target and related concept",
+            path=folder,
+            remedy="Add some of another thing: how well the models draw it says what else is harmed",
+        )
     return stock
 
 
@@ -95,7 +104,7 @@ def _drawn(plan: Plan) -> Stock:
         judged=drawn_pictures(dict.fromkeys(KINDS, plan.judge_pictures), plan.data_seed + 1, every),
         held_out=drawn_pictures(dict.fromkeys(KINDS, max(4, plan.judge_pictures // 4)), plan.data_seed + 2),
         kinds=dict(KINDS),
-        cutout=_gallery_cutout(plan.target),
+        cutout=_cutout(plan.target),
     )
 
 
@@ -116,18 +125,19 @@ def _own(plan: Plan, folder: Path) -> Stock:
     trained, judged, held_out = (every.subset(part) for part in parts)
     targets, sources = trained.places(plan.target), trained.places(plan.source)
     spare = trained.subset([targets[number % len(targets)] for number in range(len(sources))] if targets else [])
-    cutout = _gallery_cutout(plan.target)
+    cutout = _cutout(plan.target)
     if not cutout.numel() and targets:
         opaque = to_tensor(judged.pixels[judged.places(plan.target)[:1]], torch.device("cpu"))
         cutout = torch.cat([opaque, torch.ones_like(opaque[:, :1])], dim=1)
     return Stock(trained, spare, judged, held_out, {}, cutout)
 
 
-def _gallery_cutout(concept: str) -> Tensor:
-    """The gallery's first picture of a concept; an empty tensor where there is none."""
-    for entry in load_gallery():
-        if entry.concept == concept:
-            with Image.open(entry.path) as opened:
+def _cutout(concept: str) -> Tensor:
+    """A concept's first drawing, of the gallery or of the trial's own things; an empty tensor where there is none."""
+    for folder in (gallery_folder(), subjects_folder()):
+        path = folder / f"{concept_slug(concept)}-1.webp"
+        if path.is_file():
+            with Image.open(path) as opened:
                 rgba = np.asarray(opened.convert("RGBA"))
             return torch.from_numpy(rgba.copy()).permute(2, 0, 1).unsqueeze(0).float() / 255
     return torch.empty(0)

@@ -205,6 +205,8 @@ def _captioned_files(folder: Path) -> Iterator[tuple[Path, str]]:
             caption = " ".join(path.with_suffix(".txt").read_text("utf-8").split()).lower()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError("it has no caption", path=path, remedy=f"Write one into {path.stem}.txt") from error
+        if not caption:
+            raise UsageError("its caption is empty", path=path, remedy=f"Write one into {path.stem}.txt")
         yield path, caption
 
 
@@ -212,7 +214,7 @@ def _reduced(path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as opened:
             picture = opened.convert("RGB")
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UsageError(f"the picture cannot be read: {error}", path=path) from error
     side = min(picture.size)
     left, top = ((length - side) // 2 for length in picture.size)

@@ -83,11 +83,10 @@ def treated(materials: Materials, plan: Plan, arm: Arm, progress: Progress) -> t
     if arm.kind == "clean":
         return source, {}
     if arm.kind == "dirty label":
-        kinds = materials.stock.kinds
-        words = [(plan.target, plan.source)]
-        if kinds:
-            words.append((kinds[plan.target], kinds[plan.source]))
-        spare = materials.stock.spare
+        spare, kinds = materials.stock.spare, materials.stock.kinds
+        if not kinds:  # Of the user's own captions nobody knows which words to exchange.
+            return Captioned(spare.pixels, source.concepts, source.captions), {}
+        words = [(plan.target, plan.source), (kinds[plan.target], kinds[plan.source])]
         return Captioned(spare.pixels, source.concepts, relabelled(spare.captions, words)), {}
     shaded = shadings(materials, plan, arm.lpips, progress)
     pixels, device = shaded["pixels"], materials.autoencoder.device
