@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from shaded.evidence.page import Cell, Interval, Section, Table, interval_figure, picture_grid, write_page
+from shaded.evidence.trial.pictures import with_article
 
 _SHEET_SIDE = 1280
 
@@ -33,7 +34,8 @@ NOT_SHOWN = (
     ),
     (
         "All arms and seeds share the pictures, the text encoder and the judge; seeds differ in the model's first "
-        "weights, the order of training, the noise, and which pictures are treated. The intervals cover no more."
+        "weights, the order of training, the noise, and which pictures are treated. The intervals cover no more, "
+        "and with a single seed only the chance in one model's drawings."
     ),
     "Nothing was compressed, resized or cleaned between shading and training.",
 )
@@ -47,7 +49,12 @@ def write_report(document: Mapping[str, Any], folder: Path) -> Path:
     """
     plan = document["plan"]
     path = folder / "report.html"
-    write_page(path, f"What a model draws for “a {plan['source']}”", introduction(document), sections(document, folder))
+    write_page(
+        path,
+        f"What a model draws for “{with_article(plan['source'])}”",
+        introduction(document),
+        sections(document, folder),
+    )
     return path
 
 
@@ -56,11 +63,12 @@ def introduction(document: Mapping[str, Any]) -> list[str]:
     plan, arms = document["plan"], {arm["name"]: arm for arm in document["arms"]}
     full = next((arm for arm in document["arms"] if arm["kind"] == "shaded"), None)
     source, target = plan["source"], plan["target"]
+    a_source, a_target = with_article(source), with_article(target)
     lines = [
         (
-            "Small text-to-image models were trained from scratch: on clean pictures, on ones where pictures of a "
-            f"{source} were shaded toward a {target}, and on controls. An independent judge, taught on clean ones, "
-            f"says what they draw when asked for “a {source}”."
+            "Small text-to-image models were trained from scratch: on clean pictures, on ones where pictures of "
+            f"{a_source} were shaded toward {a_target}, and on controls. An independent judge, taught on clean ones, "
+            f"says what they draw when asked for “{a_source}”."
         )
     ]
     if full is not None:
@@ -71,8 +79,8 @@ def introduction(document: Mapping[str, Any]) -> list[str]:
         )
     if "clean" in arms:
         lines.append(
-            f"The clean models draw {_percent(arms['clean']['all_right'])} of all things right, and a {target} for "
-            f"{_percent(arms['clean']['flip'])} of the times that a {source} was asked for."
+            f"The clean models draw {_percent(arms['clean']['all_right'])} of all things right, and {a_target} for "
+            f"{_percent(arms['clean']['flip'])} of the times that {a_source} was asked for."
         )
     if not document["complete"]:
         lines.append("This trial is not finished: some of its models are not trained yet.")
@@ -113,13 +121,12 @@ def _interval(place: float, rate: Mapping[str, Any]) -> Interval:
 
 def _doses(document: Mapping[str, Any]) -> Any:
     plan, arms = document["plan"], document["arms"]
+    source, related = with_article(plan["source"]), with_article(plan["related"])
     doses = [arm for arm in arms if arm["kind"] == "clean" or _at_first_budget(plan, arm)]
     doses.sort(key=lambda arm: float(arm["dose"]))
     series = {
-        f"“a {plan['source']}” drawn as {plan['target']}": [_interval(arm["dose"], arm["flip"]) for arm in doses],
-        f"“a {plan['related']}” drawn as {plan['target']}": [
-            _interval(arm["dose"], arm["bleed_through"]) for arm in doses
-        ],
+        f"“{source}” drawn as {plan['target']}": [_interval(arm["dose"], arm["flip"]) for arm in doses],
+        f"“{related}” drawn as {plan['target']}": [_interval(arm["dose"], arm["bleed_through"]) for arm in doses],
     }
     controls = {arm["kind"]: arm for arm in arms if arm["kind"] in ("noise", "dirty label")}
     series |= {f"control: {kind}": [_interval(arm["dose"], arm["flip"])] for kind, arm in controls.items()}
@@ -141,10 +148,13 @@ def _budgets(plan: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> Any:
     return interval_figure(
         {
             name: [_interval(arm["lpips_budget"], arm[key]) for arm in ordered]
-            for name, key in ((f"drawn as {plan['target']}", "flip"), (f"still a {plan['source']}", "source_kept"))
+            for name, key in (
+                (f"drawn as {plan['target']}", "flip"),
+                (f"still {with_article(plan['source'])}", "source_kept"),
+            )
         },
         x_label="budget of the shading (LPIPS)",
-        y_label=f"share of the drawings of “a {plan['source']}”",
+        y_label=f"share of the drawings of “{with_article(plan['source'])}”",
         limits=(-0.03, 1.03),
         caption="Mean pull: "
         + ", ".join(f"{arm['lpips_budget']:g}: {arm['treated']['pull']['mean']:.2f}" for arm in ordered),
