@@ -41,6 +41,7 @@ def test_a_tiny_trial_runs_from_the_command_line(shaded, autoencoder_file, tmp_p
         (("--doses", "0,1"), "no list of numbers"),
         (("--tiny", "--source", "zebra"), "no pictures of 'zebra'"),
         (("--tiny", "--related", "cow"), "must differ"),
+        (("--tiny", "--device", "abacus"), "no 'abacus'"),
     ],
 )
 def test_impossible_wishes_are_wrong_usage(shaded, autoencoder_file, tmp_path, words, reason):

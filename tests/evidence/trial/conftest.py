@@ -23,8 +23,9 @@ CONFIG = {
 }
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _one_thread():
+    # Before the fixtures of a module, whose documents state the number of threads.
     torch.set_num_threads(1)
 
 

@@ -110,7 +110,12 @@ def test_own_pictures_are_read_with_their_captions(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "caption", "words"),
-    [("cow-1", None, "no caption"), ("cow", "a cow", "name does not say"), (None, None, "no pictures")],
+    [
+        ("cow-1", None, "no caption"),
+        ("cow-1", " ", "caption is empty"),
+        ("cow", "a cow", "name does not say"),
+        (None, None, "no pictures"),
+    ],
 )
 def test_trouble_with_own_pictures_names_the_file(tmp_path, name, caption, words):
     """A picture without caption, without concept, or an empty folder is said to be so."""

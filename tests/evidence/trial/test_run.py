@@ -235,6 +235,15 @@ def test_latents_are_scaled_to_a_unit_and_back():
     assert torch.allclose(scale.unscaled(scaled), latents, atol=1e-5)
 
 
+def test_attention_heads_are_wide_enough():
+    """Every head of the U-Net has 32 channels, however wide the network is."""
+    network = generator.build_network(torch.zeros(1, 4, 8, 8), 64, (64, 128))
+    for block, width in ((network.down_blocks[0], 64), (network.mid_block, 128), (network.up_blocks[1], 64)):
+        heads = [layer.heads for layer in block.modules() if hasattr(layer, "to_q")]
+        assert heads == [width // 32] * len(heads)
+        assert heads
+
+
 def test_padding_says_nothing():
     """A caption's states do not depend on what it is batched with; unknown words share one number."""
     encoder = TextEncoder(("a", "cow", "on", "stone")).eval()
