@@ -25,20 +25,21 @@ PICTURES: Mapping[str, str] = {
 
 _INTRODUCTION = (
     (
-        "Each published file was laundered in the ways that sites, scrapers and cleaners do it, with real codecs. "
-        "Pull says how far image encoders see it moved toward its anchor: 0 not at all, 1 all the way. Survival "
-        "is pull after a laundering as a share of pull before."
+        "Each published file went through what sites, scrapers and cleaners do to pictures: here called launderings, "
+        "and done with real codecs. Encoders turn a picture into what an image model learns from. Pull says how far "
+        "they see the picture moved toward its anchor, a picture of something else: 0 not at all, 1 all the way. "
+        "Survival is pull after a laundering as a share of pull before: 1 when nothing is lost, 0 when all is."
     ),
     (
         "Every number was measured on the bytes of the published file, on the middle part of the picture at the "
         "size that a trainer would see. Published file, original, anchor and noise all went through each "
         "laundering, so that survival says what is left of the shading, and not what a laundering does to a "
-        "picture by itself."
+        "picture by itself. LPIPS says how visible a change is to people: 0 not at all."
     ),
     (
         "Two controls stand beside each number. Random noise of the same LPIPS: what a change that is as visible, "
-        "but not aimed, is worth. Laundering alone: the pull of the laundered original; where that is as large as "
-        "the pull of the shading, the laundering itself moves the picture as far as the shading does."
+        "but not aimed, is worth. Laundering alone: the pull of the laundered original, none where content moves; "
+        "where it is as large as the pull of the shading, the laundering moves the picture as far as the shading does."
     ),
 )
 
@@ -111,11 +112,9 @@ def _sentences(file: FileAudit, result: AuditResult) -> list[str]:
 
 
 def _worst_sentence(one: Laundered) -> str:
-    return f"{one.description}: {_percent(one.worst_survival)} survives in {one.worst_encoder}"
-
-
-def _percent(share: float | None) -> str:
-    return "nothing to state" if share is None else f"{100 * share:.0f} %"
+    share = one.worst_survival or 0.0
+    left = "nothing" if share < 0.005 else f"{100 * share:.0f} %"
+    return f"{one.description}: {left} survives in {one.worst_encoder}"
 
 
 def _grid(pictures: Mapping[str, NDArray[np.uint8]]) -> tuple[Shown, ...]:

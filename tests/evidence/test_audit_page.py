@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from shaded.evidence.audit_page import PICTURES, write_audit_page
 from shaded.evidence.findings import AuditResult, Before, FileAudit, Kept, Laundered, NoiseControl, NotApplied
@@ -52,6 +51,11 @@ def test_the_page_shows_plot_pictures_tables_and_limits(tmp_path):
     assert "<cow>" not in text
 
 
+def test_less_than_nothing_is_nothing(tmp_path):
+    """Where a laundering moved the picture away from the anchor, the words say that nothing survives."""
+    assert "put through JPEG q75: nothing survives in meter" in _page(tmp_path, [_file(survival=-0.05)])
+
+
 def test_what_was_not_audited_is_said(tmp_path):
     """A picture without an original stands on the page with the reason, beside those that were audited."""
     lost = FileAudit(path="/pub/lost.png", original=None, ok=False, problem="its original is not known here")
@@ -66,8 +70,8 @@ def test_a_page_without_any_survival_says_so(tmp_path):
     assert "In no encoder is its pull large enough" in text
 
 
-@pytest.mark.parametrize("warning", ["The file was altered since it was published."])
-def test_warnings_come_first(tmp_path, warning):
+def test_warnings_come_first(tmp_path):
     """A warning stands before the numbers of its picture."""
+    warning = "The file was altered since it was published."
     text = _page(tmp_path, [_file(warnings=(warning,))])
     assert 0 < text.index(warning) < text.index("Pull before any laundering")
