@@ -17,6 +17,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
 def _run(monkeypatch, name: str, *arguments: object) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))  # as Python does for a program that is run by its path
     monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
     runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
 
@@ -61,7 +62,6 @@ def test_strength_compares_ours_with_the_recipe(pictures, shared_encoders, tmp_p
 def test_transfer_leaves_one_family_out_at_a_time(pictures, shared_encoders, tmp_path, monkeypatch, capsys) -> None:
     """Each source and choice of families gets a row on every encoder, and what was left out is starred."""
     pytest.importorskip("ssimulacra2", reason="the judge comes with the dev extra")
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
     rows = tmp_path / "rows.json"
     _run(
         monkeypatch, "transfer.py", pictures, shared_encoders,
@@ -115,6 +115,7 @@ def test_detectability_is_judged_and_resumed(corpus, tmp_path, monkeypatch, caps
     _run(monkeypatch, "detectability.py", *arguments)
     first = json.loads(out.read_text())
     assert first["pairs"] == {"train": 6, "test": 3}
+    assert first["clean_pictures"] == 2
     high = first["intensities"]["high"]
     for detector in ("spectral", "convolutional"):
         assert 0 <= high[detector]["found"]["low"] <= high[detector]["found"]["rate"] <= 1
@@ -136,7 +137,7 @@ def test_detectability_is_judged_and_resumed(corpus, tmp_path, monkeypatch, caps
 
 def test_detectors_are_tested_on_other_pictures(corpus) -> None:
     """No picture is on both sides, all that are large enough take part, and a longer plan begins as a shorter one."""
-    program = runpy.run_path(str(BENCHMARKS / "detectability.py"))
+    program = runpy.run_path(str(BENCHMARKS / "pairs.py"))
     parts = program["divided"](corpus, 64)
     train, test = ({path for paths in parts[part].values() for path in paths} for part in ("train", "test"))
     assert not train & test
