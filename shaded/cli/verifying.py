@@ -67,20 +67,23 @@ def pictures_and_originals(
     """The published pictures that a command names, and the originals of those whose original is known.
 
     Raises:
-        UsageError: There is no picture, or one original for several pictures.
+        UsageError: There is no picture, no such original, or one original for several pictures.
     """
     pictures = list(published_pictures([absolute(path) for path in published]))
     if not pictures:
         raise UsageError("there is no published picture there", path=published[0])
     if original is None:
         return pictures, known_originals(settings, pictures)
+    original = absolute(original)
+    if not original.exists():
+        raise UsageError("--original: there is no such file or folder", path=original)
     if original.is_dir():
-        return pictures, originals_below(absolute(original), pictures)
+        return pictures, originals_below(original, pictures)
     if len(pictures) != 1:
         raise UsageError(
             "--original belongs to exactly one published picture", remedy="Name one picture, or a folder of originals"
         )
-    return pictures, {pictures[0]: absolute(original)}
+    return pictures, {pictures[0]: original}
 
 
 def originals_below(folder: Path, pictures: Sequence[Path]) -> dict[Path, Path]:

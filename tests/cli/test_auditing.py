@@ -117,7 +117,11 @@ def test_the_ledger_knows_originals(shaded, fake_engine, monkeypatch, tmp_path):
 def test_impossible_words_are_wrong_usage(shaded, tmp_path):
     """No picture, one original for two pictures, and a report that no file can be are wrong usage, at once."""
     assert shaded("audit", tmp_path)[0] == 2
+    (tmp_path / "c.png").write_bytes(png(1))
     assert shaded("audit", tmp_path / "a.png", tmp_path / "b.png", "--original", tmp_path / "c.png")[0] == 2
+    code, _, err = shaded("audit", tmp_path / "a.png", "--original", tmp_path / "none.png")
+    assert code == 2
+    assert "--original" in err
     code, _, err = shaded("audit", tmp_path / "a.png", "--report", tmp_path / "none" / "page.html")
     assert code == 2
     assert "--report" in err

@@ -68,6 +68,7 @@ def test_a_page_without_any_survival_says_so(tmp_path):
     """Where no pull is large enough the page says that and draws no bar."""
     text = _page(tmp_path, [_file(survival=None)])
     assert "In no encoder is its pull large enough" in text
+    assert "opacity: 0.75" not in text
 
 
 def test_warnings_come_first(tmp_path):
