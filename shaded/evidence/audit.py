@@ -119,6 +119,7 @@ def audit(
     sha256: str,
     *,
     device: torch.device,
+    autoencoders: Sequence[Surrogate] = (),
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> AuditResult:
     """Pull and direction in each encoder before and after each laundering.
@@ -131,10 +132,12 @@ def audit(
         window: The pictures, from :func:`cut_window`.
         sha256: Of the published file.
         device: Where the encoders are.
+        autoencoders: More that launder, and do not measure.
         progress: Told how many launderings of how many are done.
     """
-    autoencoders = {one.name: _on(device, one.reconstruct) for one in encoders if one.reconstruct is not None}
-    launderings, skipped = suite(window.longest, window.noise.seed, autoencoders)
+    launderers = (*encoders, *autoencoders)
+    round_trips = {one.name: _on(device, one.reconstruct) for one in launderers if one.reconstruct is not None}
+    launderings, skipped = suite(window.longest, window.noise.seed, round_trips)
     unwashed = {one.name: _encode(one, window.pictures, device) for one in encoders}
     before = {name: _before(*latents) for name, latents in unwashed.items()}
     rows = []
