@@ -103,9 +103,9 @@ def next_batch(corpus: Corpus, rng: np.random.Generator) -> Tensor:
 def _served(cache: Path, seed: int) -> queue.Queue[Tensor]:
     """Batches from a thread of their own."""
     ready: queue.Queue[Tensor] = queue.Queue(maxsize=4)
+    corpus, rng = load_corpus(cache), np.random.default_rng(seed)
 
     def work() -> None:
-        corpus, rng = load_corpus(cache), np.random.default_rng(seed)
         while True:
             ready.put(next_batch(corpus, rng))
 
