@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from shaded.evidence.trial.grounds import GROUNDS
 from shaded.evidence.trial.pictures import KINDS, SIDE, draw_picture, drawn_pictures
@@ -135,7 +135,7 @@ def _rate(steps: int, progress: float) -> float:
     return _RATE * min(1.0, (steps + 1) / _WARM_UP) * (1 + float(np.cos(np.pi * progress))) / 2 + 1e-5
 
 
-def train(cache: Path, work: Path, until: float) -> nn.Module:
+def train(cache: Path, work: Path, until: float) -> Any:
     """Train until the wall clock says ``until`` (seconds since the epoch); the averaged network."""
     work.mkdir(parents=True, exist_ok=True)
     network = new_autoencoder().to(memory_format=torch.channels_last)

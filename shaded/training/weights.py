@@ -30,7 +30,8 @@ def recipe_hash(*extra: str) -> str:
 def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write `state` to `path`, replacing it in one step so that a reader never sees half a file.
 
-    Convolutions and matrices become int8 with one scale for each output, all else float16 (`shaded.models.bundle` reads both).
+    Convolutions and matrices become int8 with one scale for each output, all else float16; `shaded.models.bundle`
+    reads both.
     """
     tensors: dict[str, Tensor] = {}
     for name, tensor in state.items():
