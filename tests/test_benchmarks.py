@@ -17,6 +17,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
 def _run(monkeypatch, name: str, *arguments: object) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))  # as Python does for a program that is run by its path
     monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
     runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
 
@@ -56,6 +57,29 @@ def test_strength_compares_ours_with_the_recipe(pictures, shared_encoders, tmp_p
     assert "<svg" in frontier.read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.real_encoder
+def test_transfer_leaves_one_family_out_at_a_time(pictures, shared_encoders, tmp_path, monkeypatch, capsys) -> None:
+    """Each source and choice of families gets a row on every encoder, and what was left out is starred."""
+    pytest.importorskip("ssimulacra2", reason="the judge comes with the dev extra")
+    rows = tmp_path / "rows.json"
+    _run(
+        monkeypatch, "transfer.py", pictures, shared_encoders,
+        "--canvas", 16384, "--only", "harbour", "--quality", "fast", "--json", rows,
+    )  # fmt: skip
+    measured = {(row["source"], tuple(row["families"])): row for row in json.loads(rows.read_text())}
+    choices = {("flux2",), ("sana",), ("flux2", "sana")}
+    assert set(measured) == {(source, choice) for source in ("bundled", "real") for choice in choices}
+    alone, other = measured["real", ("flux2",)]["real"], measured["real", ("sana",)]["real"]
+    assert alone["flux2"] > other["flux2"]
+    assert other["sana"] > alone["sana"]
+    lines = {
+        line.split("|")[1].strip(): line.split("|") for line in capsys.readouterr().out.splitlines() if "|" in line
+    }
+    assert [cell.strip().endswith("*") for cell in lines["real flux2"][2:6]] == [False, True, False, True]
+    assert [cell.strip().endswith("*") for cell in lines["bundled flux2 + sana"][2:6]] == [False] * 4
+
+
 def test_the_contact_sheet_has_a_row_for_each_picture(pictures, tmp_path, monkeypatch) -> None:
     """The picture and the four drawn ones stand in a row each, unchanged at first and then at three intensities."""
     _run(monkeypatch, "contact_sheet.py", tmp_path / "sheet.png", "--pictures", pictures, "--side", 64, "--shown", 32)
@@ -64,3 +88,66 @@ def test_the_contact_sheet_has_a_row_for_each_picture(pictures, tmp_path, monkey
         paper = [np.asarray(sheet)[3 * 54 + 22 : 4 * 54, column * 36 : column * 36 + 32] for column in range(4)]
     assert all((np.ptp(one, axis=2) == 0).all() for one in paper)
     assert (paper[0] != paper[3]).any()
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """A training corpus of eight noisy pictures in two groups, one of them with a transparent rim."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(8):
+        grain = rng.integers(0, 40, (80, 96, 3), dtype=np.uint8)
+        levels = np.concatenate([smooth(80, 96) // 2 + grain, np.full((80, 96, 1), 255, np.uint8)], axis=2)
+        levels[: 9 * (index == 0), :, 3] = 0
+        np.save(folder / f"{('painting', 'photo')[index % 2]}-{index:04d}-harbour.npy", levels)
+    np.save(folder / "photo-0099-small.npy", np.zeros((63, 96, 4), np.uint8))
+    return folder
+
+
+def test_detectability_is_judged_and_resumed(corpus, tmp_path, monkeypatch, capsys) -> None:
+    """Both detectors get a rate, an area and what noise does; the second run makes no pair and trains nothing anew."""
+    folder, out = tmp_path / "pairs", tmp_path / "found.json"
+    arguments = (
+        "--cache", corpus, "--pairs", folder, "--out", out, "--train", 6, "--test", 3, "--clean", 99, "--side", 64,
+        "--intensities", "high", "--quality", "fast", "--steps", 2, "--width", 4, "--threads", 1,
+    )  # fmt: skip
+    _run(monkeypatch, "detectability.py", *arguments)
+    first = json.loads(out.read_text())
+    assert first["pairs"] == {"train": 6, "test": 3}
+    assert first["clean_pictures"] == 2
+    high = first["intensities"]["high"]
+    for detector in ("spectral", "convolutional"):
+        assert 0 <= high[detector]["found"]["low"] <= high[detector]["found"]["rate"] <= 1
+        assert 0 <= high[detector]["auc"] <= 1
+        assert high[detector]["noise_taken_for_shading"]["count"] == 3
+    assert set(high["subtraction"]["pull"]) == {"flux2-meter", "sana-meter"}
+    assert high["subtraction"]["psnr_db"]["shaded"] > 25
+    assert "| high | convolutional |" in capsys.readouterr().out
+    made = {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != "made.json"}
+    assert len(made) == 2 * 9 + 1
+    _run(monkeypatch, "detectability.py", *arguments)
+    assert json.loads(out.read_text()) == first
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != "made.json"} == made
+    with pytest.raises(SystemExit, match="made otherwise"):
+        _run(monkeypatch, "detectability.py", *arguments, "--seed", 1)
+    with pytest.raises(SystemExit, match="too few clean"):
+        _run(monkeypatch, "detectability.py", *arguments, "--unseen-source", "photo")
+
+
+def test_detectors_are_tested_on_other_pictures(corpus) -> None:
+    """No picture is on both sides, all that are large enough take part, and a longer plan begins as a shorter one."""
+    program = runpy.run_path(str(BENCHMARKS / "pairs.py"))
+    parts = program["divided"](corpus, 64)
+    train, test = ({path for paths in parts[part].values() for path in paths} for part in ("train", "test"))
+    assert not train & test
+    assert len(train) + len(test) == 8
+    assert train
+    assert test
+    plan = program["planned"](parts["train"], "train", 20, 0)
+    assert program["planned"](parts["train"], "train", 5, 0) == plan[:5]
+    assert {crop.path for crop in plan} == train
+    window = program["cut"](plan[0], 64)
+    assert window.shape == (1, 3, 64, 64)
+    assert float(window.min()) >= 0
+    assert (window == program["cut"](plan[0], 64)).all()

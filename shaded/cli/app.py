@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import shaded
-from shaded.cli import asking, checking, ordering, running, service, shading, verifying
+from shaded.cli import asking, auditing, checking, ordering, running, service, shading, trialing, verifying
 
 app = typer.Typer(
     name="shaded",
@@ -43,5 +43,7 @@ app.command("resume")(ordering.resume)
 app.command("retry")(ordering.retry)
 app.command("bump")(ordering.bump)
 app.command("verify")(verifying.verify)
+app.command("audit")(auditing.audit)
+app.command("trial")(trialing.trial)
 app.command("check")(checking.check)
 app.add_typer(service.app, name="service")

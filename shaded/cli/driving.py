@@ -6,15 +6,22 @@ from collections.abc import Callable, Iterable, Iterator
 
 from shaded.errors import ConfigurationError, ModelError
 from shaded.scheduling.executor import AnyTask, Executor
-from shaded.scheduling.messages import Failure, Progress, Rendered, Unusable, Verified, WorkerDied
+from shaded.scheduling.messages import Audited, Failure, Progress, Rendered, Unusable, Verified, WorkerDied
+from shaded.settings import Settings
 
 #: How long to wait for the worker's next word before looking after it, in seconds.
 LISTEN_SECONDS = 1.0
 
 
+def warnings_only(settings: Settings) -> Settings:
+    """The settings of a command in the foreground: its worker's news would stand between the lines of its answer."""
+    level = "warning" if settings.logging.level == "info" else settings.logging.level
+    return settings.model_copy(update={"logging": settings.logging.model_copy(update={"level": level})})
+
+
 def drive(
     executor: Executor, tasks: Iterable[AnyTask], on_progress: Callable[[Progress], None] = lambda _: None
-) -> Iterator[tuple[AnyTask, Rendered | Verified | Failure]]:
+) -> Iterator[tuple[AnyTask, Rendered | Verified | Audited | Failure]]:
     """Do the tasks in order; each with its outcome.
 
     Raises:
@@ -22,7 +29,7 @@ def drive(
     """
     for task in tasks:
         executor.submit([task])
-        outcome: Rendered | Verified | Failure | None = None
+        outcome: Rendered | Verified | Audited | Failure | None = None
         while outcome is None:
             for event in executor.events(LISTEN_SECONDS):
                 if isinstance(event, Progress):
@@ -32,6 +39,6 @@ def drive(
                     raise kind(event.what, path=event.path, remedy=event.remedy)
                 elif isinstance(event, WorkerDied):
                     outcome = Failure(job_id=task.job_id, outcome="failed", what=event.detail)
-                elif isinstance(event, Rendered | Verified | Failure):
+                elif isinstance(event, Rendered | Verified | Audited | Failure):
                     outcome = event
         yield task, outcome

@@ -38,6 +38,7 @@ def shade(
     """Shade pictures now, without the daemon; the same engine and the same sidecar."""
     from shaded import logs  # noqa: PLC0415 - not needed to print help
     from shaded.cli.display import Display, result_console, summary_line, summary_table  # noqa: PLC0415
+    from shaded.cli.driving import warnings_only  # noqa: PLC0415
     from shaded.clock import SystemClock  # noqa: PLC0415
     from shaded.daemon.assembly import process_executor  # noqa: PLC0415
 
@@ -46,9 +47,8 @@ def shade(
     profile = Profile.model_validate(
         settings.profile_named("default").model_dump() | {key: value for key, value in chosen.items() if value}
     )
-    level = "warning" if settings.logging.level == "info" else settings.logging.level
-    settings = settings.model_copy(update={"logging": settings.logging.model_copy(update={"level": level})})
-    logs.configure(level, logs.resolve_format(settings.logging.format, sys.stderr))
+    settings = warnings_only(settings)
+    logs.configure(settings.logging.level, logs.resolve_format(settings.logging.format, sys.stderr))
     job = Job(profile, absolute(out), settings, named=bool(concept))
     executor = process_executor(settings, SystemClock())
     try:

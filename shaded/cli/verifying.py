@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,12 +12,14 @@ from typing import Annotated, Any
 import typer
 
 from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, printable
-from shaded.errors import UsageError
+from shaded.errors import PictureError, UsageError
 from shaded.scheduling.executor import Executor
 from shaded.scheduling.messages import Failure, Verified, VerifyTask
 from shaded.settings import Settings, load_settings
 
 SIDECAR_SUFFIX = ".shaded.json"
+
+ORIGINAL_HELP = "The original of the one picture, or the folder that all originals lie in; else the ledger's."
 
 
 def verify(
@@ -24,7 +28,7 @@ def verify(
     ],
     original: Annotated[
         Path | None,
-        typer.Option("--original", metavar="PATH", help="The original of the one picture; else the ledger's."),
+        typer.Option("--original", metavar="PATH", help=ORIGINAL_HELP),
     ] = None,
     anchor_out: Annotated[
         Path | None,
@@ -35,17 +39,13 @@ def verify(
 ) -> None:
     """Measure published pictures again and hold them to what their sidecars say."""
     from shaded import logs  # noqa: PLC0415 - not needed to print help
+    from shaded.cli.driving import warnings_only  # noqa: PLC0415
     from shaded.clock import SystemClock  # noqa: PLC0415
     from shaded.daemon.assembly import process_executor  # noqa: PLC0415
 
-    settings = load_settings(config)
-    logs.configure("warning", logs.resolve_format(settings.logging.format, sys.stderr))
-    pictures = list(published_pictures([absolute(path) for path in published]))
-    if not pictures:
-        raise UsageError("there is no published picture there", path=published[0])
-    if original is not None and len(pictures) != 1:
-        raise UsageError("--original belongs to exactly one published picture", remedy="Name one picture")
-    originals = {pictures[0]: absolute(original)} if original is not None else known_originals(settings, pictures)
+    settings = warnings_only(load_settings(config))
+    logs.configure(settings.logging.level, logs.resolve_format(settings.logging.format, sys.stderr))
+    pictures, originals = pictures_and_originals(settings, published, original)
     executor = process_executor(settings, SystemClock())
     try:
         out = None if anchor_out is None else absolute(anchor_out)
@@ -59,6 +59,48 @@ def verify(
             typer.echo(line)
     if not all(document["ok"] for document in documents):
         raise typer.Exit(3)
+
+
+def pictures_and_originals(
+    settings: Settings, published: Sequence[Path], original: Path | None
+) -> tuple[list[Path], dict[Path, Path]]:
+    """The published pictures that a command names, and the originals of those whose original is known.
+
+    Raises:
+        UsageError: There is no picture, no such original, or one original for several pictures.
+    """
+    pictures = list(published_pictures([absolute(path) for path in published]))
+    if not pictures:
+        raise UsageError("there is no published picture there", path=published[0])
+    if original is None:
+        return pictures, known_originals(settings, pictures)
+    original = absolute(original)
+    if not original.exists():
+        raise UsageError("--original: there is no such file or folder", path=original)
+    if original.is_dir():
+        return pictures, originals_below(original, pictures)
+    if len(pictures) != 1:
+        raise UsageError(
+            "--original belongs to exactly one published picture", remedy="Name one picture, or a folder of originals"
+        )
+    return pictures, {pictures[0]: original}
+
+
+def originals_below(folder: Path, pictures: Sequence[Path]) -> dict[Path, Path]:
+    """For each picture the file below ``folder`` that its sidecar names as the source, by name and by hash."""
+    from shaded.publishing.sidecar import read_sidecar, sidecar_path  # noqa: PLC0415 - not needed to print help
+
+    found = {}
+    for picture in pictures:
+        try:
+            source = read_sidecar(sidecar_path(picture)).source
+        except PictureError:
+            continue
+        candidates = (path for path in sorted(folder.rglob(glob.escape(source.name))) if path.is_file())
+        fitting = (one for one in candidates if hashlib.sha256(one.read_bytes()).hexdigest() == source.sha256)
+        if (first := next(fitting, None)) is not None:
+            found[picture] = first
+    return found
 
 
 def published_pictures(paths: Sequence[Path]) -> Iterator[Path]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -66,14 +67,36 @@ def load_state(name: str) -> dict[str, Tensor]:
     Raises:
         ModelError: The file is missing or not the one that the package was built with.
     """
+    return tensors_of(_checked_bytes(bundled_models()[name]))
+
+
+def load_described(name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """As :func:`load_state`, and what the file says about itself (its safetensors metadata).
+
+    Raises:
+        ModelError: The file is missing or not the one that the package was built with.
+    """
+    content = _checked_bytes(bundled_models()[name])
+    return tensors_of(content), metadata_of(content)
+
+
+def tensors_of(content: bytes) -> dict[str, Tensor]:
+    """The tensors of a weight file of this project; those kept in 8 bits come as float32."""
     from safetensors.torch import load  # noqa: PLC0415 - brings torch, which only the worker may import
 
-    stored: dict[str, Tensor] = load(_checked_bytes(bundled_models()[name]))
+    stored: dict[str, Tensor] = load(content)
     return {
         name: tensor * stored[name + SCALE] if name + SCALE in stored else tensor
         for name, tensor in stored.items()
         if not name.endswith(SCALE)
     }
+
+
+def metadata_of(content: bytes) -> dict[str, str]:
+    """The ``__metadata__`` of a safetensors file: its header is JSON after 8 bytes of its length."""
+    length = int.from_bytes(content[:8], "little")
+    words: dict[str, str] = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    return words
 
 
 def check_bundle() -> list[str]:

@@ -55,5 +55,10 @@ def gallery_folder() -> Path:
     return _package_folder() / "gallery"
 
 
+def subjects_folder() -> Path:
+    """Give the folder of drawn things that the poison trial shades: they are no anchors."""
+    return _package_folder() / "subjects"
+
+
 def _package_folder() -> Path:
     return Path(str(files("shaded.models")))

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from shaded.scheduling.messages import (
+    Audited,
+    AuditTask,
     Failure,
     Progress,
     Ready,
@@ -17,8 +19,8 @@ from shaded.scheduling.messages import (
     WorkerDied,
 )
 
-AnyTask = ShadeTask | VerifyTask
-AnyEvent = Ready | Progress | Rendered | Verified | Failure | WorkerDied | Unusable
+AnyTask = ShadeTask | VerifyTask | AuditTask
+AnyEvent = Ready | Progress | Rendered | Verified | Audited | Failure | WorkerDied | Unusable
 
 
 class Executor(Protocol):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from shaded.evidence.findings import AuditResult
 from shaded.settings import Budget, Profile, Shading
 
 
@@ -61,14 +62,27 @@ class VerifyTask(_Message):
     anchor_out: Path | None = None
 
 
+class AuditTask(_Message):
+    """Measure what survives of a published file's shading.
+
+    ``pictures`` is an existing folder for the audited part of the canvas as PNG, where it is wanted.
+    """
+
+    kind: Literal["audit"] = "audit"
+    job_id: str
+    published: Path
+    original: Path
+    pictures: Path | None = None
+
+
 class Stop(_Message):
     """Finish what is under way and exit."""
 
     kind: Literal["stop"] = "stop"
 
 
-Task = Annotated[ShadeTask | VerifyTask, Field(discriminator="kind")]
-Request = Annotated[ShadeTask | VerifyTask | Stop, Field(discriminator="kind")]
+Task = Annotated[ShadeTask | VerifyTask | AuditTask, Field(discriminator="kind")]
+Request = Annotated[ShadeTask | VerifyTask | AuditTask | Stop, Field(discriminator="kind")]
 
 
 class Start(_Message):
@@ -124,6 +138,14 @@ class Verified(_Message):
     measured: dict[str, Any]
 
 
+class Audited(_Message):
+    """What an audit found."""
+
+    kind: Literal["audited"] = "audited"
+    job_id: str
+    result: AuditResult
+
+
 class Failure(_Message):
     """A job ended without a result.
 
@@ -162,7 +184,11 @@ class Unusable(_Message):
     remedy: str = ""
 
 
-Event = Annotated[Ready | Progress | Rendered | Verified | Failure | WorkerDied | Unusable, Field(discriminator="kind")]
+Event = Annotated[
+    Ready | Progress | Rendered | Verified | Audited | Failure | WorkerDied | Unusable, Field(discriminator="kind")
+]
 
-REQUESTS: TypeAdapter[ShadeTask | VerifyTask | Stop] = TypeAdapter(Request)
-EVENTS: TypeAdapter[Ready | Progress | Rendered | Verified | Failure | WorkerDied | Unusable] = TypeAdapter(Event)
+REQUESTS: TypeAdapter[ShadeTask | VerifyTask | AuditTask | Stop] = TypeAdapter(Request)
+EVENTS: TypeAdapter[Ready | Progress | Rendered | Verified | Audited | Failure | WorkerDied | Unusable] = TypeAdapter(
+    Event
+)

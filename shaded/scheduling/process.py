@@ -27,6 +27,7 @@ from shaded.clock import Clock, SystemClock
 from shaded.scheduling.executor import AnyEvent, AnyTask
 from shaded.scheduling.messages import (
     EVENTS,
+    Audited,
     Failure,
     Ready,
     Rendered,
@@ -288,7 +289,7 @@ class ProcessExecutor:
         if isinstance(said.what, Ready):
             said.worker.opened = True
             self._deaths_in_a_row = 0
-        if isinstance(said.what, Rendered | Verified | Failure) and said.what.job_id in self._held:
+        if isinstance(said.what, Rendered | Verified | Audited | Failure) and said.what.job_id in self._held:
             self._held.remove(said.what.job_id)
         if isinstance(said.what, Unusable):
             self._held.clear()

@@ -31,7 +31,7 @@ from shaded.publishing.reading import decode
 from shaded.publishing.resizing import fit_side
 from shaded.publishing.writing import Encoded, encode
 from shaded.scheduling import stating
-from shaded.scheduling.messages import Progress, Rendered, ShadeTask, Start, Verified, VerifyTask
+from shaded.scheduling.messages import Audited, AuditTask, Progress, Rendered, ShadeTask, Start, Verified, VerifyTask
 from shaded.scheduling.subject import Subject, decide, place_anchor
 from shaded.scheduling.toolbox import Toolbox, open_toolbox
 from shaded.scheduling.views import gray_was_kept, mask_of, psnr_of, shows_no_colour, view_of, with_shading
@@ -128,7 +128,7 @@ def peak_memory() -> int:
 
 
 class RenderingEngine:
-    """Shades and verifies pictures with one set of loaded models."""
+    """Shades, verifies and audits pictures with one set of loaded models."""
 
     def __init__(self, toolbox: Toolbox, canvas_pixels: int) -> None:
         self._toolbox = toolbox
@@ -140,6 +140,12 @@ class RenderingEngine:
         from shaded.scheduling.verifying import verify  # noqa: PLC0415 - it builds on this module
 
         return verify(task, self._toolbox)
+
+    def audit(self, task: AuditTask, progress: Callable[[Progress], None]) -> Audited:
+        """Measure what survives of a published file's shading; see :mod:`shaded.scheduling.auditing`."""
+        from shaded.scheduling.auditing import audit_published  # noqa: PLC0415 - only an audit needs it
+
+        return audit_published(task, self._toolbox, progress)
 
     def shade(self, task: ShadeTask, progress: Callable[[Progress], None]) -> Rendered:
         """Shade one picture into ``task.staging``.

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from PIL import Image
-from torch import Tensor
-
-from shaded.errors import Unreadable, from_os_error
+from shaded.evidence.launderings import from_tensor
 from shaded.evidence.measure import measure_budget, measure_strength, measure_survival
 from shaded.publishing import sidecar
-from shaded.publishing.picture import Picture
-from shaded.publishing.reading import decode
-from shaded.publishing.resizing import fit_side
 from shaded.scheduling import stating
 from shaded.scheduling.messages import Verified, VerifyTask
-from shaded.scheduling.subject import draw_anchor, find_anchor
+from shaded.scheduling.published import (
+    Published,
+    draw_stated_anchor,
+    is_original,
+    open_pair,
+    open_published,
+    read,
+    stated_anchor,
+    write_png,
+)
 from shaded.scheduling.toolbox import AnchorFile, Toolbox
-from shaded.scheduling.views import gray_was_kept, psnr_of, shows_no_colour, view_of
-from shaded.shading.anchors import Placement, ground_from_text
-from shaded.shading.canvas import Canvas, plan_canvas, to_canvas
+from shaded.scheduling.views import gray_was_kept, psnr_of, shows_no_colour
 from shaded.shading.perceptibility import ReferenceDistance
 from shaded.shading.presets import Visibility
 
@@ -56,68 +54,41 @@ def verify(task: VerifyTask, toolbox: Toolbox) -> Verified:
     Raises:
         PictureError: The published file or its sidecar is missing or broken.
     """
-    stated = sidecar.read_sidecar(sidecar.sidecar_path(task.published))
-    data = _read(task.published)
+    published = open_published(task.published)
+    stated, facts = published.stated, published.facts
     found = _Findings()
-    published = decode(data, task.published)
-    facts = sidecar.describe(data, published, task.published.name)
     for name in ("sha256", "bytes", "format", "width", "height", "mode"):
         found.expect(f"published.{name}", getattr(stated.published, name), getattr(facts, name))
-    anchor = _anchor_file(stated, toolbox, found)
+    anchor = stated_anchor(stated, toolbox)
+    if anchor is None:
+        name = stated.target.anchor.name
+        found.problems.append(f"target.anchor: {name!r} is not among the anchors of this installation any more")
     if task.original is not None:
-        _measure_again(task.original, stated, published, anchor, toolbox, found)
+        _measure_again(task.original, published, anchor, toolbox, found)
     else:
         found.measured["note"] = "only the file was checked: its original is not at hand"
     if task.anchor_out is not None and anchor is not None:
-        height, width = stated.engine.canvas[1], stated.engine.canvas[0]
-        drawn = draw_anchor(anchor, ground_from_text(stated.target.ground), height, width, _placement(stated))
-        found.measured["anchor"] = str(_write_anchor(drawn, task.anchor_out, task.published.name))
+        drawn = draw_stated_anchor(stated, anchor, stated.engine.canvas[1], stated.engine.canvas[0], toolbox)
+        target = task.anchor_out / f"{task.published.name}.anchor.png"
+        write_png(from_tensor(drawn), target)
+        found.measured["anchor"] = str(target)
     return Verified(job_id=task.job_id, problems=tuple(found.problems), measured=found.measured)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise from_os_error(error, path) from error
-
-
-def _anchor_file(stated: sidecar.Sidecar, toolbox: Toolbox, found: _Findings) -> AnchorFile | None:
-    named = stated.target.anchor
-    anchor = find_anchor(named.name, named.sha256, toolbox.anchors)
-    if anchor is None:
-        found.problems.append(f"target.anchor: {named.name!r} is not among the anchors of this installation any more")
-    return anchor
-
-
-def _placement(stated: sidecar.Sidecar) -> Placement:
-    return Placement(stated.target.shift, stated.target.mirrored)
-
-
 def _measure_again(
-    path: Path,
-    stated: sidecar.Sidecar,
-    published: Picture,
-    anchor: AnchorFile | None,
-    toolbox: Toolbox,
-    found: _Findings,
+    path: Path, published: Published, anchor: AnchorFile | None, toolbox: Toolbox, found: _Findings
 ) -> None:
-    data = _read(path)
-    if hashlib.sha256(data).hexdigest() != stated.source.sha256:
+    data, stated = read(path), published.stated
+    if not is_original(data, published):
         found.problems.append(f"source.sha256: {path} is not the original that this was made from")
         return
-    original = fit_side(decode(data, path), max(published.size))
-    if original.size != published.size:
-        raise Unreadable("the original has another shape than the published file", path=path)
-    full = view_of(original, toolbox.device)
-    canvas = _stated_canvas(stated, full)
-    view, shaded = to_canvas(full, canvas), to_canvas(view_of(published, toolbox.device), canvas)
-    del full
+    pair = open_pair(path, data, published, toolbox)
+    view, shaded, original = pair.original_view, pair.shaded_view, pair.original
     gray = shows_no_colour(original)
     budget = measure_budget(
         shaded, ReferenceDistance(toolbox.lpips, view), view, _stated_limits(stated),
-        psnr_db=psnr_of(published, original),
-        gray_kept=not gray or gray_was_kept(published, original),
+        psnr_db=psnr_of(published.picture, original),
+        gray_kept=not gray or gray_was_kept(published.picture, original),
     )  # fmt: skip
     for name, check in budget.items():
         if not check.ok:
@@ -130,8 +101,7 @@ def _measure_again(
     found.measured["budget"] = {name: check.measured for name, check in budget.items()}
     if anchor is None:
         return
-    ground = ground_from_text(stated.target.ground).to(toolbox.device)
-    drawn = draw_anchor(anchor, ground, *canvas.outer, _placement(stated))
+    drawn = draw_stated_anchor(stated, anchor, *pair.canvas.outer, toolbox)
     encoders = [encoder for encoder in toolbox.encoders if encoder.name in stated.strength]
     strength = measure_strength(encoders, shaded, view, drawn)
     for name, one in strength.items():
@@ -145,28 +115,9 @@ def _measure_again(
     found.measured["survival"] = survival.model_dump(mode="json")
 
 
-def _stated_canvas(stated: sidecar.Sidecar, full: Tensor) -> Canvas:
-    """The canvas that the sidecar's numbers were measured at."""
-    return plan_canvas(int(full.shape[-2]), int(full.shape[-1]), stated.engine.canvas_pixels)
-
-
 def _stated_limits(stated: sidecar.Sidecar) -> Visibility:
     limits = {name: float(one.limit or 0) for name, one in stated.budget.items()}
     return Visibility(
         flat=0, busy=0, reach=0, lpips=limits["lpips"], local_lpips=limits["local_lpips"],
         psnr_db=limits["psnr_db"], delta_e=limits["max_delta_e"], faint_lines=True,
     )  # fmt: skip
-
-
-def _write_anchor(drawn: Tensor, folder: Path, name: str) -> Path:
-    """Write the anchor canvas as ``NAME.anchor.png``, upright like the canvas itself."""
-    pixels = (drawn[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    target = folder / f"{name}.anchor.png"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(buffer.getvalue())
-    except OSError as error:
-        raise from_os_error(error, target) from error
-    return target

@@ -29,9 +29,11 @@ from shaded.errors import (
     Transient,
     from_os_error,
 )
-from shaded.scheduling.executor import AnyEvent
+from shaded.scheduling.executor import AnyEvent, AnyTask
 from shaded.scheduling.messages import (
     REQUESTS,
+    Audited,
+    AuditTask,
     Failure,
     Progress,
     Ready,
@@ -60,6 +62,9 @@ class Engine(Protocol):
 
     def verify(self, task: VerifyTask) -> Verified:
         """Measure one published file again."""
+
+    def audit(self, task: AuditTask, progress: Callable[[Progress], None]) -> Audited:
+        """Measure what survives of one published file's shading."""
 
 
 EngineFactory = Callable[[Start], Engine]
@@ -147,7 +152,7 @@ def _unusable(error: Exception) -> Unusable:
 
 def _listen(
     requests: BinaryIO,
-    inbox: queue.SimpleQueue[ShadeTask | VerifyTask | Stop],
+    inbox: queue.SimpleQueue[AnyTask | Stop],
     on_orphaned: Callable[[], None],
 ) -> None:
     """Queue every request until ``Stop``; the stream ending before one means that the daemon is gone."""
@@ -159,14 +164,22 @@ def _listen(
     on_orphaned()
 
 
-def _do(engine: Engine, task: ShadeTask | VerifyTask, voice: _Voice) -> None:
+def _outcome(engine: Engine, task: AnyTask, voice: _Voice) -> AnyEvent:
+    if isinstance(task, VerifyTask):
+        return engine.verify(task)
+    if isinstance(task, AuditTask):
+        return engine.audit(task, voice.progress)
+    return engine.shade(task, voice.progress)
+
+
+def _do(engine: Engine, task: AnyTask, voice: _Voice) -> None:
     """Do one task and say how it ended.
 
     Raises:
         ModelError, ConfigurationError: Nothing can be shaded any more.
     """
     try:
-        outcome: AnyEvent = engine.verify(task) if isinstance(task, VerifyTask) else engine.shade(task, voice.progress)
+        outcome = _outcome(engine, task, voice)
     except (ModelError, ConfigurationError):
         raise
     except Exception as error:
@@ -193,7 +206,7 @@ def serve(open_engine: EngineFactory, requests: BinaryIO, events: BinaryIO, on_o
     logs.configure(start.log_level, start.log_format)
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, max(start.niceness, os.getpriority(os.PRIO_PROCESS, 0)))
-    inbox: queue.SimpleQueue[ShadeTask | VerifyTask | Stop] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[AnyTask | Stop] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, inbox, on_orphaned), daemon=True, name="requests").start()
     voice = _Voice(events, on_orphaned)
     engine: Engine | None = None

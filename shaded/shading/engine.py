@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from shaded.shading.laundering import launderings
 from shaded.shading.limits import hard_limits, texture_limits
 from shaded.shading.optimiser import Ceilings, latent_goal, optimise
 from shaded.shading.perceptibility import (
@@ -49,6 +51,7 @@ class CanvasWork:
         visibility: The budget.
         steps: Optimiser steps.
         seed: Makes the random launderings repeatable; from the content hash.
+        laundered: Whether the steps see the canvas through launderings: without, more is reached and less survives.
     """
 
     original: Tensor
@@ -58,6 +61,7 @@ class CanvasWork:
     visibility: Visibility
     steps: int
     seed: int
+    laundered: bool = True
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def shade_canvas(
         Ceilings(budget.reach, budget.lpips * HEADROOM, budget.local_lpips * HEADROOM),
         _projection(work, units, limits),
         steps=work.steps,
-        generator=torch.Generator().manual_seed(work.seed),
+        seen_through=launderings(torch.Generator().manual_seed(work.seed)) if work.laundered else repeat(None),
         progress=progress,
     )  # fmt: skip
     for _ in range(CALMING_ROUNDS):

@@ -11,13 +11,13 @@ what that metric does not know. The momentum is that of MI-FGSM (Dong et al. 201
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from shaded.shading.laundering import Laundering, launderings
+from shaded.shading.laundering import Laundering
 from shaded.shading.metric import steepest, visible_size
 from shaded.shading.perceptibility import ReferenceDistance, calmed, sum_of
 from shaded.shading.pull import remaining
@@ -93,7 +93,7 @@ def optimise(
     project: Callable[[Tensor], Tensor],
     *,
     steps: int,
-    generator: torch.Generator,
+    seen_through: Iterator[Laundering | None],
     progress: Callable[[int, int, float], None] = _silent,
 ) -> Tensor:
     """The shading ``(1, 3, H, W)`` after ``steps`` steps; LPIPS may still be a little over its ceiling.
@@ -106,13 +106,13 @@ def optimise(
         ceilings: What the shading may cost.
         project: Brings a shading back inside the hard limits, value range, mask and grayness.
         steps: How many gradient steps to take.
-        generator: Seeds the random launderings, one for each step.
+        seen_through: What each step sees the canvas through, ``None`` as it is; at least ``steps`` of them.
         progress: Told the step, the number of steps and the mean pull as the goals saw it.
     """
     delta = torch.zeros_like(original)
     momentum = torch.zeros_like(original)
     weight, windows = FIRST_WEIGHT, None
-    for step, laundering in zip(range(steps), launderings(generator), strict=False):
+    for step, laundering in zip(range(steps), seen_through, strict=False):
         delta.requires_grad_()
         rest = _rest_of(goals, original + delta, laundering)
         way = steepest(torch.autograd.grad(rest, delta)[0], limits)

@@ -25,6 +25,7 @@ class Surrogate:
         family: Whose latents these are, where that is known: ``flux2`` or ``sana``.
         weight: How much it counts beside the others that a shading is optimised against.
         dtype: What it computes in.
+        reconstruct: Where the encoder has a decoder: ``(B, 3, H, W)`` in ``[0, 1]`` through both, to the same.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Surrogate:
     family: str | None = None
     weight: float = 1.0
     dtype: str = "float32"
+    reconstruct: Callable[[Tensor], Tensor] | None = None
 
 
 def autoencoder_kl(name: str, module: Any) -> Surrogate:
@@ -42,7 +44,7 @@ def autoencoder_kl(name: str, module: Any) -> Surrogate:
         mean: Tensor = module.encode(2 * picture - 1).latent_dist.mean
         return mean
 
-    return Surrogate(name, encode)
+    return Surrogate(name, encode, reconstruct=_round_trip(module, encode))
 
 
 def autoencoder_tiny(name: str, module: Any) -> Surrogate:
@@ -52,7 +54,17 @@ def autoencoder_tiny(name: str, module: Any) -> Surrogate:
         latents: Tensor = module.encode(2 * picture - 1).latents
         return latents
 
-    return Surrogate(name, encode)
+    return Surrogate(name, encode, reconstruct=_round_trip(module, encode))
+
+
+def _round_trip(module: Any, encode: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Through encoder and decoder of a diffusers autoencoder."""
+
+    def reconstruct(picture: Tensor) -> Tensor:
+        decoded: Tensor = module.decode(encode(picture)).sample
+        return (decoded / 2 + 0.5).clamp(0, 1)
+
+    return reconstruct
 
 
 def plain_encoder(name: str, module: nn.Module, *, family: str | None = None) -> Surrogate:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-__all__ = ["Corpus", "Pixels", "Sample", "build_cache", "load_corpus"]
+__all__ = ["Corpus", "Pixels", "Sample", "build_cache", "flat_grounded", "load_corpus"]
 
 Pixels = NDArray[np.uint8]
 
@@ -121,7 +121,7 @@ class Corpus:
         names = sorted(self.groups)
         shares = np.array([_GROUP_SHARES[name] for name in names])
         group = self.groups[names[rng.choice(len(names), p=shares / shares.sum())]]
-        source = _flat_grounded(_any_of(group, rng), rng)
+        source = flat_grounded(_any_of(group, rng), rng)
         width, height = _canvas_size(source.size, size, rng)
         left, top = int(rng.integers(width - size + 1)), int(rng.integers(height - size + 1))
         window = (left, top, left + size, top + size)
@@ -154,7 +154,7 @@ def _any_of(images: Sequence[Image.Image], rng: np.random.Generator) -> Image.Im
     return images[int(rng.integers(len(images)))]
 
 
-def _flat_grounded(source: Image.Image, rng: np.random.Generator) -> Image.Image:
+def flat_grounded(source: Image.Image, rng: np.random.Generator) -> Image.Image:
     """The picture without transparency, over a random plain colour (white half of the time)."""
     lowest, _ = source.getchannel("A").getextrema()
     if lowest == 255:

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from shaded.models.bundle import models_folder
 
 ROLES = {
+    "autoencoder-trial": ("autoencoder of the poison trial", "Apache-2.0"),
     "lpips-alexnet": ("perceptual metric", "BSD-3-Clause"),
     "meter-flux2": ("meter", "Apache-2.0"),
     "meter-sana": ("meter", "Apache-2.0"),

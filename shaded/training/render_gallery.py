@@ -1,6 +1,6 @@
-"""Render the gallery's anchors from their vector sources: `python -m shaded.training.render_gallery`.
+"""Render the gallery's anchors and the poison trial's subjects: `python -m shaded.training.render_gallery`.
 
-Needs `resvg-py` (the extra `dev`). Each `NAME-1.svg` becomes `NAME-1.webp`: square, with alpha, small.
+Needs `resvg-py` (the extra `dev`). Each vector source `NAME-1.svg` becomes `NAME-1.webp`: square, with alpha, small.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from shaded.models.gallery_files import gallery_folder
+from shaded.models.gallery_files import gallery_folder, subjects_folder
 
 SIDE = 768
 #: Rendered this many times larger and scaled down, so that fine lines and textures are smooth.
@@ -22,8 +22,7 @@ QUALITIES = (90, 85, 80, 75, 70, 60)
 
 def main(names: list[str]) -> None:
     """Render the sources with the given names (such as `teapot-1`), or all of them."""
-    folder = gallery_folder()
-    for source in sorted(folder.glob("*.svg")):
+    for source in sorted(path for folder in (gallery_folder(), subjects_folder()) for path in folder.glob("*.svg")):
         if not names or source.stem in names:
             content = encode(rasterise(source))
             _replace(source.with_suffix(".webp"), content)

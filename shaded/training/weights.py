@@ -30,11 +30,12 @@ def recipe_hash(*extra: str) -> str:
 def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write `state` to `path`, replacing it in one step so that a reader never sees half a file.
 
-    Convolutions become int8 with one scale for each output, all else float16 (`shaded.models.bundle` reads both).
+    Convolutions and matrices become int8 with one scale for each output, all else float16; `shaded.models.bundle`
+    reads both.
     """
     tensors: dict[str, Tensor] = {}
     for name, tensor in state.items():
-        if tensor.ndim == 4:
+        if tensor.ndim > 1:
             tensors |= _in_eight_bits(name, tensor.detach().float())
         else:
             tensors[name] = tensor.detach().to(torch.float16).contiguous()
@@ -45,5 +46,5 @@ def save_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str,
 
 
 def _in_eight_bits(name: str, tensor: Tensor) -> dict[str, Tensor]:
-    scale = tensor.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12) / 127
+    scale = tensor.abs().amax(dim=tuple(range(1, tensor.ndim)), keepdim=True).clamp_min(1e-12) / 127
     return {name: (tensor / scale).round().to(torch.int8).contiguous(), name + SCALE: scale.contiguous()}

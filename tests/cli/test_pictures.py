@@ -179,6 +179,7 @@ def test_verify_names_what_does_not_keep_its_word(shaded, fake_engine, tmp_path)
 def test_verify_needs_pictures(shaded, tmp_path):
     """Nothing to verify, and one original for two pictures, are wrong usage."""
     assert shaded("verify", tmp_path)[0] == 2
+    (tmp_path / "c.png").write_bytes(png())
     assert shaded("verify", tmp_path / "a.png", tmp_path / "b.png", "--original", tmp_path / "c.png")[0] == 2
 
 

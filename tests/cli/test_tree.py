@@ -52,6 +52,7 @@ def test_the_tree_is_the_interface():
         "retry",
         "bump",
         "verify",
+        "audit",
         "check",
         "service install",
         "service uninstall",

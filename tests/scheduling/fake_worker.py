@@ -14,7 +14,10 @@ import sys
 import time
 from pathlib import Path
 
+from PIL import Image
+
 from shaded.errors import ConfigurationError, ModelError, Refusal, SourceChanged, Transient, Unreadable
+from shaded.evidence.findings import AuditResult, Before, Kept, Laundered, NoiseControl
 from shaded.publishing.sidecar import (
     Anchor,
     Concept,
@@ -27,7 +30,7 @@ from shaded.publishing.sidecar import (
     Tool,
 )
 from shaded.scheduling import worker
-from shaded.scheduling.messages import Progress, Rendered, Verified
+from shaded.scheduling.messages import Audited, Progress, Rendered, Verified
 
 
 class CopyingEngine:
@@ -71,6 +74,32 @@ class CopyingEngine:
     def verify(self, task):
         missing = () if Path(f"{task.published}.shaded.json").exists() else ("there is no sidecar",)
         return Verified(job_id=task.job_id, problems=missing, measured={"pull": 0.25, "original": str(task.original)})
+
+    def audit(self, task, progress):
+        progress(Progress(job_id=task.job_id, stage="laundering", step=1, steps=2))
+        if "unreadable" in task.published.name:
+            raise Unreadable("it is broken", path=task.published, remedy="Save it again")
+        if task.pictures is not None:
+            Image.new("RGB", (8, 8)).save(task.pictures / "shaded.png")
+        rows = [
+            _laundered("JPEG q75 4:2:0", "jpeg", "saved as JPEG of quality 75", 0.8),
+            _laundered("crop 10 %", "crop", "cut off at the sides", 0.5),
+        ]
+        result = AuditResult(
+            sha256="0" * 64, canvas=(64, 64), window=(64, 64), lpips=0.02,
+            noise=NoiseControl(lpips=0.02, sigma=3.0, seed=1),
+            before={"meter": Before(pull=0.25, direction=0.5, noise=0.001)}, launderings=rows, not_applied=[],
+        )  # fmt: skip
+        return Audited(job_id=task.job_id, result=result)
+
+
+def _laundered(name, group, description, survival):
+    kept = Kept(pull=0.25 * survival, direction=0.5, survival=survival, noise=0.004, original=0.01)
+    return Laundered(
+        name=name, group=group, description=description, moves=False, mean_survival=survival,
+        worst_survival=survival, worst_encoder="meter", mean_pull=0.25 * survival, noise_pull=0.004,
+        original_pull=0.01, encoders={"meter": kept},
+    )  # fmt: skip
 
 
 def _sidecar(task, source, published):

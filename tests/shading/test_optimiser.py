@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from shaded.shading.laundering import Laundering, crop_and_resize
+from shaded.shading.laundering import Laundering, crop_and_resize, launderings
 from shaded.shading.metric import visible_size
 from shaded.shading.optimiser import Ceilings, latent_goal, optimise
 from shaded.shading.perceptibility import ReferenceDistance
@@ -23,7 +23,7 @@ def _run(original, encoder, lpips, *, anchor, reach=0.8, lpips_ceiling=10.0, ste
         Ceilings(reach, lpips_ceiling, 10.0),
         lambda delta: (original + delta.clamp(-2 * LIMIT, 2 * LIMIT)).clamp(0, 1) - original,
         steps=steps,
-        generator=torch.Generator().manual_seed(seed),
+        seen_through=launderings(torch.Generator().manual_seed(seed)),
         **({} if told is None else {"progress": lambda *what: told.append(what)}),
     )
 

@@ -32,6 +32,22 @@ def test_an_autoencoder_kl_gives_its_posterior_s_mean():
     assert latents.shape == (1, 4, 16, 16)
 
 
+def test_an_autoencoder_kl_gives_a_picture_back():
+    """There and back the picture keeps its size and range, and is what the decoder makes of the mean."""
+    module = _tiny_kl()
+    picture = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        back = autoencoder_kl("kl", module).reconstruct(picture)
+        decoded = module.decode(module.encode(picture * 2 - 1).latent_dist.mean).sample
+    assert torch.equal(back, (decoded / 2 + 0.5).clamp(0, 1))
+    assert back.shape == picture.shape
+
+
+def test_an_encoder_alone_gives_no_picture_back():
+    """Only what has a decoder can be a round trip."""
+    assert plain_encoder("same", nn.Identity()).reconstruct is None
+
+
 def test_an_autoencoder_tiny_gives_its_latents():
     """A tiny autoencoder has no posterior; its latents are the mean."""
     import diffusers

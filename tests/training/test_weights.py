@@ -17,9 +17,9 @@ from shaded.training.weights import recipe_hash, save_weights
 
 
 def test_weights_are_stored_in_half_precision_with_their_metadata(tmp_path: Path) -> None:
-    """A saved file holds float16 tensors, the metadata given, is readable by all, and leaves no staging file behind."""
+    """A saved file holds float16 vectors, the metadata given, is readable by all, and leaves no staging file behind."""
     path = tmp_path / "net.safetensors"
-    save_weights(path, {"a": torch.ones(2, 3)}, {"name": "net", "licence": "Apache-2.0"})
+    save_weights(path, {"a": torch.ones(3)}, {"name": "net", "licence": "Apache-2.0"})
     with safe_open(path, "pt") as stored:
         assert stored.metadata() == {"name": "net", "licence": "Apache-2.0"}
         assert stored.get_tensor("a").dtype == torch.float16
@@ -49,10 +49,13 @@ def test_checkpoint_that_asks_for_code_is_refused() -> None:
         convolutions(pickle.dumps({"AlexNet_0": Path("/")}))
 
 
-def test_convolutions_are_kept_in_eight_bits_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A saved convolution is int8 with a scale per output, and is read to within half a step of what it was."""
+@pytest.mark.parametrize("inputs", [(3, 3, 3), (5,)], ids=["convolution", "matrix"])
+def test_convolutions_are_kept_in_eight_bits_and_come_back(
+    inputs: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A saved convolution or matrix is int8 with a scale per output, read to within half a step of what it was."""
     torch.manual_seed(0)
-    weight = torch.randn(4, 3, 3, 3) * torch.tensor([1.0, 0.1, 10.0, 0.0]).view(4, 1, 1, 1)
+    weight = torch.randn(4, *inputs) * torch.tensor([1.0, 0.1, 10.0, 0.0]).view(4, *[1] * len(inputs))
     save_weights(tmp_path / "net.safetensors", {"0.weight": weight, "0.bias": torch.ones(4)}, {})
     with safe_open(tmp_path / "net.safetensors", "pt") as stored:
         assert stored.get_tensor("0.weight").dtype == torch.int8
@@ -62,5 +65,5 @@ def test_convolutions_are_kept_in_eight_bits_and_come_back(tmp_path: Path, monke
     monkeypatch.setattr(bundle, "models_folder", lambda: tmp_path)
     state = bundle.load_state("net")
     assert sorted(state) == ["0.bias", "0.weight"]
-    steps = weight.abs().amax(dim=(1, 2, 3), keepdim=True) / 127
+    steps = weight.abs().amax(dim=tuple(range(1, weight.ndim)), keepdim=True) / 127
     assert bool(((state["0.weight"] - weight).abs() <= steps / 2 + 1e-9).all())

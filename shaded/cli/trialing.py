@@ -1,0 +1,178 @@
+"""``trial``: the poison trial, in this process. Torch is imported when it runs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import typer
+from rich.console import Console
+
+from shaded.cli.words import JsonOption, absolute, print_json, spoken
+from shaded.errors import UsageError
+
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def trial(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where results go; a trial that is there is gone on with.")
+    ] = Path("trial"),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small models, one seed: minutes. This is the default.")
+    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="All arms, three seeds: hours on a CPU.")] = False,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="Seconds: shows that everything runs, and nothing else.")
+    ] = False,
+    doses: Annotated[
+        str, typer.Option("--doses", metavar="LIST", help="Shares of the source's pictures, such as 0.25,0.5,1.")
+    ] = "",
+    budgets: Annotated[
+        str,
+        typer.Option(
+            "--budgets", metavar="LIST", help="LPIPS of the shading, such as 0.07,0.15; doses vary at the first."
+        ),
+    ] = "",
+    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Models of each arm.")] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            "--pictures", metavar="DIR", help="Your own: cow-1.png with cow-1.txt, and so on; else drawn ones."
+        ),
+    ] = None,
+    source: Annotated[str, typer.Option("--source", help="The concept that is shaded.")] = "cow",
+    target: Annotated[str, typer.Option("--target", help="The concept that it is shaded toward.")] = "handbag",
+    related: Annotated[str, typer.Option("--related", help="One like the source, never shaded.")] = "bull",
+    autoencoder: Annotated[
+        Path | None,
+        typer.Option("--autoencoder", metavar="PATH", help="An AutoencoderKL of diffusers; else the bundled one."),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    threads: Annotated[int, typer.Option("--threads", min=0, help="Of the CPU; 0 for all.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Train small text-to-image models on clean and shaded pictures, and report what they draw."""
+    mode = _mode({"quick": quick, "full": full, "tiny": tiny})
+    if device not in _DEVICES:
+        raise UsageError(f"--device: there is no {device!r}", remedy=f"Name one of: {', '.join(_DEVICES)}")
+    wanted = {"doses": _shares(doses, "--doses"), "budgets": _shares(budgets, "--budgets"), "seeds": seeds}
+    began = time.monotonic()
+    from shaded.daemon.instance import prepare_folder  # noqa: PLC0415 - not needed to print help
+
+    folder = absolute(out)
+    prepare_folder(folder, "--out")
+    document, report = _run(
+        {"mode": mode, "source": source, "target": target, "related": related, **wanted},
+        None if pictures is None else absolute(pictures),
+        None if autoencoder is None else absolute(autoencoder),
+        folder,
+        (device, threads),
+    )
+    if as_json:
+        print_json(document)
+        return
+    for line in _lines(document):
+        typer.echo(line)
+    typer.echo(f"{report} and {folder / 'trial.json'}, after {spoken(time.monotonic() - began)}.")
+
+
+def _mode(chosen: Mapping[str, bool]) -> str:
+    names = [name for name, wanted in chosen.items() if wanted]
+    if len(names) > 1:
+        raise UsageError(f"--{names[0]} and --{names[1]} exclude one another", remedy="Name one of them")
+    return names[0] if names else "quick"
+
+
+def _shares(text: str, option: str) -> tuple[float, ...] | None:
+    """Numbers above 0 and at most 1, without duplicates, in the order they are given; ``None`` for no text."""
+    if not text:
+        return None
+    try:
+        values = tuple(dict.fromkeys(float(part) for part in text.split(",")))
+    except ValueError:
+        values = ()
+    if not values or not all(0 < value <= 1 for value in values):
+        raise UsageError(
+            f"{option}: {text!r} is no list of numbers above 0 and at most 1", remedy="Write it like 0.5,1"
+        )
+    return values
+
+
+def _run(
+    wanted: Mapping[str, Any], pictures: Path | None, autoencoder: Path | None, folder: Path, machine: tuple[str, int]
+) -> tuple[dict[str, Any], Path]:
+    """Open everything, run, write the report; the document and the report's path."""
+    import torch  # noqa: PLC0415 - only this command needs it in this process
+
+    from shaded.evidence.trial.autoencoder import open_autoencoder  # noqa: PLC0415
+    from shaded.evidence.trial.materials import gather, prepare  # noqa: PLC0415
+    from shaded.evidence.trial.plan import plan_for  # noqa: PLC0415
+    from shaded.evidence.trial.report import write_report  # noqa: PLC0415
+    from shaded.evidence.trial.results import run_trial  # noqa: PLC0415
+    from shaded.scheduling.toolbox import choose_device  # noqa: PLC0415
+
+    torch.set_num_threads(machine[1] or os.cpu_count() or 1)
+    plan = plan_for(**wanted)
+    opened = open_autoencoder(autoencoder, choose_device(machine[0]))
+    stock = gather(plan, pictures)
+    with Display() as display:
+        materials = prepare(plan, stock, opened, folder, display.progress)
+        document = run_trial(plan, materials, "shaded " + shlex.join(sys.argv[1:]), display.progress)
+    return document, write_report(document, folder)
+
+
+class Display:
+    """Two bars on standard error while a trial runs: the models, and what is being done; elsewhere a line a model."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+        self._console = console or Console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), MofNCompleteColumn(),
+            TimeElapsedColumn(), console=self._console, transient=True, disable=not self._console.is_terminal,
+        )  # fmt: skip
+        self._models = self._bars.add_task("models", total=None)
+        self._stage = self._bars.add_task("beginning", total=None)
+        self._name = ""
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the bars."""
+        self._bars.stop()
+
+    def progress(self, stage: str, done: int, count: int) -> None:
+        """Move the bars."""
+        if stage == "models":
+            self._bars.update(self._models, completed=done, total=count)
+            return
+        if stage != self._name:
+            self._name = stage
+            self._bars.reset(self._stage, description=stage, total=count)
+            if not self._console.is_terminal:
+                self._console.print(stage, markup=False, highlight=False)
+        self._bars.update(self._stage, completed=done)
+
+
+def _lines(document: Mapping[str, Any]) -> list[str]:
+    plan = document["plan"]
+    lines = [
+        f"“a {plan['source']}” drawn as {plan['target']}, and “a {plan['related']}”; unrelated things drawn right:"
+    ]
+    for arm in document["arms"]:
+        shares = [
+            f"{arm[key]['value']:4.0%} ({arm[key]['low']:.0%} to {arm[key]['high']:.0%})"
+            for key in ("flip", "bleed_through", "unrelated_right")
+        ]
+        lines.append(f"{arm['name']:30} " + "  ".join(f"{share:20}" for share in shares).rstrip())
+    return lines

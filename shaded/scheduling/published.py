@@ -1,0 +1,127 @@
+"""A published file with its sidecar, its original and its anchor: what is measured again, found and decoded."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from shaded.errors import Unreadable, from_os_error
+from shaded.evidence.launderings import Pixels
+from shaded.publishing import sidecar
+from shaded.publishing.picture import Picture
+from shaded.publishing.reading import decode
+from shaded.publishing.resizing import fit_side
+from shaded.scheduling.subject import draw_anchor, find_anchor
+from shaded.scheduling.toolbox import AnchorFile, Toolbox
+from shaded.scheduling.views import view_of
+from shaded.shading.anchors import Placement, ground_from_text
+from shaded.shading.canvas import Canvas, plan_canvas, to_canvas
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published file as it lies there now, and what its sidecar says."""
+
+    path: Path
+    data: bytes
+    picture: Picture
+    stated: sidecar.Sidecar
+
+    @property
+    def facts(self) -> sidecar.FileFacts:
+        """What the file is, measured on its bytes."""
+        return sidecar.describe(self.data, self.picture, self.path.name)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A published file and its original on the canvas that the sidecar's numbers were measured at.
+
+    Attributes:
+        original: The original, as large as the published file.
+        canvas: The canvas.
+        shaded_view: The published file there, ``(1, 3, H, W)`` in ``[0, 1]``.
+        original_view: The original there.
+    """
+
+    original: Picture
+    canvas: Canvas
+    shaded_view: Tensor
+    original_view: Tensor
+
+
+def read(path: Path) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        PictureError: It cannot be read; the error names it.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise from_os_error(error, path) from error
+
+
+def write_png(picture: Pixels, target: Path) -> None:
+    """Write a picture ``(H, W, 3)`` of 8 bits; missing folders are made.
+
+    Raises:
+        PictureError: It cannot be written; the error names it.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(target, "PNG")
+    except OSError as error:
+        raise from_os_error(error, target) from error
+
+
+def open_published(path: Path) -> Published:
+    """Read a published file and its sidecar.
+
+    Raises:
+        PictureError: One of them is missing or broken.
+    """
+    stated = sidecar.read_sidecar(sidecar.sidecar_path(path))
+    data = read(path)
+    return Published(path, data, decode(data, path), stated)
+
+
+def is_original(data: bytes, published: Published) -> bool:
+    """Whether these are the bytes that the published file was made from."""
+    return hashlib.sha256(data).hexdigest() == published.stated.source.sha256
+
+
+def open_pair(path: Path, data: bytes, published: Published, toolbox: Toolbox) -> Pair:
+    """Decode the original at ``path`` and bring both pictures to the canvas.
+
+    Raises:
+        PictureError: The original is broken, or has another shape than the published file.
+    """
+    original = fit_side(decode(data, path), max(published.picture.size))
+    if original.size != published.picture.size:
+        raise Unreadable("the original has another shape than the published file", path=path)
+    full = view_of(original, toolbox.device)
+    canvas = plan_canvas(int(full.shape[-2]), int(full.shape[-1]), published.stated.engine.canvas_pixels)
+    shaded_view = to_canvas(view_of(published.picture, toolbox.device), canvas)
+    return Pair(original, canvas, shaded_view, to_canvas(full, canvas))
+
+
+def stated_anchor(stated: sidecar.Sidecar, toolbox: Toolbox) -> AnchorFile | None:
+    """The anchor that the sidecar names, if it is among those of this installation."""
+    return find_anchor(stated.target.anchor.name, stated.target.anchor.sha256, toolbox.anchors)
+
+
+def draw_stated_anchor(
+    stated: sidecar.Sidecar, anchor: AnchorFile, height: int, width: int, toolbox: Toolbox
+) -> Tensor:
+    """The anchor ``(1, 3, height, width)`` as it lay on the canvas when the picture was shaded.
+
+    Raises:
+        ModelError: The anchor's file is gone or altered.
+    """
+    ground = ground_from_text(stated.target.ground).to(toolbox.device)
+    return draw_anchor(anchor, ground, height, width, Placement(stated.target.shift, stated.target.mirrored))

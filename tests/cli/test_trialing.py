@@ -1,0 +1,52 @@
+"""The command ``trial``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from tests.evidence.trial.conftest import autoencoder_file
+
+__all__ = ["autoencoder_file"]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+def test_a_tiny_trial_runs_from_the_command_line(shaded, autoencoder_file, tmp_path):
+    """One document on standard output, the stages on standard error, and a page beside the document."""
+    words = ("trial", "--tiny", "--out", tmp_path / "out", "--autoencoder", autoencoder_file, "--threads", 1)
+    code, out, err = shaded(*words, "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["complete"] is True
+    assert document["plan"]["mode"] == "tiny"
+    assert "training clean, seed 0" in err
+    assert (tmp_path / "out" / "report.html").is_file()
+    code, out, err = shaded(*words)
+    assert code == 0, err
+    assert "training" not in err
+    assert "dirty-label-dose1" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--quick", "--full"), "exclude one another"),
+        (("--doses", "0.5,much"), "no list of numbers"),
+        (("--doses", "0,1"), "no list of numbers"),
+        (("--tiny", "--source", "zebra"), "no pictures of 'zebra'"),
+        (("--tiny", "--related", "cow"), "must differ"),
+        (("--tiny", "--device", "abacus"), "no 'abacus'"),
+    ],
+)
+def test_impossible_wishes_are_wrong_usage(shaded, autoencoder_file, tmp_path, words, reason):
+    """What cannot be is said before anything is trained."""
+    code, out, err = shaded("trial", "--out", tmp_path / "out", "--autoencoder", autoencoder_file, *words)
+    assert code == 2
+    assert out == ""
+    assert reason in err

@@ -1,0 +1,84 @@
+"""Auditing a published file in the worker: a real picture, the bundled models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shaded.errors import PictureError
+from shaded.evidence import audit as auditing
+from shaded.evidence import launderings
+from shaded.scheduling.messages import AuditTask
+from shaded.settings import Profile
+from tests.scheduling.conftest import encoded, pixels, scene
+
+
+@pytest.fixture
+def published(engine, task_for):
+    """A rendered picture and its original."""
+    # The strongest one: what is left of a few steps' pull must be enough to be divided by.
+    task = task_for("fox.png", encoded(scene(120, 90)), profile=Profile(quality="fast", intensity="high"))
+    return engine.shade(task, lambda told: None).picture, task.source
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Only two launderings of the suite."""
+
+    def two(longest, seed, autoencoders):
+        every, skipped = launderings.suite(longest, seed, autoencoders)
+        return tuple(one for one in every if one.name in ("JPEG q75 4:2:0", "crop 10 %")), skipped
+
+    monkeypatch.setattr(auditing, "suite", two)
+
+
+def test_a_shaded_picture_is_audited_from_end_to_end(engine, published, tmp_path):
+    """Every laundering is measured in every encoder; pull is what verifying finds; noise of equal LPIPS pulls less."""
+    told = []
+    picture, original = published
+    task = AuditTask(job_id="a", published=picture, original=original, pictures=tmp_path)
+    result = engine.audit(task, told.append).result
+    assert set(result.before) == {"flux2-meter", "sana-meter"}
+    assert len(result.launderings) >= 40
+    assert all(set(one.encoders) == set(result.before) for one in result.launderings)
+    assert result.before["flux2-meter"].pull > 2 * abs(result.before["flux2-meter"].noise)
+    assert result.noise.lpips == pytest.approx(result.lpips, abs=0.003)
+    assert (result.canvas, result.window, result.warnings) == ((128, 96), (128, 96), [])
+    rows = {one.name: one for one in result.launderings}
+    assert rows["JPEG q95 4:4:4"].mean_survival > 0.5
+    assert rows["JPEG q95 4:4:4"].mean_survival > rows["blur 2"].mean_survival
+    assert {one.stage for one in told} == {"reading", "laundering"}
+    assert (told[-1].step, told[-1].steps) == (len(result.launderings),) * 2
+    assert pixels(tmp_path / "published.png").shape == (90, 120, 3)
+    for name in ("shaded", "original", "anchor", "noisy"):
+        assert pixels(tmp_path / f"{name}.png").shape == (96, 128, 3)
+
+
+def test_the_numbers_are_of_the_bytes_that_lie_there(engine, published, few):
+    """A file that was altered after publishing is measured as it is, with a warning; put back, pull is gone."""
+    picture, original = published
+    task = AuditTask(job_id="a", published=picture, original=original)
+    before = engine.audit(task, lambda told: None).result
+    Image.fromarray(pixels(original)).save(picture)
+    after = engine.audit(task, lambda told: None).result
+    assert after.before["flux2-meter"].pull == pytest.approx(0, abs=0.001)
+    assert after.sha256 != before.sha256
+    assert "altered" in after.warnings[0]
+
+
+def test_another_original_is_named_and_says_what_to_do(engine, published, tmp_path):
+    """A picture that this was not made from is an error that points to --original."""
+    other = tmp_path / "other.png"
+    other.write_bytes(encoded(scene(120, 90, seed=5)))
+    with pytest.raises(PictureError, match=r"is not the original.*--original"):
+        engine.audit(AuditTask(job_id="a", published=published[0], original=other), lambda told: None)
+
+
+def test_an_audit_is_the_same_again(engine, published, few):
+    """Noise comes from the file's hash: the same file gives the same numbers."""
+    picture, original = published
+    task = AuditTask(job_id="a", published=picture, original=original)
+    one, two = (engine.audit(task, lambda told: None).result for _ in range(2))
+    assert one == two
+    assert np.isfinite(one.before["sana-meter"].direction)
