@@ -8,13 +8,15 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
-from rich.console import Console
 
 from shaded.cli.words import JsonOption, absolute, print_json, spoken
 from shaded.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -131,6 +133,7 @@ class Display:
     """Two bars on standard error while a trial runs: the models, and what is being done; elsewhere a line a model."""
 
     def __init__(self, console: Console | None = None) -> None:
+        from rich.console import Console  # noqa: PLC0415 - not needed to print help
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
         self._console = console or Console(stderr=True)

@@ -53,6 +53,7 @@ def test_the_tree_is_the_interface():
         "bump",
         "verify",
         "audit",
+        "trial",
         "check",
         "service install",
         "service uninstall",
