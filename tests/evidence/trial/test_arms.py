@@ -51,13 +51,11 @@ def test_the_arms_have_both_controls_every_dose_and_every_budget():
 
 
 def test_a_larger_budget_has_wider_limits():
-    """Every limit grows with the budget, so that LPIPS decides."""
+    """A larger budget is more LPIPS, and lets every pixel move farther."""
     small, large = visibility_for(0.07), visibility_for(0.3)
     assert (small.lpips, large.lpips) == (0.07, 0.3)
     assert small.flat < large.flat
     assert small.busy < large.busy
-    assert small.psnr_db > large.psnr_db
-    assert small.delta_e < large.delta_e
 
 
 def test_a_shading_keeps_its_budget_and_pulls(cows, shaded, autoencoder, lpips):
