@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, pri
 from shaded.errors import UsageError
 from shaded.scheduling.executor import Executor
 from shaded.scheduling.messages import Audited, AuditTask, Failure, Progress
-from shaded.settings import load_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,14 +47,10 @@ def audit(
     as_json: JsonOption = False,
 ) -> None:
     """Measure what survives of the shading when pictures are compressed, resized, cropped, filtered and cleaned."""
-    from shaded import logs  # noqa: PLC0415 - not needed to print help
-    from shaded.cli.driving import warnings_only  # noqa: PLC0415
-    from shaded.clock import SystemClock  # noqa: PLC0415
-    from shaded.daemon.assembly import process_executor  # noqa: PLC0415
+    from shaded.cli.driving import foreground_executor, foreground_settings  # noqa: PLC0415 - not needed to print help
     from shaded.evidence.findings import AuditDocument  # noqa: PLC0415
 
-    settings = warnings_only(load_settings(config))
-    logs.configure(settings.logging.level, logs.resolve_format(settings.logging.format, sys.stderr))
+    settings = foreground_settings(config)
     page = None if report is None else absolute(report)
     if page is not None and not page.parent.is_dir():
         raise UsageError("--report: there is no such folder", path=page.parent, remedy="Make it, or name another page")
@@ -64,11 +58,8 @@ def audit(
         raise UsageError("--report: that is a folder", path=page, remedy="Name a file in it, such as audit.html")
     pictures, originals = pictures_and_originals(settings, published, original)
     with tempfile.TemporaryDirectory(prefix="shaded-") as scratch, _progress(pictures, quiet=as_json) as told:
-        executor = process_executor(settings, SystemClock())
-        try:
+        with foreground_executor(settings) as executor:
             files = audit_pictures(pictures, originals, None if page is None else Path(scratch), executor, told)
-        finally:
-            executor.close(now=True)
         if page is not None:
             _write_report(page, files, Path(scratch))
     if as_json:

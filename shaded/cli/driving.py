@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from shaded.errors import ConfigurationError, ModelError
 from shaded.scheduling.executor import AnyTask, Executor
 from shaded.scheduling.messages import Audited, Failure, Progress, Rendered, Unusable, Verified, WorkerDied
-from shaded.settings import Settings
+from shaded.settings import Settings, load_settings
 
 #: How long to wait for the worker's next word before looking after it, in seconds.
 LISTEN_SECONDS = 1.0
 
 
-def warnings_only(settings: Settings) -> Settings:
-    """The settings of a command in the foreground: its worker's news would stand between the lines of its answer."""
+def foreground_settings(config: Path | None) -> Settings:
+    """The settings of a command in the foreground, its log set up.
+
+    Its worker's news would stand between the lines of its answer: of them only warnings are shown.
+    """
+    from shaded import logs  # noqa: PLC0415 - not needed to print help
+
+    settings = load_settings(config)
     level = "warning" if settings.logging.level == "info" else settings.logging.level
+    logs.configure(level, logs.resolve_format(settings.logging.format, sys.stderr))
     return settings.model_copy(update={"logging": settings.logging.model_copy(update={"level": level})})
+
+
+@contextmanager
+def foreground_executor(settings: Settings) -> Iterator[Executor]:
+    """A worker for as long as a command runs."""
+    from shaded.clock import SystemClock  # noqa: PLC0415 - not needed to print help
+    from shaded.daemon.assembly import process_executor  # noqa: PLC0415
+
+    executor = process_executor(settings, SystemClock())
+    try:
+        yield executor
+    finally:
+        executor.close(now=True)
 
 
 def drive(

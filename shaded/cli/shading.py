@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from shaded.daemon.audience import Audience, Finished, Flight, Outcome
 from shaded.errors import PictureError, Refusal, ShadedError, from_os_error
 from shaded.scheduling.executor import Executor
 from shaded.scheduling.messages import Failure, Progress, Rendered, ShadeTask
-from shaded.settings import Intensity, Profile, Quality, Settings, load_settings
+from shaded.settings import Intensity, Profile, Quality, Settings
 
 
 def shade(
@@ -36,26 +35,22 @@ def shade(
     as_json: JsonOption = False,
 ) -> None:
     """Shade pictures now, without the daemon; the same engine and the same sidecar."""
-    from shaded import logs  # noqa: PLC0415 - not needed to print help
-    from shaded.cli.display import Display, result_console, summary_line, summary_table  # noqa: PLC0415
-    from shaded.cli.driving import warnings_only  # noqa: PLC0415
-    from shaded.clock import SystemClock  # noqa: PLC0415
-    from shaded.daemon.assembly import process_executor  # noqa: PLC0415
+    from shaded.cli.display import (  # noqa: PLC0415 - not needed to print help
+        Display,
+        result_console,
+        summary_line,
+        summary_table,
+    )
+    from shaded.cli.driving import foreground_executor, foreground_settings  # noqa: PLC0415
 
-    settings = load_settings(config)
+    settings = foreground_settings(config)
     chosen = {"concept": concept, "target": target, "intensity": intensity, "quality": quality}
     profile = Profile.model_validate(
         settings.profile_named("default").model_dump() | {key: value for key, value in chosen.items() if value}
     )
-    settings = warnings_only(settings)
-    logs.configure(settings.logging.level, logs.resolve_format(settings.logging.format, sys.stderr))
     job = Job(profile, absolute(out), settings, named=bool(concept))
-    executor = process_executor(settings, SystemClock())
-    try:
-        with Display() as display:
-            rows = shade_pictures(job, [absolute(picture) for picture in pictures], executor, display)
-    finally:
-        executor.close(now=True)
+    with foreground_executor(settings) as executor, Display() as display:
+        rows = shade_pictures(job, [absolute(picture) for picture in pictures], executor, display)
     if as_json:
         print_json({"pictures": [row_document(row) for row in rows]})
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,7 @@ from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, pri
 from shaded.errors import PictureError, UsageError
 from shaded.scheduling.executor import Executor
 from shaded.scheduling.messages import Failure, Verified, VerifyTask
-from shaded.settings import Settings, load_settings
+from shaded.settings import Settings
 
 SIDECAR_SUFFIX = ".shaded.json"
 
@@ -38,20 +37,13 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Measure published pictures again and hold them to what their sidecars say."""
-    from shaded import logs  # noqa: PLC0415 - not needed to print help
-    from shaded.cli.driving import warnings_only  # noqa: PLC0415
-    from shaded.clock import SystemClock  # noqa: PLC0415
-    from shaded.daemon.assembly import process_executor  # noqa: PLC0415
+    from shaded.cli.driving import foreground_executor, foreground_settings  # noqa: PLC0415 - not needed to print help
 
-    settings = warnings_only(load_settings(config))
-    logs.configure(settings.logging.level, logs.resolve_format(settings.logging.format, sys.stderr))
+    settings = foreground_settings(config)
     pictures, originals = pictures_and_originals(settings, published, original)
-    executor = process_executor(settings, SystemClock())
-    try:
+    with foreground_executor(settings) as executor:
         out = None if anchor_out is None else absolute(anchor_out)
         documents = verify_pictures(pictures, originals, out, executor)
-    finally:
-        executor.close(now=True)
     if as_json:
         print_json({"files": documents})
     else:

@@ -248,7 +248,7 @@ def _cleaners(seed: int, autoencoders: Mapping[str, Reconstruct]) -> Iterator[La
     for name, reconstruct in autoencoders.items():
         step = partial(_reconstructed, reconstruct=reconstruct)
         for times, words in ((1, "once"), (3, "three times")):
-            description = f"encoded and decoded {words} by the autoencoder {name}"
+            description = f"encoded and decoded {words} by an autoencoder ({name})"
             yield Laundering(f"autoencoder {name} x{times}", "cleaner", description, (step,) * times)
 
 

@@ -64,7 +64,7 @@ def bundled_autoencoder(device: torch.device) -> Surrogate:
     Raises:
         ModelError: It is missing or altered.
     """
-    return autoencoder_kl("small (bundled)", open_autoencoder(None, device).module)
+    return autoencoder_kl("bundled", open_autoencoder(None, device).module)
 
 
 def _window(path: Path, published: Published, toolbox: Toolbox) -> tuple[Pair, Window]:

@@ -181,9 +181,9 @@ class Laundering:
 #: What is drawn from. The last one moves content.
 _KINDS = ("jpeg", "resize", "blur", "noise", "crop")
 
-#: What the steps of a shading go through, in a new random order each round. None of them sees the picture as it is:
-#: such a step gains nothing there that the others do not, and what it finds does not last. What lives through these
-#: lives through noise too.
+#: What the steps of a shading go through, in a new random order each round. None of them sees the picture as it is: one
+#: in eight that did gained nothing at the fainter intensities, a twentieth at the strongest, and less of it lasted
+#: (docs/engine.md). What lives through these lives through noise too.
 _ROUND = ("jpeg", "resize", "blur", "crop", "jpeg", "resize", "blur")
 
 

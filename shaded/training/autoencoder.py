@@ -52,7 +52,8 @@ CONFIG: dict[str, Any] = {
 }
 
 _BATCH = 24
-_RATE = 0.02  # of orthogonalised steps; after four minutes they are at 19.4 dB where AdamW is at 17
+#: Of orthogonalised steps (muon.py), which learn this much faster than AdamW did at 0.0015.
+_RATE = 0.02
 _WARM_UP = 100
 _LPIPS_WEIGHT = 0.15
 _DIVERGENCE_WEIGHT = 3e-4

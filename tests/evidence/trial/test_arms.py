@@ -17,6 +17,7 @@ from shaded.evidence.trial.arms import (
     treated_places,
     visibility_for,
 )
+from shaded.evidence.trial.autoencoder import open_autoencoder
 from shaded.evidence.trial.materials import gather
 from shaded.evidence.trial.pictures import drawn_pictures
 from shaded.evidence.trial.plan import PLANS
@@ -56,6 +57,17 @@ def test_a_larger_budget_has_wider_limits():
     assert (small.lpips, large.lpips) == (0.07, 0.3)
     assert small.flat < large.flat
     assert small.busy < large.busy
+
+
+def test_lpips_is_what_binds_a_shading(lpips):
+    """In the bundled autoencoder a shading uses most of its LPIPS: no other limit stops it before, and it goes far."""
+    cows = drawn_pictures({"cow": 3}, seed=8).pixels
+    bundled = open_autoencoder(None, CPU)
+    found = shade_all(
+        cows, gather(PLANS["tiny"], None).cutout, bundled, lpips, 0.07, steps=12, laundered=False, first_seed=0
+    )
+    assert float(lpips_between(lpips, found.pixels, cows, CPU).mean()) > 0.7 * 0.07
+    assert float(pulls(bundled, found.pixels, cows, found.anchors).mean()) > 0.35
 
 
 def test_a_shading_keeps_its_budget_and_pulls(cows, shaded, autoencoder, lpips):
