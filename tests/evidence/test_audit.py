@@ -119,6 +119,23 @@ def test_survival_is_pull_after_by_pull_before(window, few):
     assert rows["shift"].mean_survival == pytest.approx(1.0, abs=0.05)
 
 
+def test_survival_above_one_is_stated_as_it_is(window, monkeypatch):
+    """A laundering that carries a shading farther has a survival above 1, by as much as its pull grew."""
+
+    def carried(picture):
+        if not np.array_equal(picture, window.shaded):
+            return picture
+        return ((picture.astype(int) + window.anchor) // 2).astype(np.uint8)
+
+    only = (Laundering("carried", "filter", "carried on", (carried,)),)
+    monkeypatch.setattr(auditing, "suite", lambda longest, seed, autoencoders: (only, ()))
+    result = audit(_encoders(), window, "ab", device=CPU)
+    kept, before = result.launderings[0].encoders["fine"], result.before["fine"]
+    assert kept.pull == pytest.approx(0.6, abs=0.03)
+    assert kept.survival == pytest.approx(kept.pull / before.pull, abs=1e-3)
+    assert kept.survival > 2.5
+
+
 def test_the_controls_stand_beside_every_laundering(window, few):
     """Noise pulls next to nothing; the laundered original is seen from the original, but not where content moves."""
     result = audit(_encoders(), window, "ab", device=CPU)

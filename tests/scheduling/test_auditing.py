@@ -48,6 +48,7 @@ def test_a_shaded_picture_is_audited_from_end_to_end(engine, published, tmp_path
     rows = {one.name: one for one in result.launderings}
     assert rows["JPEG q95 4:4:4"].mean_survival > 0.5
     assert rows["JPEG q95 4:4:4"].mean_survival > rows["blur 2"].mean_survival
+    assert {"autoencoder bundled x1", "autoencoder bundled x3"} <= set(rows)
     assert {one.stage for one in told} == {"reading", "laundering"}
     assert (told[-1].step, told[-1].steps) == (len(result.launderings),) * 2
     assert pixels(tmp_path / "published.png").shape == (90, 120, 3)
