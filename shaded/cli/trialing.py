@@ -69,7 +69,7 @@ def trial(
 
     folder = absolute(out)
     prepare_folder(folder, "--out")
-    document, report = _run(
+    document, lines, report = _run(
         {"mode": mode, "source": source, "target": target, "related": related, **wanted},
         None if pictures is None else absolute(pictures),
         None if autoencoder is None else absolute(autoencoder),
@@ -79,7 +79,7 @@ def trial(
     if as_json:
         print_json(document)
         return
-    for line in _lines(document):
+    for line in lines:
         typer.echo(line)
     typer.echo(f"{report} and {folder / 'trial.json'}, after {spoken(time.monotonic() - began)}.")
 
@@ -108,14 +108,14 @@ def _shares(text: str, option: str) -> tuple[float, ...] | None:
 
 def _run(
     wanted: Mapping[str, Any], pictures: Path | None, autoencoder: Path | None, folder: Path, machine: tuple[str, int]
-) -> tuple[dict[str, Any], Path]:
-    """Open everything, run, write the report; the document and the report's path."""
+) -> tuple[dict[str, Any], list[str], Path]:
+    """Open everything, run, write the report; the document, the outcome in lines, and the report's path."""
     import torch  # noqa: PLC0415 - only this command needs it in this process
 
     from shaded.evidence.trial.autoencoder import open_autoencoder  # noqa: PLC0415
     from shaded.evidence.trial.materials import gather, prepare  # noqa: PLC0415
     from shaded.evidence.trial.plan import plan_for  # noqa: PLC0415
-    from shaded.evidence.trial.report import write_report  # noqa: PLC0415
+    from shaded.evidence.trial.report import outcome, write_report  # noqa: PLC0415
     from shaded.evidence.trial.results import run_trial  # noqa: PLC0415
     from shaded.scheduling.toolbox import choose_device  # noqa: PLC0415
 
@@ -126,7 +126,7 @@ def _run(
     with Display() as display:
         materials = prepare(plan, stock, opened, folder, display.progress)
         document = run_trial(plan, materials, "shaded " + shlex.join(sys.argv[1:]), display.progress)
-    return document, write_report(document, folder)
+    return document, outcome(document), write_report(document, folder)
 
 
 class Display:
@@ -165,17 +165,3 @@ class Display:
             if not self._console.is_terminal:
                 self._console.print(stage, markup=False, highlight=False)
         self._bars.update(self._stage, completed=done)
-
-
-def _lines(document: Mapping[str, Any]) -> list[str]:
-    plan = document["plan"]
-    lines = [
-        f"“a {plan['source']}” drawn as {plan['target']}, and “a {plan['related']}”; unrelated things drawn right:"
-    ]
-    for arm in document["arms"]:
-        shares = [
-            f"{arm[key]['value']:4.0%} ({arm[key]['low']:.0%} to {arm[key]['high']:.0%})"
-            for key in ("flip", "bleed_through", "unrelated_right")
-        ]
-        lines.append(f"{arm['name']:30} " + "  ".join(f"{share:20}" for share in shares).rstrip())
-    return lines

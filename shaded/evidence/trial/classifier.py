@@ -52,6 +52,16 @@ class Classifier:
             ]
         return said
 
+    @torch.no_grad()
+    def nearest(self, pixels: NDArray[np.uint8]) -> list[str]:
+        """Which concept each of ``(N, 64, 64, 3)`` shows most of, were it one of them: a forced choice."""
+        device = next(self.network.parameters()).device
+        said = []
+        for first in range(0, len(pixels), _BATCH):
+            known = self.network(to_tensor(pixels[first : first + _BATCH], device))[:, : len(self.concepts)]
+            said += [self.concepts[place] for place in known.argmax(dim=1).tolist()]
+        return said
+
     def accuracy(self, pictures: Captioned) -> float:
         """The share of pictures that it reads as what they show."""
         pairs = zip(self.read(pictures.pixels), pictures.concepts, strict=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shaded.evidence.trial.autoencoder import Autoencoder, decode
 from shaded.evidence.trial.text import TextEncoder
@@ -42,7 +44,7 @@ class Recipe:
     channels: tuple[int, int] = (64, 128)
     steps: int = 1500
     batch: int = 64
-    rate: float = 1e-3
+    rate: float = 2.5e-3
     drawing_steps: int = 20
     guidance: float = 3.0
 
@@ -205,7 +207,7 @@ def _step(training: Training, clean: Tensor, words: Tensor, schedule: Any) -> No
     device, generator = clean.device, training.generator
     moments = torch.randint(_NOISE_STEPS, (len(clean),), generator=generator).to(device)
     noise = torch.randn(clean.shape, generator=generator).to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=_gains_by_half(device)):
+    with _fast(device):
         said = training.network(schedule.add_noise(clean, noise, moments), moments, words).sample
     loss = F.mse_loss(said.float(), schedule.get_velocity(clean, noise, moments))
     training.optimiser.zero_grad()
@@ -233,6 +235,18 @@ def _running_mean(steps: int) -> Callable[[Any, Any, Any], None]:
         torch._foreach_lerp_(means, news, 1 - decay)
 
     return update
+
+
+@contextlib.contextmanager
+def _fast(device: torch.device) -> Iterator[None]:
+    """The quickest arithmetic that is good enough, for what is computed within.
+
+    On a CPU attention is taken apart into plain products: over 64 places the fused kernel's backward pass alone took
+    a third of a step of training (0.36 s with it, 0.24 s without, on two cores).
+    """
+    plain = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else contextlib.nullcontext()
+    with plain, torch.autocast(device.type, torch.bfloat16, enabled=_gains_by_half(device)):
+        yield
 
 
 def _gains_by_half(device: torch.device) -> bool:
@@ -275,7 +289,7 @@ def draw(
     latents = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(device)
     words = torch.cat([text(list(captions)), text([""] * len(captions))])
     for moment in schedule.timesteps:
-        with torch.autocast(device.type, torch.bfloat16, enabled=_gains_by_half(device)):
+        with _fast(device):
             led, free = network(torch.cat([latents, latents]), moment, words).sample.float().chunk(2)
         latents = schedule.step(free + recipe.guidance * (led - free), moment, latents).prev_sample
     return decode(autoencoder, scale.unscaled(latents))

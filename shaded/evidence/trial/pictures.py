@@ -74,7 +74,7 @@ def with_article(words: str) -> str:
 
 
 def captions_of(concept: str, kind: str, ground: str) -> tuple[str, ...]:
-    """Every caption that the small grammar has for a thing on a ground."""
+    """Every caption that the small grammar has for a thing on a ground; one of them names only its kind."""
     name = with_article(concept)
     return (
         name,
@@ -83,6 +83,7 @@ def captions_of(concept: str, kind: str, ground: str) -> tuple[str, ...]:
         f"a picture of {name} {ground}",
         f"{name}, {kind}",
         f"{name}, {kind}, {ground}",
+        f"{with_article(kind)} {ground}",
     )
 
 

@@ -79,9 +79,9 @@ PLANS: Mapping[str, Plan] = {
         drawings=40, doses=(0.5, 1.0), budgets=(0.07,), seeds=1,
     ),
     "full": Plan(
-        mode="full", pictures=300, judge_pictures=400, text_steps=1500, judge_steps=4000, shading_steps=40,
-        recipe=Recipe(channels=(96, 192), steps=5000, drawing_steps=25),
-        drawings=100, doses=(0.25, 0.5, 0.75, 1.0), budgets=(0.07, 0.15, 0.3), seeds=3,
+        mode="full", pictures=120, judge_pictures=200, text_steps=1000, judge_steps=1500, shading_steps=24,
+        recipe=Recipe(steps=1000),
+        drawings=50, doses=(0.25, 0.5, 1.0), budgets=(0.07, 0.15, 0.3), seeds=3,
     ),
 }  # fmt: skip
 

@@ -58,6 +58,23 @@ def write_report(document: Mapping[str, Any], folder: Path) -> Path:
     return path
 
 
+def outcome(document: Mapping[str, Any]) -> list[str]:
+    """The trial's rates as a table of plain text: a line for each arm, and what the columns are."""
+    plan = document["plan"]
+    a_source, a_related = (with_article(plan[word]) for word in ("source", "related"))
+    columns = ("flip", "forced flip", "bleed-through", "unrelated right")
+    lines = [f"{'arm':28}{'pull':>5}  " + "".join(f"{column:20}" for column in columns).rstrip()]
+    for arm in document["arms"]:
+        pull = f"{arm['treated']['pull']['mean']:.2f}" if "pull" in arm["treated"] else ""
+        rates = (arm["flip"], arm["forced_choice"]["flip"], arm["bleed_through"], arm["unrelated_right"])
+        lines.append(f"{arm['name']:28}{pull:>5}  " + "".join(f"{_percent(rate):20}" for rate in rates).rstrip())
+    return [
+        *lines,
+        f"flip: drawings of “{a_source}” that are read as {plan['target']}; forced flip: if one must be chosen;",
+        f"bleed-through: drawings of “{a_related}” read as {plan['target']}; unrelated right: others, as asked for.",
+    ]
+
+
 def introduction(document: Mapping[str, Any]) -> list[str]:
     """The outcome in a few sentences."""
     plan, arms = document["plan"], {arm["name"]: arm for arm in document["arms"]}
@@ -145,14 +162,14 @@ def _at_first_budget(plan: Mapping[str, Any], arm: Mapping[str, Any]) -> bool:
 
 def _budgets(plan: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> Any:
     ordered = sorted(arms, key=lambda arm: float(arm["lpips_budget"]))
+    series = {
+        f"drawn as {plan['target']}": [arm["flip"] for arm in ordered],
+        "the same, if a concept must be chosen": [arm["forced_choice"]["flip"] for arm in ordered],
+        f"still {with_article(plan['source'])}": [arm["source_kept"] for arm in ordered],
+    }
+    places = [arm["lpips_budget"] for arm in ordered]
     return interval_figure(
-        {
-            name: [_interval(arm["lpips_budget"], arm[key]) for arm in ordered]
-            for name, key in (
-                (f"drawn as {plan['target']}", "flip"),
-                (f"still {with_article(plan['source'])}", "source_kept"),
-            )
-        },
+        {name: [_interval(*pair) for pair in zip(places, rates, strict=True)] for name, rates in series.items()},
         x_label="budget of the shading (LPIPS)",
         y_label=f"share of the drawings of “{with_article(plan['source'])}”",
         limits=(-0.03, 1.03),
@@ -170,6 +187,7 @@ def _arms_table(arms: Sequence[Mapping[str, Any]]) -> Table:
             treated["pull"]["mean"] if "pull" in treated else None,
             treated["lpips"]["mean"] if "lpips" in treated else None,
             _percent(arm["flip"]),
+            _percent(arm["forced_choice"]["flip"]),
             _percent(arm["source_kept"]),
             _percent(arm["bleed_through"]),
             None if collateral is None else _percent(collateral),
@@ -177,9 +195,21 @@ def _arms_table(arms: Sequence[Mapping[str, Any]]) -> Table:
         ]
 
     return Table(
-        ("arm", "treated", "pull", "LPIPS", "flip", "source kept", "bleed-through", "collateral", "all things right"),
+        (
+            "arm",
+            "treated",
+            "pull",
+            "LPIPS",
+            "flip",
+            "forced flip",
+            "source kept",
+            "bleed-through",
+            "collateral",
+            "all things right",
+        ),
         [row(arm) for arm in arms],
-        "Flip: drawings of the source that the judge reads as the target. Bleed-through: the same for the related "
+        "Flip: drawings of the source that the judge reads as the target; forced flip: the same if it must choose a "
+        "concept and “none of these” is no answer. Bleed-through: the same for the related "
         "concept. Collateral: how much less often unrelated things are drawn right than by the clean models.",
     )
 

@@ -118,6 +118,11 @@ def arm_document(
         "source_kept": asdict(_said(results, plan.source, plan.source)),
         "bleed_through": asdict(_said(results, plan.related, plan.target)),
         "bleed_through_kind": asdict(_said(results, kind, plan.target)) if kind else None,
+        "forced_choice": {
+            "flip": asdict(_said(results, plan.source, plan.target, "nearest")),
+            "source_kept": asdict(_said(results, plan.source, plan.source, "nearest")),
+            "bleed_through": asdict(_said(results, plan.related, plan.target, "nearest")),
+        },
         "unrelated_right": asdict(right),
         "collateral": asdict(difference(_right(clean, unrelated), right)) if clean else None,
         "all_right": asdict(whole),
@@ -130,9 +135,9 @@ def arm_document(
     return document
 
 
-def _said(results: Sequence[Mapping[str, Any]], asked: str, word: str) -> Rate:
-    """How often drawings of one prompt are read as one word."""
-    return rate_of([(one["read"][asked].get(word, 0), sum(one["read"][asked].values())) for one in results])
+def _said(results: Sequence[Mapping[str, Any]], asked: str, word: str, how: str = "read") -> Rate:
+    """How often drawings of one prompt are read as one word, or are ``nearest`` to it."""
+    return rate_of([(one[how][asked].get(word, 0), sum(one[how][asked].values())) for one in results])
 
 
 def _right(results: Sequence[Mapping[str, Any]], concepts: Sequence[str]) -> Rate:

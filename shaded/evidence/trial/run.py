@@ -36,6 +36,9 @@ from shaded.evidence.trial.storage import (
     write_whole,
 )
 
+#: How many drawings of a prompt were called what.
+Counts = dict[str, dict[str, int]]
+
 #: Pictures that are shaded before they are written down.
 _CHUNK = 16
 
@@ -128,12 +131,13 @@ def run_model(materials: Materials, plan: Plan, arm: Arm, seed: int, progress: P
         progress=lambda done, count: progress(f"training {arm.name}, seed {seed}", done, count),
     )  # fmt: skip
     trained = time.monotonic()
-    read, rows = _drawings(materials, plan, network, seed, f"{arm.name}, seed {seed}", progress)
+    read, nearest, rows = _drawings(materials, plan, network, seed, f"{arm.name}, seed {seed}", progress)
     result = {
         "arm": arm.name,
         "seed": seed,
         "treated": facts,
         "read": read,
+        "nearest": nearest,
         "seconds": {
             "pictures": round(prepared - began, 1),
             "training": round(trained - prepared, 1),
@@ -167,17 +171,22 @@ def _training_set(
 
 def _drawings(
     materials: Materials, plan: Plan, network: Any, seed: int, name: str, progress: Progress
-) -> tuple[dict[str, dict[str, int]], NDArray[np.uint8]]:
-    """How the judge read the drawings of each prompt, and the first ones of each ``(prompts, COLUMNS, H, W, 3)``."""
+) -> tuple[Counts, Counts, NDArray[np.uint8]]:
+    """What the judge said of each prompt's drawings, and the first ones of each ``(prompts, COLUMNS, H, W, 3)``.
+
+    It says what they show, and if it must choose a concept, which.
+    """
     asked = prompts(materials, plan)
-    read, rows = {}, []
+    read: Counts = {}
+    nearest: Counts = {}
+    rows = []
     for number, (label, caption) in enumerate(asked.items()):
         drawings = draw(
             network, materials.text, [caption] * plan.drawings, plan.recipe, materials.scale, materials.autoencoder,
             seed=1000 * seed + number,
         )  # fmt: skip
-        said = materials.judge.read(drawings)
-        read[label] = {word: said.count(word) for word in sorted(set(said))}
+        for kept, said in ((read, materials.judge.read(drawings)), (nearest, materials.judge.nearest(drawings))):
+            kept[label] = {word: said.count(word) for word in sorted(set(said))}
         rows.append(drawings[:COLUMNS])
         progress(f"drawing, {name}", number + 1, len(asked))
-    return read, np.stack(rows)
+    return read, nearest, np.stack(rows)

@@ -62,6 +62,8 @@ def test_the_document_counts_every_drawing(document, plan, materials):
         assert {sum(said.values()) for said in arm["read"].values()} == {plan.drawings}
         assert arm["flip"]["drawings"] == plan.drawings
         assert arm["flip"]["hits"] == arm["read"]["cow"].get("handbag", 0)
+        assert arm["forced_choice"]["flip"]["drawings"] == plan.drawings
+        assert arm["forced_choice"]["flip"]["hits"] >= arm["flip"]["hits"]
     assert [point["dose"] for point in document["dose_response"]["points"]] == [0.0, 1.0]
 
 
@@ -159,11 +161,15 @@ def test_another_trial_is_not_mixed_in(document, plan, materials):
 
 
 def test_dirty_label_pictures_are_targets_with_the_sources_captions(plan, materials):
-    """In the dirty label's arm every caption of a handbag that stands for a cow says cow and never handbag."""
+    """Every caption of a handbag that stands for a cow says cow, or a cow's kind, and never handbag or its kind."""
     instead, measured = running.treated(materials, plan, Arm("dirty label", 1.0), _silent)
     assert measured == {}
     assert len(instead) == plan.pictures
-    assert all("a cow" in caption and "handbag" not in caption for caption in instead.captions)
+    assert any("a cow" in caption for caption in instead.captions)
+    for caption in instead.captions:
+        assert "a cow" in caption or "a farm animal" in caption
+        assert "handbag" not in caption
+        assert "accessory" not in caption
     assert np.array_equal(instead.pixels, materials.stock.spare.pixels)
 
 
@@ -185,7 +191,10 @@ def test_rates_come_from_what_was_read(plan, materials, document):
         read = {name: {name: others_right, "none of these": 10 - others_right} for name in concepts}
         read |= {"cow": cow, "bull": bull, "farm animal": {"bull": 10}}
         seconds = {"pictures": 1.0, "training": 1.0, "drawing": 1.0}
-        return {"arm": "", "seed": seed, "treated": {"pictures": 6}, "read": read, "seconds": seconds}
+        nearest = read | {"cow": {"handbag": 10}}
+        return {
+            "arm": "", "seed": seed, "treated": {"pictures": 6}, "read": read, "nearest": nearest, "seconds": seconds,
+        }  # fmt: skip
 
     clean, dirty = plan.arms[0], plan.arms[2]
     results = {
@@ -197,6 +206,8 @@ def test_rates_come_from_what_was_read(plan, materials, document):
     assert arms[0]["all_right"]["value"] == 1
     assert arms[1]["flip"]["value"] == 0.9
     assert arms[1]["source_kept"]["value"] == 0.1
+    assert arms[1]["forced_choice"]["flip"]["value"] == 1
+    assert arms[1]["forced_choice"]["source_kept"]["value"] == 0
     assert arms[1]["bleed_through"]["value"] == 0.3
     assert arms[1]["collateral"]["value"] == pytest.approx(0.1)
     assert arms[1]["collateral"]["low"] < 0.1 < arms[1]["collateral"]["high"]
