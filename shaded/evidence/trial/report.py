@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from shaded.evidence.page import Cell, Interval, Section, Table, interval_figure, picture_grid, write_page
+from shaded.evidence.page import Cell, Figure, Interval, Section, Table, interval_figure, picture_grid, write_page
 from shaded.evidence.trial.pictures import with_article
+from shaded.evidence.trial.storage import write_whole
 
 _SHEET_SIDE = 1280
 
@@ -42,20 +44,31 @@ NOT_SHOWN = (
 
 
 def write_report(document: Mapping[str, Any], folder: Path) -> Path:
-    """Write ``report.html`` beside the trial's other files; its path.
+    """Write ``report.html`` beside the trial's other files, and its plots as files of their own; the page's path.
 
     Raises:
         PictureError: It cannot be written.
     """
     plan = document["plan"]
     path = folder / "report.html"
-    write_page(
-        path,
-        f"What a model draws for “{with_article(plan['source'])}”",
-        introduction(document),
-        sections(document, folder),
-    )
+    plots = figures(document)
+    title = f"What a model draws for “{with_article(plan['source'])}”"
+    write_page(path, title, introduction(document), sections(document, plots, folder))
+    for name, plot in plots.items():
+        write_whole(folder / f"{name}.svg", partial(_write_text, plot.svg))
     return path
+
+
+def _write_text(text: str, path: Path) -> None:
+    path.write_text(text, "utf-8")
+
+
+def figures(document: Mapping[str, Any]) -> dict[str, Figure]:
+    """The plots: ``doses``, and ``budgets`` where there are several."""
+    plan = document["plan"]
+    budgets = [arm for arm in document["arms"] if arm["kind"] == "shaded" and arm["dose"] == max(plan["doses"])]
+    plots = {"doses": _doses(document)}
+    return plots | ({"budgets": _budgets(plan, budgets)} if len(budgets) > 1 else {})
 
 
 def outcome(document: Mapping[str, Any]) -> list[str]:
@@ -108,13 +121,11 @@ def _percent(rate: Mapping[str, Any]) -> str:
     return f"{rate['value']:.0%} ({rate['low']:.0%} to {rate['high']:.0%})"
 
 
-def sections(document: Mapping[str, Any], folder: Path) -> list[Section]:
+def sections(document: Mapping[str, Any], plots: Mapping[str, Figure], folder: Path) -> list[Section]:
     """The page's parts: doses, budgets, arms, drawings, what is not shown, how to do it again."""
-    plan, arms, judge = document["plan"], document["arms"], document["classifier"]
-    parts = [Section("Dose and response", figures=[_doses(document)])]
-    budgets = [arm for arm in arms if arm["kind"] == "shaded" and arm["dose"] == max(plan["doses"])]
-    if len(budgets) > 1:
-        parts.append(Section("What a larger budget would do", figures=[_budgets(plan, budgets)]))
+    arms, judge = document["arms"], document["classifier"]
+    titles = {"doses": "Dose and response", "budgets": "What a larger budget would do"}
+    parts = [Section(titles[name], figures=[plot]) for name, plot in plots.items()]
     made = [
         f"Command: {document['command']}",
         (
@@ -136,7 +147,7 @@ def _interval(place: float, rate: Mapping[str, Any]) -> Interval:
     return Interval(place, rate["value"], rate["low"], rate["high"])
 
 
-def _doses(document: Mapping[str, Any]) -> Any:
+def _doses(document: Mapping[str, Any]) -> Figure:
     plan, arms = document["plan"], document["arms"]
     source, related = with_article(plan["source"]), with_article(plan["related"])
     doses = [arm for arm in arms if arm["kind"] == "clean" or _at_first_budget(plan, arm)]
@@ -160,7 +171,7 @@ def _at_first_budget(plan: Mapping[str, Any], arm: Mapping[str, Any]) -> bool:
     return bool(arm["kind"] == "shaded" and arm["lpips_budget"] == plan["budgets"][0])
 
 
-def _budgets(plan: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> Any:
+def _budgets(plan: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> Figure:
     ordered = sorted(arms, key=lambda arm: float(arm["lpips_budget"]))
     series = {
         f"drawn as {plan['target']}": [arm["flip"] for arm in ordered],
@@ -235,7 +246,7 @@ def _legend(arms: Sequence[Mapping[str, Any]]) -> str:
 def _sheets(arms: Sequence[Mapping[str, Any]], folder: Path) -> list[tuple[Any, str]]:
     sheets = []
     for arm in arms:
-        path = folder / "models" / f"{arm['name']}-seed{arm['seeds'][0]}" / "drawings.png"
+        path = folder / "models" / f"{arm['name']}-seed{arm['seeds'][0]}" / "drawings.webp"
         with Image.open(path) as picture:
             sheets.append((np.asarray(picture.convert("RGB"), dtype=np.uint8), arm["name"]))
     return sheets

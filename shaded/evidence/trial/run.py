@@ -146,7 +146,7 @@ def run_model(materials: Materials, plan: Plan, arm: Arm, seed: int, progress: P
     }
     write_state(folder / "model.safetensors", network.state_dict(), torch.float16)
     picture = Image.fromarray(sheet(rows))
-    write_whole(folder / "drawings.png", lambda place: picture.save(place, "PNG"))
+    write_whole(folder / "drawings.webp", lambda place: picture.save(place, "WEBP", quality=92))
     write_json(folder / "result.json", result)
     (folder / "unfinished.pt").unlink(missing_ok=True)
     return result

@@ -51,7 +51,7 @@ def test_a_trial_leaves_everything_in_its_folder(document, materials, plan):
     assert [arm["kind"] for arm in document["arms"]] == ["clean", "shaded", "dirty label", "noise"]
     for arm, seed in plan.models:
         folder = running.model_folder(materials, arm, seed)
-        assert {path.name for path in folder.iterdir()} == {"result.json", "model.safetensors", "drawings.png"}
+        assert {path.name for path in folder.iterdir()} == {"result.json", "model.safetensors", "drawings.webp"}
 
 
 def test_the_document_counts_every_drawing(document, plan, materials):
@@ -129,7 +129,7 @@ def test_the_same_seed_draws_the_same(document, plan, materials, tmp_path):
     other = materials.__class__(**{**vars(materials), "folder": tmp_path})
     running.run_model(other, plan, Arm("clean"), 0, _silent)
     pictures = [
-        (running.model_folder(some, Arm("clean"), 0) / "drawings.png").read_bytes() for some in (other, materials)
+        (running.model_folder(some, Arm("clean"), 0) / "drawings.webp").read_bytes() for some in (other, materials)
     ]
     assert pictures[0] == pictures[1]
 
@@ -220,6 +220,8 @@ def test_the_report_shows_every_arm_and_what_is_not_shown(document, materials):
         assert arm["name"] in text
     assert text.count("data:image/png;base64") >= len(document["arms"])
     assert "<svg" in text
+    assert (materials.folder / "doses.svg").read_text("utf-8") in text
+    assert not (materials.folder / "budgets.svg").exists()  # there is one only
     assert "does not show" in text
 
 

@@ -1,0 +1,84 @@
+"""The documents: what they tell people to type can be typed, and kept results are what the text says."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from shaded.cli.app import app
+from shaded.evidence.trial.report import outcome
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TRIAL = ROOT / "docs" / "evidence" / "trial.json"
+
+
+def _blocks(page):
+    """Every line of the fenced blocks of a page."""
+    for block in re.findall(r"^```[a-z]*\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        yield from block.splitlines()
+
+
+def _typed(page):
+    """What a page tells people to type: lines of blocks, and pieces of text set as code."""
+    yield from _blocks(page)
+    yield from re.findall(r"`([^`\n]+)`", page.read_text("utf-8"))
+
+
+def _shaded_commands():
+    """Each use of ``shaded WORD ...`` in the documents: the words after the program's name."""
+    for page in PAGES:
+        for text in _typed(page):
+            # Perhaps behind another command, with variables or by its path.
+            for words in re.findall(r"(?:^|[;&] )(?:[A-Z_]+=\S+ )*(?:\S*/)?shaded ([a-z].*?)(?=$|&&|;)", text):
+                yield pytest.param(words, id=f"{page.name}: {words[:60]}")
+
+
+def _command(words):
+    command = typer.main.get_command(app)
+    for word in words:
+        if word not in getattr(command, "commands", {}):
+            return command
+        command = command.commands[word]
+    return command
+
+
+@pytest.mark.parametrize("words", list(_shaded_commands()))
+def test_documented_commands_can_be_typed(words):
+    """The command is there, and so is every option that the documents give it."""
+    command = _command(words.split())
+    assert not hasattr(command, "commands"), f"shaded {words} is no command"
+    known = {name for parameter in command.params for name in parameter.opts}
+    assert set(re.findall(r"--[a-z][a-z-]*", words)) <= known | {"--help"}
+
+
+def _programs():
+    """Each ``python FILE ...`` or ``python -m MODULE ...`` in a block of the documents."""
+    for page in PAGES:
+        for line in _blocks(page):
+            found = re.search(r"\bpython3? (?:(-m shaded[.\w]*)|(benchmarks/\w+\.py))(.*)", line)
+            if found:
+                module, file, rest = found.groups()
+                yield pytest.param(module.split() if module else [file], rest, id=f"{page.name}: {module or file}")
+
+
+@pytest.mark.parametrize(("program", "rest"), list(_programs()))
+def test_documented_programs_have_these_options(program, rest):
+    """A benchmark or a training program of the documents knows every option that it is given there."""
+    done = subprocess.run(
+        [sys.executable, *program, "--help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert set(re.findall(r"--[a-z][a-z-]*", rest)) <= set(re.findall(r"--[a-z][a-z-]*", done.stdout))
+
+
+def test_the_trial_in_the_documents_is_the_one_that_is_kept():
+    """The table of the poison trial in docs/evidence.md is what ``shaded trial`` says of docs/evidence/trial.json."""
+    document = json.loads(TRIAL.read_text("utf-8"))
+    assert document["complete"] is True
+    assert "\n".join(outcome(document)) in (ROOT / "docs" / "evidence.md").read_text("utf-8")
