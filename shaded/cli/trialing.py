@@ -117,13 +117,14 @@ def _run(
     from shaded.evidence.trial.plan import plan_for  # noqa: PLC0415
     from shaded.evidence.trial.report import outcome, write_report  # noqa: PLC0415
     from shaded.evidence.trial.results import run_trial  # noqa: PLC0415
+    from shaded.evidence.trial.storage import alone_in  # noqa: PLC0415
     from shaded.scheduling.toolbox import choose_device  # noqa: PLC0415
 
     torch.set_num_threads(machine[1] or os.cpu_count() or 1)
     plan = plan_for(**wanted)
     opened = open_autoencoder(autoencoder, choose_device(machine[0]))
     stock = gather(plan, pictures)
-    with Display() as display:
+    with alone_in(folder), Display() as display:
         materials = prepare(plan, stock, opened, folder, display.progress)
         document = run_trial(plan, materials, "shaded " + shlex.join(sys.argv[1:]), display.progress)
     return document, outcome(document), write_report(document, folder)

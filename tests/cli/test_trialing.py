@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+from shaded.evidence.trial.storage import alone_in
 from tests.evidence.trial.conftest import autoencoder_file
 
 __all__ = ["autoencoder_file"]
@@ -50,3 +51,14 @@ def test_impossible_wishes_are_wrong_usage(shaded, autoencoder_file, tmp_path, w
     assert code == 2
     assert out == ""
     assert reason in err
+
+
+def test_two_trials_do_not_share_a_folder(shaded, autoencoder_file, tmp_path):
+    """While one trial is at work in a folder another one is refused there, and begins when it has ended."""
+    words = ("trial", "--tiny", "--out", tmp_path, "--autoencoder", autoencoder_file, "--threads", 1)
+    with alone_in(tmp_path):
+        code, _, err = shaded(*words)
+    assert code == 2
+    assert "at work in this folder" in err
+    assert not (tmp_path / "trial.json").exists()
+    assert shaded(*words)[0] == 0

@@ -42,10 +42,10 @@ class Recipe:
     """
 
     channels: tuple[int, int] = (64, 128)
-    steps: int = 1500
-    batch: int = 64
-    rate: float = 2.5e-3
-    drawing_steps: int = 20
+    steps: int = 1400
+    batch: int = 32
+    rate: float = 2e-3
+    drawing_steps: int = 12
     guidance: float = 3.0
 
 

@@ -75,12 +75,12 @@ PLANS: Mapping[str, Plan] = {
     ),
     "quick": Plan(
         mode="quick", pictures=60, judge_pictures=200, text_steps=500, judge_steps=1500, shading_steps=16,
-        recipe=Recipe(steps=600),
+        recipe=Recipe(),
         drawings=40, doses=(0.5, 1.0), budgets=(0.07,), seeds=1,
     ),
     "full": Plan(
         mode="full", pictures=120, judge_pictures=200, text_steps=1000, judge_steps=1500, shading_steps=24,
-        recipe=Recipe(steps=600),
+        recipe=Recipe(),
         drawings=50, doses=(0.25, 0.5, 1.0), budgets=(0.07, 0.15, 0.3), seeds=3,
     ),
 }  # fmt: skip

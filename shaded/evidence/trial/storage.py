@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from shaded.errors import from_os_error
+from shaded.errors import UsageError, from_os_error
 from shaded.evidence.trial.generator import Halfway
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other trials out of this folder meanwhile.
+
+    Raises:
+        UsageError: One is at work there.
+    """
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise UsageError("a trial is at work in this folder", path=folder, remedy="Choose another --out") from error
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
