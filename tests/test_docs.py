@@ -77,6 +77,25 @@ def test_documented_programs_have_these_options(program, rest):
     assert set(re.findall(r"--[a-z][a-z-]*", rest)) <= set(re.findall(r"--[a-z][a-z-]*", done.stdout))
 
 
+#: The test that runs each program of docs/evidence.md at a size that is over in a minute.
+TINY = {
+    "shaded shade": "tests/cli/test_pictures.py",
+    "shaded audit": "tests/cli/test_auditing.py",
+    "shaded trial": "tests/cli/test_trialing.py",
+    "benchmarks/detectability.py": "tests/test_benchmarks.py",
+    "benchmarks/transfer.py": "tests/test_benchmarks.py",
+}
+
+
+def test_every_figure_of_the_evidence_comes_from_a_program_that_is_run_in_the_tests():
+    """Each program in a block of docs/evidence.md is run, small, by the tests; each of those is in the document."""
+    blocks = "\n".join(_blocks(ROOT / "docs" / "evidence.md"))
+    used = set(re.findall(r"\bshaded (?:shade|audit|trial)\b|benchmarks/\w+\.py", blocks))
+    assert used == set(TINY)
+    for program, file in TINY.items():
+        assert f'"{program.split()[-1].split("/")[-1]}"' in (ROOT / file).read_text("utf-8")
+
+
 def test_the_trial_in_the_documents_is_the_one_that_is_kept():
     """The table of the poison trial in docs/evidence.md is what ``shaded trial`` says of docs/evidence/trial.json."""
     document = json.loads(TRIAL.read_text("utf-8"))

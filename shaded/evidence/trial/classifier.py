@@ -93,8 +93,8 @@ def teach_classifier(
 ) -> Classifier:
     """A judge taught on clean pictures, as they are and as the autoencoder gives them back, some with unsteady latents.
 
-    For none of these it is shown pictures of other things, and what the autoencoder makes of two pictures' latents in
-    one: what a generator draws that has not decided must not count for anything.
+    For none of these it is shown pictures of other things, and grounds with nothing on them. Colours are changed at
+    random: a thing must be known by its shape, since a model that was led half astray draws it in pale ones.
 
     Args:
         pictures: Clean pictures that no generator is trained on.
@@ -140,9 +140,6 @@ def _lessons(
     """All that the judge is shown, and the right answers."""
     latents = encode(autoencoder, pixels)
     unsteady = latents + 0.25 * latents.std() * torch.randn(latents.shape, generator=generator).to(latents)
-    others = torch.tensor(labels)[order := torch.randperm(len(labels), generator=generator)]
-    differ = [place for place, (one, two) in enumerate(zip(labels, others.tolist(), strict=True)) if one != two]
-    mixed = _mixed(latents[differ], latents[order[differ]], generator)
     odd = encode(autoencoder, strange)
     parts = [
         (pixels, labels),
@@ -150,21 +147,13 @@ def _lessons(
         (decode(autoencoder, unsteady), labels),
         (strange, [none] * len(strange)),
         (decode(autoencoder, odd), [none] * len(odd)),
-        (decode(autoencoder, mixed), [none] * len(mixed)),
     ]
     return np.concatenate([part for part, _ in parts]), np.concatenate([np.asarray(said) for _, said in parts])
 
 
-def _mixed(first: Tensor, second: Tensor, generator: torch.Generator) -> Tensor:
-    """Halves of two pictures' latents: their mean, or every place from one of the two by chance."""
-    coin = torch.rand((len(first), 1, *first.shape[2:]), generator=generator).to(first) < 0.5
-    shuffled = torch.where(coin, first, second)
-    blended = (first + second) / 2
-    return torch.where((torch.arange(len(first)) % 2 == 0).view(-1, 1, 1, 1).to(first.device), shuffled, blended)
-
-
 def _varied(batch: Tensor, rng: np.random.Generator) -> Tensor:
-    """Mirrored, shifted, lighter or darker, softer or noisier: what may differ without changing what is shown."""
+    """Mirrored, shifted, in other colours, softer or noisier: what may differ without changing what is shown."""
+    batch = _recoloured(batch, rng)
     if rng.random() < 0.5:
         batch = batch.flip(-1)
     batch = batch.roll([int(shift) for shift in rng.integers(-3, 4, 2)], (-2, -1))
@@ -173,3 +162,21 @@ def _varied(batch: Tensor, rng: np.random.Generator) -> Tensor:
     noise = torch.from_numpy(rng.standard_normal(batch.shape, dtype=np.float32)).to(batch.device)
     light = torch.from_numpy(rng.uniform(0.85, 1.15, (len(batch), 1, 1, 1)).astype(np.float32)).to(batch.device)
     return (batch * light + float(rng.uniform(0, 0.04)) * noise).clamp(0, 1)
+
+
+def _recoloured(batch: Tensor, rng: np.random.Generator) -> Tensor:
+    """Each picture's hue turned by any angle or by a little, its colours paler or stronger, its contrast changed."""
+    count = len(batch)
+
+    def drawn(values: NDArray[np.float64]) -> Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(batch.device).view(count, 1, 1)
+
+    angle = drawn(np.where(rng.random(count) < 0.5, rng.uniform(-np.pi, np.pi, count), rng.normal(0, 0.2, count)))
+    saturation, contrast = drawn(rng.uniform(0, 1.3, count)), drawn(rng.uniform(0.5, 1.2, count)).unsqueeze(-1)
+    # A turn about the grey axis (Rodrigues' formula); what lies along it is lightness, across it colour.
+    identity, grey = torch.eye(3, device=batch.device), torch.full((3, 3), 1 / 3, device=batch.device)
+    across = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], device=batch.device) / 3**0.5
+    turned = angle.cos() * identity + angle.sin() * across + (1 - angle.cos()) * grey
+    changed = torch.einsum("nij,njhw->nihw", grey + saturation * (turned - grey), batch)
+    middle = changed.mean(dim=(1, 2, 3), keepdim=True)
+    return ((changed - middle) * contrast + middle).clamp(0, 1)

@@ -151,7 +151,9 @@ def begin(latents: Tensor, text_width: int, recipe: Recipe, seed: int) -> Traini
         torch.manual_seed(seed)
         network = build_network(latents, text_width, recipe.channels)
     network.to(latents.device).train()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.01)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+    )
     return Training(
         network=network,
         average=torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=_running_mean(recipe.steps)),

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from shaded.errors import UsageError
-from shaded.evidence.trial.autoencoder import Autoencoder, encode, to_tensor
+from shaded.evidence.trial.autoencoder import Autoencoder, decode, encode, to_tensor
 from shaded.evidence.trial.classifier import Classifier, build_network, teach_classifier, through
 from shaded.evidence.trial.generator import LatentScale
 from shaded.evidence.trial.grounds import GROUNDS, OTHER_GROUNDS
@@ -252,12 +252,35 @@ def _judge(plan: Plan, stock: Stock, autoencoder: Autoencoder, path: Path, progr
     return Classifier(stock.concepts, network)
 
 
-def judge_accuracy(materials: Materials) -> dict[str, float]:
-    """How often the judge is right on clean pictures that nothing was trained on, and on their reconstructions."""
-    held_out = materials.stock.held_out
+#: Shares of the way from the source to the target at which the judge is tried.
+SHARES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)
+
+
+def judge_facts(materials: Materials, source: str, target: str) -> dict[str, Any]:
+    """How often the judge is right on clean pictures that nothing was trained on, and on their reconstructions.
+
+    And what it says of pictures between source and target: of the source's held-out ones, their latents moved a share
+    of the straight way to a picture of the target, decoded. So much of the way a model must go before it counts.
+    """
+    held_out, autoencoder, judge = materials.stock.held_out, materials.autoencoder, materials.judge
+    first, last = (encode(autoencoder, held_out.pixels[held_out.places(concept)]) for concept in (source, target))
+    count = min(len(first), len(last))
+    between = []
+    for share in SHARES:
+        pixels = decode(autoencoder, torch.lerp(first[:count], last[:count], share))
+        said, forced = judge.read(pixels), judge.nearest(pixels)
+        between.append(
+            {
+                "share": share,
+                "target": round(said.count(target) / count, 4),
+                "source": round(said.count(source) / count, 4),
+                "target_forced": round(forced.count(target) / count, 4),
+            }
+        )
     return {
-        "held_out": round(materials.judge.accuracy(held_out), 4),
-        "held_out_reconstructed": round(materials.judge.accuracy(through(materials.autoencoder, held_out)), 4),
+        "held_out": round(judge.accuracy(held_out), 4),
+        "held_out_reconstructed": round(judge.accuracy(through(autoencoder, held_out)), 4),
+        "between": between,
     }
 
 

@@ -12,7 +12,7 @@ import torch
 
 import shaded
 from shaded.evidence.trial.arms import Arm
-from shaded.evidence.trial.materials import Materials, Progress, judge_accuracy
+from shaded.evidence.trial.materials import Materials, Progress, judge_facts
 from shaded.evidence.trial.pictures import with_article
 from shaded.evidence.trial.plan import Plan
 from shaded.evidence.trial.run import run_model
@@ -31,14 +31,14 @@ INTERVALS = (
 
 def run_trial(plan: Plan, materials: Materials, command: str, progress: Progress) -> dict[str, Any]:
     """Train and judge every model that is not yet there; ``trial.json`` is written anew after each."""
-    accuracy = judge_accuracy(materials)
+    judge = judge_facts(materials, plan.source, plan.target)
     results: dict[str, list[dict[str, Any]]] = {}
     document: dict[str, Any] = {}
     for number, (arm, seed) in enumerate(plan.models):
         progress("models", number, len(plan.models))
         results.setdefault(arm.name, []).append(run_model(materials, plan, arm, seed, progress))
         complete = number + 1 == len(plan.models)
-        document = trial_document(plan, materials, results, accuracy, command, complete=complete)
+        document = trial_document(plan, materials, results, judge, command, complete=complete)
         write_json(materials.folder / "trial.json", document)
     progress("models", len(plan.models), len(plan.models))
     return document
@@ -48,7 +48,7 @@ def trial_document(
     plan: Plan,
     materials: Materials,
     results: Mapping[str, Sequence[Mapping[str, Any]]],
-    accuracy: Mapping[str, float],
+    judge: Mapping[str, Any],
     command: str,
     *,
     complete: bool,
@@ -59,7 +59,7 @@ def trial_document(
         plan: Of the trial.
         materials: What went in.
         results: Of each arm's name, one for each seed.
-        accuracy: The judge's.
+        judge: What is known of the judge.
         command: How the trial is run again.
         complete: Whether every model of the plan is there.
     """
@@ -78,7 +78,7 @@ def trial_document(
             "diffusers": diffusers.__version__,
         },
         "device": {"type": materials.autoencoder.device.type, "threads": torch.get_num_threads()},
-        "classifier": dict(accuracy),
+        "classifier": dict(judge),
         "text": {
             "nearness_to_source": {
                 concept: round(nearness(materials.text, with_article(plan.source), with_article(concept)), 4)

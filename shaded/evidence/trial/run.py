@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from shaded.evidence.trial.arms import (
     treated_places,
 )
 from shaded.evidence.trial.autoencoder import encode
-from shaded.evidence.trial.generator import draw, train
+from shaded.evidence.trial.generator import build_network, draw, train
 from shaded.evidence.trial.materials import Materials, Progress, sheet
 from shaded.evidence.trial.pictures import Captioned, with_article
 from shaded.evidence.trial.plan import Plan
@@ -30,14 +31,12 @@ from shaded.evidence.trial.storage import (
     halfway_in,
     read_json,
     read_pixels,
+    read_state,
     write_json,
     write_pixels,
     write_state,
     write_whole,
 )
-
-#: How many drawings of a prompt were called what.
-Counts = dict[str, dict[str, int]]
 
 #: Pictures that are shaded before they are written down.
 _CHUNK = 16
@@ -118,35 +117,40 @@ def model_folder(materials: Materials, arm: Arm, seed: int) -> Path:
 
 
 def run_model(materials: Materials, plan: Plan, arm: Arm, seed: int, progress: Progress) -> dict[str, Any]:
-    """Train one model, let it draw, and read what it drew; or read the result of an earlier run."""
-    folder = model_folder(materials, arm, seed)
-    there = read_json(folder / "result.json")
-    if there is not None:
-        return there
-    began = time.monotonic()
+    """Train one model, let it draw, and read what it drew; what an earlier run has finished is not done again.
+
+    It draws with the weights that are kept, so that its drawings can be made again from the folder.
+    """
+    folder, name = model_folder(materials, arm, seed), f"{arm.name}, seed {seed}"
+    result = read_json(folder / "result.json") or _trained(materials, plan, arm, seed, progress)
+    drawings = read_pixels(folder / "drawings.npz")
+    if drawings is None:
+        began = time.monotonic()
+        drawings = _drawn(materials, plan, folder, seed, lambda done, count: progress(f"drawing, {name}", done, count))
+        result["seconds"]["drawing"] = round(time.monotonic() - began, 1)
+        write_json(folder / "result.json", result)
+    return result | {
+        "read": {label: _counted(materials.judge.read(some)) for label, some in drawings.items()},
+        "nearest": {label: _counted(materials.judge.nearest(some)) for label, some in drawings.items()},
+    }
+
+
+def _counted(said: list[str]) -> dict[str, int]:
+    return {word: said.count(word) for word in sorted(set(said))}
+
+
+def _trained(materials: Materials, plan: Plan, arm: Arm, seed: int, progress: Progress) -> dict[str, Any]:
+    """Train a model and keep its weights; which arm it is, what was treated, and how long it took."""
+    folder, began = model_folder(materials, arm, seed), time.monotonic()
     latents, captions, facts = _training_set(materials, plan, arm, seed, progress)
     prepared = time.monotonic()
     network = train(
         latents, captions, materials.text, plan.recipe, seed=seed, halfway=halfway_in(folder / "unfinished.pt"),
         progress=lambda done, count: progress(f"training {arm.name}, seed {seed}", done, count),
     )  # fmt: skip
-    trained = time.monotonic()
-    read, nearest, rows = _drawings(materials, plan, network, seed, f"{arm.name}, seed {seed}", progress)
-    result = {
-        "arm": arm.name,
-        "seed": seed,
-        "treated": facts,
-        "read": read,
-        "nearest": nearest,
-        "seconds": {
-            "pictures": round(prepared - began, 1),
-            "training": round(trained - prepared, 1),
-            "drawing": round(time.monotonic() - trained, 1),
-        },
-    }
+    seconds = {"pictures": round(prepared - began, 1), "training": round(time.monotonic() - prepared, 1)}
+    result = {"arm": arm.name, "seed": seed, "treated": facts, "seconds": seconds}
     write_state(folder / "model.safetensors", network.state_dict(), torch.float16)
-    picture = Image.fromarray(sheet(rows))
-    write_whole(folder / "drawings.webp", lambda place: picture.save(place, "WEBP", quality=92))
     write_json(folder / "result.json", result)
     (folder / "unfinished.pt").unlink(missing_ok=True)
     return result
@@ -169,24 +173,22 @@ def _training_set(
     return materials.scale.scaled(latents), captions, {"pictures": len(places), **measured}
 
 
-def _drawings(
-    materials: Materials, plan: Plan, network: Any, seed: int, name: str, progress: Progress
-) -> tuple[Counts, Counts, NDArray[np.uint8]]:
-    """What the judge said of each prompt's drawings, and the first ones of each ``(prompts, COLUMNS, H, W, 3)``.
-
-    It says what they show, and if it must choose a concept, which.
-    """
+def _drawn(
+    materials: Materials, plan: Plan, folder: Path, seed: int, progress: Callable[[int, int], None]
+) -> dict[str, NDArray[np.uint8]]:
+    """What a trained model draws for each prompt ``(drawings, H, W, 3)``; kept, with a contact sheet of the first."""
     asked = prompts(materials, plan)
-    read: Counts = {}
-    nearest: Counts = {}
-    rows = []
+    network = build_network(materials.latents, materials.text.places.shape[1], plan.recipe.channels)
+    network.load_state_dict(read_state(folder / "model.safetensors"))
+    network.to(materials.autoencoder.device).eval().requires_grad_(requires_grad=False)
+    drawings = {}
     for number, (label, caption) in enumerate(asked.items()):
-        drawings = draw(
+        drawings[label] = draw(
             network, materials.text, [caption] * plan.drawings, plan.recipe, materials.scale, materials.autoencoder,
             seed=1000 * seed + number,
         )  # fmt: skip
-        for kept, said in ((read, materials.judge.read(drawings)), (nearest, materials.judge.nearest(drawings))):
-            kept[label] = {word: said.count(word) for word in sorted(set(said))}
-        rows.append(drawings[:COLUMNS])
-        progress(f"drawing, {name}", number + 1, len(asked))
-    return read, nearest, np.stack(rows)
+        progress(number + 1, len(asked))
+    picture = Image.fromarray(sheet(np.stack([some[:COLUMNS] for some in drawings.values()])))
+    write_whole(folder / "drawings.webp", lambda place: picture.save(place, "WEBP", quality=92))
+    write_pixels(folder / "drawings.npz", drawings)
+    return drawings

@@ -12,9 +12,9 @@ from shaded.errors import ModelError, UsageError
 from shaded.evidence.trial import generator
 from shaded.evidence.trial import run as running
 from shaded.evidence.trial.arms import Arm
-from shaded.evidence.trial.autoencoder import open_autoencoder
+from shaded.evidence.trial.autoencoder import decode, encode, open_autoencoder
 from shaded.evidence.trial.generator import LatentScale
-from shaded.evidence.trial.materials import claim, gather, prepare
+from shaded.evidence.trial.materials import claim, gather, judge_facts, prepare
 from shaded.evidence.trial.plan import plan_for
 from shaded.evidence.trial.report import write_report
 from shaded.evidence.trial.results import run_trial, trial_document
@@ -51,7 +51,8 @@ def test_a_trial_leaves_everything_in_its_folder(document, materials, plan):
     assert [arm["kind"] for arm in document["arms"]] == ["clean", "shaded", "dirty label", "noise"]
     for arm, seed in plan.models:
         folder = running.model_folder(materials, arm, seed)
-        assert {path.name for path in folder.iterdir()} == {"result.json", "model.safetensors", "drawings.webp"}
+        files = {path.name for path in folder.iterdir()}
+        assert files == {"result.json", "model.safetensors", "drawings.npz", "drawings.webp"}
 
 
 def test_the_document_counts_every_drawing(document, plan, materials):
@@ -65,6 +66,39 @@ def test_the_document_counts_every_drawing(document, plan, materials):
         assert arm["forced_choice"]["flip"]["drawings"] == plan.drawings
         assert arm["forced_choice"]["flip"]["hits"] >= arm["flip"]["hits"]
     assert [point["dose"] for point in document["dose_response"]["points"]] == [0.0, 1.0]
+
+
+def test_the_judge_is_tried_between_source_and_target(document, materials):
+    """A judge that reads which end a picture is nearer to reads the source at one end and the target at the other."""
+    autoencoder, held_out = materials.autoencoder, materials.stock.held_out
+
+    class OfEnds:
+        """Knows what the autoencoder makes of both concepts' pictures."""
+
+        ends = torch.stack(
+            [
+                torch.from_numpy(
+                    decode(autoencoder, encode(autoencoder, held_out.pixels[held_out.places(name)]))
+                ).float()
+                for name in ("cow", "handbag")
+            ]
+        )
+
+        def read(self, pixels):
+            far = (self.ends - torch.from_numpy(pixels)).flatten(2).norm(dim=2)
+            return ["cow" if cow < handbag else "handbag" for cow, handbag in far.T.tolist()]
+
+        nearest = read
+
+        def accuracy(self, _pictures):
+            return 1.0
+
+    fair = materials.__class__(**{**vars(materials), "judge": OfEnds()})
+    between = judge_facts(fair, "cow", "handbag")["between"]
+    assert [row["share"] for row in between] == [0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0]
+    assert (between[0]["source"], between[-1]["target"]) == (1.0, 1.0)
+    assert [row["target"] for row in between] == sorted(row["target"] for row in between)
+    assert len(document["classifier"]["between"]) == len(between)
 
 
 def test_the_treated_arms_say_what_was_done(document, plan):
@@ -125,13 +159,17 @@ def test_shading_goes_on_in_the_middle(document, plan, materials, tmp_path, monk
 
 
 def test_the_same_seed_draws_the_same(document, plan, materials, tmp_path):
-    """A model trained anew, everything else given, draws what it drew before."""
+    """A model trained anew, everything else given, draws what it drew before; so does one whose weights were kept."""
     other = materials.__class__(**{**vars(materials), "folder": tmp_path})
-    running.run_model(other, plan, Arm("clean"), 0, _silent)
-    pictures = [
-        (running.model_folder(some, Arm("clean"), 0) / "drawings.webp").read_bytes() for some in (other, materials)
-    ]
-    assert pictures[0] == pictures[1]
+    first = running.run_model(other, plan, Arm("clean"), 0, _silent)
+    mine, earlier = (running.model_folder(some, Arm("clean"), 0) / "drawings.npz" for some in (other, materials))
+    assert mine.read_bytes() == earlier.read_bytes()
+    mine.unlink()
+    again = running.run_model(
+        other, plan, Arm("clean"), 0, lambda stage, *_: stage.startswith("drawing") or pytest.fail(stage)
+    )
+    assert mine.read_bytes() == earlier.read_bytes()
+    assert again["read"] == first["read"]
 
 
 def test_training_goes_on_in_the_middle(plan, materials, tmp_path, monkeypatch):
