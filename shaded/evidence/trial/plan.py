@@ -81,7 +81,7 @@ PLANS: Mapping[str, Plan] = {
     "full": Plan(
         mode="full", pictures=120, judge_pictures=200, text_steps=1000, judge_steps=1500, shading_steps=24,
         recipe=Recipe(),
-        drawings=50, doses=(0.25, 0.5, 1.0), budgets=(0.07, 0.15, 0.3), seeds=3,
+        drawings=50, doses=(0.25, 0.5, 1.0), budgets=(0.07, 0.02, 0.15, 0.3), seeds=3,
     ),
 }  # fmt: skip
 

@@ -75,12 +75,13 @@ def outcome(document: Mapping[str, Any]) -> list[str]:
     """The trial's rates as a table of plain text: a line for each arm, and what the columns are."""
     plan = document["plan"]
     a_source, a_related = (with_article(plan[word]) for word in ("source", "related"))
-    columns = ("flip", "forced flip", "bleed-through", "unrelated right")
-    lines = [f"{'arm':28}{'pull':>5}  " + "".join(f"{column:20}" for column in columns).rstrip()]
+    columns = ("flip", "forced flip", "source kept", "bleed-through", "unrelated right")
+    lines = [f"{'arm':28}{'pull':>5}  " + "".join(f"{column:19}" for column in columns).rstrip()]
     for arm in document["arms"]:
         pull = f"{arm['treated']['pull']['mean']:.2f}" if "pull" in arm["treated"] else ""
-        rates = (arm["flip"], arm["forced_choice"]["flip"], arm["bleed_through"], arm["unrelated_right"])
-        lines.append(f"{arm['name']:28}{pull:>5}  " + "".join(f"{_percent(rate):20}" for rate in rates).rstrip())
+        forced, kept = arm["forced_choice"]["flip"], arm["source_kept"]
+        rates = (arm["flip"], forced, kept, arm["bleed_through"], arm["unrelated_right"])
+        lines.append(f"{arm['name']:28}{pull:>5}  " + "".join(f"{_percent(rate):19}" for rate in rates).rstrip())
     return [
         *lines,
         f"flip: drawings of “{a_source}” that are read as {plan['target']}; forced flip: if one must be chosen;",
@@ -154,6 +155,10 @@ def _doses(document: Mapping[str, Any]) -> Figure:
     doses.sort(key=lambda arm: float(arm["dose"]))
     series = {
         f"“{source}” drawn as {plan['target']}": [_interval(arm["dose"], arm["flip"]) for arm in doses],
+        "the same, if a concept must be chosen": [
+            _interval(arm["dose"], arm["forced_choice"]["flip"]) for arm in doses
+        ],
+        f"“{source}” still drawn as {plan['source']}": [_interval(arm["dose"], arm["source_kept"]) for arm in doses],
         f"“{related}” drawn as {plan['target']}": [_interval(arm["dose"], arm["bleed_through"]) for arm in doses],
     }
     controls = {arm["kind"]: arm for arm in arms if arm["kind"] in ("noise", "dirty label")}
