@@ -122,6 +122,7 @@ class Scheduling(_Table):
     """When jobs run, how often they are tried, and how long an idle worker is kept."""
 
     max_attempts: int = Field(default=3, ge=1, le=100)
+    max_deaths: int = Field(default=2, ge=1, le=100)
     retry_seconds: float = Field(default=60.0, ge=0)
     lease_seconds: float = Field(default=900.0, ge=10)
     worker_idle_seconds: float = Field(default=60.0, ge=0)
