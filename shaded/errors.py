@@ -15,8 +15,9 @@
         └── Transient           no space, busy, a mount that is away: tried again later
             └── OutOfMemory     the same, but the picture may be to blame, so that the tries are counted
 
-:data:`POLICIES` says what becomes of a picture that met each. Every error says what happened, to which file, and what to do about it. The domain raises these; only ``cli`` turns
-them into exit codes and only ``daemon`` turns them into ledger states.
+:data:`POLICIES` says what becomes of a picture that met each. Every error says what happened, to which file, and what
+to do about it. The domain raises these; only ``cli`` turns them into exit codes and only ``daemon`` turns them into
+ledger states.
 """
 
 from __future__ import annotations

@@ -22,13 +22,14 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import sqlite3
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from shaded.clock import Clock
 from shaded.filestat import FileStat
-from shaded.ledger.connection import open_writable, writing
+from shaded.ledger.connection import explain, open_writable, writing
 from shaded.ledger.reader import OPEN, RANK, READY, hex_paths, stat_columns
 from shaded.ledger.records import Admission, Claim, State, path_to_blob
 from shaded.ledger.steps import UNREAD, LedgerSteps, admission_kind, source_path
@@ -36,6 +37,8 @@ from shaded.settings import Scheduling
 
 #: A job that was under way when the program ended waits no longer than this many doublings of the first pause.
 MOST_DOUBLINGS = 4
+#: So many empty pages (4096 bytes each) may stay in the file, for what is written next.
+MOST_EMPTY_PAGES = 1024
 _ADMITTED = {
     "new": "It settled and waits to be shaded.",
     "waiting": "It settled; the same picture waits to be shaded already.",
@@ -52,6 +55,29 @@ class Ledger(LedgerSteps):
     def open(cls, path: Path | str, clock: Clock, scheduling: Scheduling | None = None) -> Ledger:
         """Open or create the file, or ``":memory:"`` for tests, and bring it to the newest version."""
         return cls(open_writable(path), path, clock, scheduling or Scheduling())
+
+    def reconfigure(self, scheduling: Scheduling) -> None:
+        """Other leases, attempts and ageing from now on."""
+        self._scheduling = scheduling
+
+    def compact(self) -> None:
+        """Once in a while, when there is time: refresh the planner's statistics, give back empty pages, empty the log.
+
+        No job is ever dropped: content that was dealt with is known for ever, so that nothing is shaded twice. What
+        could grow without bound beside them, the story of events, is cut as it is written.
+
+        Raises:
+            Transient: The file cannot be written now.
+        """
+        ask = self._connection.execute
+        try:
+            ask("PRAGMA optimize")
+            (pages,), (empty,) = ask("PRAGMA page_count").fetchone(), ask("PRAGMA freelist_count").fetchone()
+            if empty > max(MOST_EMPTY_PAGES, pages // 4):
+                ask("VACUUM")
+            ask("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
 
     # --- Arrivals ---
 

@@ -185,6 +185,11 @@ class LedgerReader:
         )
         return [both_from(row) for row in rows]
 
+    def lacks_copies(self, job_id: str) -> bool:
+        """Whether some place of a job has no published copy yet."""
+        query = "SELECT 1 FROM placements WHERE job_id = :job_id AND published IS NULL LIMIT 1"
+        return bool(self._rows(query, job_id=job_id))
+
     def staged_files(self) -> set[Path]:
         """The files in staging that are still needed; anything else there is left over from a crash."""
         rows = self._rows("SELECT picture, sidecar FROM jobs WHERE state = 'rendered'")
