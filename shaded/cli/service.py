@@ -87,7 +87,7 @@ def plan(config: Path | None, platform: str = sys.platform) -> Plan:
 
 
 def sandbox_works() -> bool:
-    """Whether this user's service manager can start a unit with the sandbox; it is believed to where it cannot be asked.
+    """Whether this user's service manager can start a unit with the sandbox; assumed where it cannot be asked.
 
     systemd.exec(5), "Process Exit Codes": 217 (user), 218 (capabilities) and 226 (namespace) say that it cannot.
     """

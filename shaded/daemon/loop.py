@@ -261,7 +261,7 @@ class Daemon:
         self._maintain()
 
     def _note_what_is_owed(self) -> None:
-        """Since when a picture could be begun and was not; by construction it never could, unless something is stuck."""
+        """Since when a picture could be begun and was not: never for long, unless something is stuck."""
         if not self._may_start() or self._executor.busy or self._ledger.next_ready_in(self.disks.blocked()) != 0:
             self._owed_since = None
         elif self._owed_since is None:

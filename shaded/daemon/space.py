@@ -72,14 +72,17 @@ def needed_bytes(size: int) -> int:
 
 
 def look_at(disk: Disk, needed: int = 0, look: Look = os.statvfs) -> Room:
-    """Whether ``needed`` bytes may be written there now; a folder that cannot be asked is not called full."""
+    """Whether ``needed`` bytes may be written there now; a folder that cannot be asked is not called full.
+
+    Without a minimum nothing is called full: the check is switched off, and the write itself will tell.
+    """
     try:
         found = look(disk.path)
     except OSError:
         return Room(disk, 0, 0, None)  # missing folders are somebody else's to tell
     free = found.f_bavail * found.f_frsize
     wanted = free_bytes_wanted(disk.min_free, found.f_blocks * found.f_frsize)
-    return Room(disk, free, wanted, _trouble(disk, found, free, wanted + needed))
+    return Room(disk, free, wanted, _trouble(disk, found, free, wanted + needed if wanted else 0))
 
 
 def _trouble(disk: Disk, found: os.statvfs_result, free: int, least: int) -> Transient | None:
@@ -88,13 +91,13 @@ def _trouble(disk: Disk, found: os.statvfs_result, free: int, least: int) -> Tra
         return Transient(
             f"the file system {where} is read-only", path=disk.path, remedy="Mount it writable; it goes on by itself"
         )
-    if not os.access(disk.path, os.W_OK | os.X_OK):
+    if not os.access(disk.path, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         return Transient(
             f"the {disk.kind} folder may not be written",
             path=disk.path,
             remedy="Give your user access to it; it goes on by itself",
         )
-    if free < least or (found.f_files and not found.f_favail):
+    if least and (free < least or (found.f_files and not found.f_favail)):
         return Transient(
             f"the disk {where} is full: {_spoken(free)} are free, {_spoken(least)} are needed",
             path=disk.path,

@@ -24,8 +24,8 @@ MOST_EVENTS: Final = 20_000
 UNREAD: Final = "unread:"
 _FRESH = (
     "UPDATE jobs SET state = 'settled', queued_at = :now, not_before = 0, attempts = 0, interruptions = 0, "
-    "deaths = 0, deferrals = 0, lease_until = NULL, picture = NULL, sidecar = NULL, output_sha256 = NULL, output_bytes = NULL, "
-    "summary = '{}', reason = '', remedy = '', changed_at = :now "
+    "deaths = 0, deferrals = 0, lease_until = NULL, picture = NULL, sidecar = NULL, output_sha256 = NULL, "
+    "output_bytes = NULL, summary = '{}', reason = '', remedy = '', changed_at = :now "
 )
 _UNPUBLISH = "UPDATE placements SET published = NULL, published_sha256 = NULL, published_at = NULL"
 
