@@ -15,6 +15,8 @@ from contextlib import suppress
 
 #: Signs of life are given so many times in each watchdog period.
 BEATS = 3.0
+#: A service manager that does not read what it is told may not keep the daemon from its work for longer.
+SEND_SECONDS = 1.0
 
 
 def beat_seconds(environment: Mapping[str, str]) -> float | None:
@@ -66,4 +68,5 @@ class Notifier:
         if not self._address:
             return
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(SEND_SECONDS)
             sender.sendto(message.encode("utf-8", "replace"), self._address)

@@ -111,8 +111,12 @@ def test_a_folder_that_left_the_settings_is_not_watched_any_more(reloadable):
 
 @pytest.mark.parametrize(
     ("more", "why"),
-    [("nonsense =", "not valid TOML"), ("[scheduling2]\nx = 1\n", "there is no such key"), ('[space]\nstate = "much"\n', "share")],
-)  # fmt: skip
+    [
+        ("nonsense =", "not valid TOML"),
+        ("[scheduling2]\nx = 1\n", "there is no such key"),
+        ('[space]\nstate = "much"\n', "share"),
+    ],
+)
 def test_wrong_settings_change_nothing(reloadable, more, why):
     """Settings that are wrong are refused as a whole; the old ones hold, and status says what is wrong."""
     rig = reloadable
@@ -166,6 +170,18 @@ def test_sighup_reads_the_settings_anew(reloadable):
     assert signal.getsignal(signal.SIGHUP) is before
 
 
+def test_a_manager_that_does_not_listen_stops_nothing(tmp_path, monkeypatch):
+    """A notify socket that nobody reads fills up, and the daemon loses words instead of waiting for ever."""
+    from shaded.daemon import notify
+
+    monkeypatch.setattr(notify, "SEND_SECONDS", 0.01)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(str(tmp_path / "notify"))
+        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        for _ in range(600):
+            notifier.alive()
+
+
 @pytest.fixture
 def manager(tmp_path):
     """A service manager's end of the notify socket; ``said()`` is what came since the last call."""
@@ -207,11 +223,12 @@ def test_the_watchdog_is_asked_for_by_the_environment():
 def beats(rig, said, seconds):
     """How often WATCHDOG=1 was said while so many seconds passed."""
     said()
-    end = rig.clock.monotonic() + seconds
+    count, end = 0, rig.clock.monotonic() + seconds
     while rig.clock.monotonic() < end:
         sleep = rig.daemon.step()
         rig.clock.advance(min(5.0, max(0.1, 5.0 if sleep is None else sleep)))
-    return said().count("WATCHDOG=1")
+        count += said().count("WATCHDOG=1")
+    return count
 
 
 def test_signs_of_life_come_in_time(rig, manager):
@@ -336,5 +353,5 @@ def test_settings_that_only_a_flag_names_stay(tmp_path):
         return with_folders(load_settings(None, **fixed), *flags, **fixed)
 
     current = read()
-    assert reread(read, current).settings == current
+    assert reread(read, current).settings.model_dump() == current.model_dump()
     assert current.folder == (Folder(outbox=tmp_path / "a", publish=tmp_path / "b"),)

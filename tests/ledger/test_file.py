@@ -7,6 +7,7 @@ import sqlite3
 import stat as mode
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from shaded.clock import FakeClock
 from shaded.errors import ShadedError, Transient
 from shaded.ledger import Ledger, LedgerReader, schema
 from shaded.ledger.connection import explain, open_writable
+from shaded.settings import Profile
 from tests.ledger.conftest import PUBLISH, ROOT, STAGING, STAT
 
 
@@ -240,3 +242,73 @@ def test_the_rooms_are_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.strip() == "[]"
+
+
+def test_compaction_keeps_every_job_and_gives_pages_back(path):
+    """After many rows were deleted the file shrinks, the write-ahead log is empty, and finished work is still known."""
+    with Ledger.open(path, FakeClock()) as ledger:
+        fill(path)
+        ask = ledger._connection.execute
+        ask("BEGIN")
+        for number in range(20_000):
+            ask("INSERT INTO events (job_id, at, what) VALUES (?, 0, ?)", (number, "x" * 400))
+        ask("DELETE FROM events")
+        ask("COMMIT")
+        before = path.stat().st_size
+        ledger.compact()
+        assert path.stat().st_size < before / 10
+        assert path.with_name(path.name + "-wal").stat().st_size == 0
+        assert ledger.admit(ROOT, Path("fox.png"), STAT, "aa", "p", "{}").kind == "known"
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_pictures_stay_quick(path):
+    """With 100,000 finished pictures the file is under 200 MB and each question of the daemon's takes under 0.3 s."""
+    profile = Profile()
+    with Ledger.open(path, FakeClock()) as ledger:
+        ask = ledger._connection.execute
+        ask("BEGIN")
+        for number in range(1, 100_001):
+            job = (
+                number,
+                f"{number:064x}",
+                profile.digest(),
+                profile.model_dump_json(),
+                f"{number:065x}"[1:],
+                "x" * 150,
+            )
+            ask(
+                "INSERT INTO jobs (id, sha256, profile_digest, profile, state, queued_at, output_sha256, summary, "
+                "changed_at) VALUES (?, ?, ?, ?, 'published', 1, ?, json_object('concept', ?), 1)",
+                job,
+            )
+            name = f"a folder/picture {number:06}.png".encode()
+            ask(
+                "INSERT INTO placements (job_id, root, relative, size, mtime_ns, inode, seen_at, published, "
+                "published_sha256, published_at) VALUES (?, ?, ?, 1, 1, ?, 1, ?, ?, 1)",
+                (number, b"/home/artist/outbox", name, number, b"/home/artist/published/" + name, job[4]),
+            )
+            ask("INSERT INTO outputs VALUES (?)", (job[4],))
+        ask("COMMIT")
+        took = {}
+
+        def timed(name, call):
+            begun = time.perf_counter()
+            answer = call()
+            took[name] = time.perf_counter() - begun
+            return answer
+
+        timed("compact", ledger.compact)
+        timed("counts", ledger.counts)
+        timed("pending", ledger.pending_publications)
+        timed("known", lambda: ledger.stat_known(Path("/home/artist/outbox"), Path("x"), STAT, profile.digest()))
+        timed("admit", lambda: ledger.admit(ROOT, Path("fox.png"), STAT, "aa", profile.digest(), "{}"))
+        (claim,) = timed("claim", ledger.claim)
+        job_id = claim.job.id
+        timed("rendered", lambda: ledger.rendered(job_id, STAGING / "1", STAGING / "2", "oo", 5, {}))
+        timed("published", lambda: ledger.published(claim.placement.id, PUBLISH / "fox.png", "oo"))
+        timed("recent_errors", ledger.recent_errors)
+        size = path.stat().st_size
+        print(f"{size / 1e6:.0f} MB", {name: f"{seconds * 1000:.1f} ms" for name, seconds in took.items()})  # noqa: T201
+        assert size < 200_000_000
+        assert max(seconds for name, seconds in took.items() if name != "compact") < 0.3
