@@ -75,9 +75,9 @@ class Thinning:
     #: So many different warnings are remembered; of the one seen longest ago the next is written again.
     MOST = 1000
 
-    def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, seconds: float, now: Callable[[], float] | None = None) -> None:
         self._seconds = seconds
-        self._now = now
+        self._now = now or time.monotonic
         self._lock = threading.Lock()
         self._seen: OrderedDict[tuple[str, ...], tuple[float, int]] = OrderedDict()
 
