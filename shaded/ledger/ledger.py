@@ -51,10 +51,19 @@ _ADMITTED = {
 class Ledger(LedgerSteps):
     """The ledger, for the one process that writes it. Usable from one thread."""
 
+    _counted: tuple[int, dict[State, int]] | None = None
+
     @classmethod
     def open(cls, path: Path | str, clock: Clock, scheduling: Scheduling | None = None) -> Ledger:
         """Open or create the file, or ``":memory:"`` for tests, and bring it to the newest version."""
         return cls(open_writable(path), path, clock, scheduling or Scheduling())
+
+    def counts(self) -> dict[State, int]:
+        """How many jobs are in each state; counted anew only after something was written, since it is asked often."""
+        changes = self._connection.total_changes
+        if self._counted is None or self._counted[0] != changes:
+            self._counted = (changes, super().counts())
+        return dict(self._counted[1])
 
     def reconfigure(self, scheduling: Scheduling) -> None:
         """Other leases, attempts and ageing from now on."""

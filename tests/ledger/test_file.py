@@ -265,7 +265,7 @@ def test_compaction_keeps_every_job_and_gives_pages_back(path):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_hundred_thousand_pictures_stay_quick(path):
-    """With 100,000 finished pictures the file is under 200 MB and each question of the daemon's takes under 0.3 s."""
+    """With 100,000 finished pictures the file is under 200 MB and each question of the daemon's takes under 0.1 s of a core."""
     digest, text = Profile().digest(), Profile().model_dump_json()
     with Ledger.open(path, FakeClock()) as ledger:
         ask = ledger._connection.execute
@@ -287,9 +287,9 @@ def test_a_hundred_thousand_pictures_stay_quick(path):
         took = {}
 
         def timed(name, call):
-            begun = time.perf_counter()
+            begun = time.process_time()
             answer = call()
-            took[name] = time.perf_counter() - begun
+            took[name] = time.process_time() - begun
             return answer
 
         timed("compact", ledger.compact)
@@ -305,4 +305,4 @@ def test_a_hundred_thousand_pictures_stay_quick(path):
         size = path.stat().st_size
         print(f"{size / 1e6:.0f} MB", {name: f"{seconds * 1000:.1f} ms" for name, seconds in took.items()})  # noqa: T201
         assert size < 200_000_000
-        assert max(seconds for name, seconds in took.items() if name != "compact") < 0.3
+        assert max(seconds for name, seconds in took.items() if name != "compact") < 0.1
