@@ -101,6 +101,7 @@ def status_lines(document: dict[str, Any], now: float) -> list[str]:
             lines.append("It is paused" + (f" for {spoken(end - now)} more." if end else " until `shaded resume`."))
     else:
         lines = ["The daemon is not running. Start it with `shaded run` or `shaded service install`."]
+    if daemon["running"]:
         lines += [f"Not well: {printable(problem)}." for problem in document["health"]["problems"]]
     for folder in document["folders"]:
         lines.append(f"{printable(folder['outbox'])} -> {printable(folder['publish'])} (profile {folder['profile']})")

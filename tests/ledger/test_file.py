@@ -265,7 +265,7 @@ def test_compaction_keeps_every_job_and_gives_pages_back(path):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_hundred_thousand_pictures_stay_quick(path):
-    """With 100,000 finished pictures the file is under 200 MB and each question of the daemon's takes under 0.1 s of a core."""
+    """With 100,000 finished pictures the file is under 200 MB and each question takes under 0.1 s of a core."""
     digest, text = Profile().digest(), Profile().model_dump_json()
     with Ledger.open(path, FakeClock()) as ledger:
         ask = ledger._connection.execute
