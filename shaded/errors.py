@@ -12,16 +12,20 @@
         ├── Refusal             will not be shaded, and why: a decision, not a fault
         ├── Unreadable          broken or unreadable data: permanent until the file changes
         ├── SourceChanged       the file changed while it was read: it is looked at again
-        └── Transient           no space, busy, out of memory: tried again later
+        └── Transient           no space, busy, a mount that is away: tried again later
+            └── OutOfMemory     the same, but the picture may be to blame, so that the tries are counted
 
-Every error says what happened, to which file, and what to do about it. The domain raises these; only ``cli`` turns
-them into exit codes and only ``daemon`` turns them into ledger states.
+:data:`POLICIES` says what becomes of a picture that met each. Every error says what happened, to which file, and what
+to do about it. The domain raises these; only ``cli`` turns them into exit codes and only ``daemon`` turns them into
+ledger states.
 """
 
 from __future__ import annotations
 
 import errno
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 class ShadedError(Exception):
@@ -76,11 +80,9 @@ class ModelError(ShadedError):
 
 
 class PictureError(ShadedError):
-    """One picture's trouble; the daemon goes on with the others."""
+    """One picture's trouble; the daemon goes on with the others. :data:`POLICIES` says what becomes of the picture."""
 
     exit_code = 3
-    #: Whether trying the same bytes again later may succeed.
-    may_pass = False
 
 
 class Refusal(PictureError):  # noqa: N818 - a decision, not a fault
@@ -94,13 +96,58 @@ class Unreadable(PictureError):  # noqa: N818 - see AlreadyRunning
 class SourceChanged(PictureError):  # noqa: N818 - see AlreadyRunning
     """The file is no longer what was settled on; it is looked at again."""
 
-    may_pass = True
-
 
 class Transient(PictureError):  # noqa: N818 - see AlreadyRunning
-    """A condition that passes: no space, busy, out of memory."""
+    """A condition that passes and is no picture's fault: no space, busy, a mount that is away."""
 
-    may_pass = True
+
+class OutOfMemory(Transient):
+    """There is not enough memory; it may pass, or the picture may be too large for this machine."""
+
+
+Outcome = Literal["refused", "failed", "changed", "transient"]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What becomes of a picture that met an error.
+
+    Attributes:
+        outcome: ``refused`` and ``failed`` are final until something changes, ``changed`` is looked at again,
+            ``transient`` is tried again after a pause (``retry_seconds``) that doubles each time, with jitter, up to
+            a quarter of an hour.
+        counts: Whether a try is counted, so that after ``max_attempts`` the picture has failed.
+        sentence: The same for a person, one clause without a final stop.
+    """
+
+    outcome: Outcome
+    counts: bool
+    sentence: str
+
+
+#: One policy for each class of error; a class that is not named has its base's.
+POLICIES: dict[type[Exception], Policy] = {
+    Refusal: Policy(
+        "refused", counts=False, sentence="it is not tried again until the file changes, or you ask with `shaded retry`"
+    ),
+    Unreadable: Policy(
+        "failed", counts=False, sentence="it is not tried again until the file changes, or you ask with `shaded retry`"
+    ),
+    SourceChanged: Policy("changed", counts=False, sentence="it is looked at again once it has come to rest"),
+    OutOfMemory: Policy(
+        "transient", counts=True, sentence="it is tried a few times more, and set aside if that does not help"
+    ),
+    Transient: Policy(
+        "transient", counts=False, sentence="it is tried again by itself, for as long as it takes; no try is counted"
+    ),
+    # A bug: trying the same bytes again would meet it again.
+    Exception: Policy("failed", counts=False, sentence="it is not tried again until you ask with `shaded retry`"),
+}
+
+
+def policy_of(error: Exception) -> Policy:
+    """The policy of the nearest class that has one."""
+    return next(POLICIES[kind] for kind in type(error).__mro__ if kind in POLICIES)
 
 
 _PASSING = {
@@ -114,6 +161,15 @@ _PASSING = {
     errno.EROFS: ("the file system is read-only", "Mount it writable; it is tried again by itself"),
     errno.EACCES: ("permission is denied", "Give your user access to it; it is tried again by itself"),
     errno.EPERM: ("permission is denied", "Give your user access to it; it is tried again by itself"),
+    # What network and cloud file systems say while they are away; a placeholder's content is "deadlocked" on macOS.
+    errno.ENOTCONN: ("the file system is not connected", "Connect it again; it is tried again by itself"),
+    errno.ESTALE: ("the network folder was replaced", "Mount it again; it is tried again by itself"),
+    errno.ETIMEDOUT: ("the file system does not answer", "Check the network; it is tried again by itself"),
+    errno.EHOSTDOWN: ("the file server is not reached", "Check the network; it is tried again by itself"),
+    errno.ENODEV: ("the disk is gone", "Plug it in again; it is tried again by itself"),
+    errno.ENXIO: ("the disk is gone", "Plug it in again; it is tried again by itself"),
+    errno.EDEADLK: ("its content is not on this machine yet", "Let the cloud client fetch it; then it is taken"),
+    errno.ENFILE: ("too many files are open", "It is tried again by itself"),
 }
 
 

@@ -2,13 +2,23 @@
 
 A line names what happened in plain words (``picture published``) and carries its facts as keys. Everything on one
 picture's way is logged inside :func:`about_job`, so that each of its lines has the same ``job``.
+
+A warning that repeats itself is thinned out: the first is written, and then one in each ``repeat_seconds``, with how
+often it was left out (``repeated``). What cannot be written, on a full disk or a closed terminal, is lost; the daemon
+goes on.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import stat
 import sys
-from contextlib import AbstractContextManager
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from typing import Literal, TextIO
 
 import structlog
@@ -41,8 +51,9 @@ class _CurrentStderr:
 
     def msg(self, line: str) -> None:
         """Write one line at once, so that lines of two threads do not mix."""
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
 
     log = debug = info = warn = warning = error = critical = exception = failure = fatal = msg
 
@@ -53,9 +64,72 @@ def _plain_level(_logger: WrappedLogger, name: str, event: EventDict) -> EventDi
     return event
 
 
-def _processors(style: LogFormat, colours: bool) -> list[Processor]:
+class Thinning:
+    """Drops warnings and errors that repeat themselves: same event, same file, same reason.
+
+    Args:
+        seconds: A repeated one is written once in so long; 0: every time.
+        now: A monotonic clock, in seconds.
+    """
+
+    #: So many different warnings are remembered; of the one seen longest ago the next is written again.
+    MOST = 1000
+
+    def __init__(self, seconds: float, now: Callable[[], float] | None = None) -> None:
+        self._seconds = seconds
+        self._now = now or time.monotonic
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[tuple[str, ...], tuple[float, int]] = OrderedDict()
+
+    def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        """Pass an event on, or drop it."""
+        if not self._seconds or event.get("level") not in ("warning", "error"):
+            return event
+        keys = ("room", "event", "outbox", "file", "path", "why", "reason", "detail", "line")
+        same = tuple(str(event.get(key, "")) for key in keys)
+        with self._lock:
+            written_at, dropped = self._seen.pop(same, (float("-inf"), 0))
+            due = self._now() - written_at >= self._seconds
+            self._seen[same] = (self._now(), 0) if due else (written_at, dropped + 1)
+            if len(self._seen) > self.MOST:
+                self._seen.popitem(last=False)
+        if not due:
+            raise structlog.DropEvent
+        if dropped:
+            event["repeated"] = dropped
+        return event
+
+
+def shorten(most_bytes: int = 10_000_000, kept_bytes: int = 1_000_000, descriptor: int = 2) -> bool:
+    """Cut a log file that outgrew its limit down to its end; whether that was done.
+
+    Only a regular file opened for appending is cut, as launchd opens it; journals and pipes look after themselves.
+
+    Args:
+        most_bytes: Larger files are cut.
+        kept_bytes: So much of the end stays, from the start of a line.
+        descriptor: Where the log is written to.
+    """
+    import fcntl  # noqa: PLC0415 - only the daemon's maintenance needs it
+
+    try:
+        found = os.fstat(descriptor)
+        appending = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_APPEND
+        if not stat.S_ISREG(found.st_mode) or not appending or found.st_size <= most_bytes:
+            return False
+        with open(f"/dev/fd/{descriptor}", "rb") as stream:  # noqa: PTH123 - not a path of ours
+            stream.seek(found.st_size - kept_bytes)
+            end = stream.read(kept_bytes).partition(b"\n")[2]
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, end)
+    except OSError:
+        return False
+    return True
+
+
+def _processors(style: LogFormat, colours: bool, repeat_seconds: float) -> list[Processor]:
     """The pipeline that every line goes through, renderer last."""
-    steps: list[Processor] = [structlog.contextvars.merge_contextvars, _plain_level]
+    steps: list[Processor] = [structlog.contextvars.merge_contextvars, _plain_level, Thinning(repeat_seconds)]
     if style == "json":
         return [
             *steps,
@@ -80,16 +154,17 @@ class _FromStandardLibrary(logging.Handler):
         structlog.get_logger(room=record.name).log(record.levelno, record.getMessage(), exc_info=record.exc_info)
 
 
-def configure(level: str = "info", style: LogFormat = "console") -> None:
+def configure(level: str = "info", style: LogFormat = "console", repeat_seconds: float = 3600.0) -> None:
     """Set the pipeline up for this process; later calls replace earlier ones.
 
     Args:
         level: Lines below ``debug``, ``info``, ``warning`` or ``error`` are dropped. Libraries are heard from
             ``warning`` on, whatever this says.
         style: ``console`` or ``json``; see :func:`resolve_format`.
+        repeat_seconds: How often a warning that repeats itself is written; see :class:`Thinning`.
     """
     structlog.configure(
-        processors=_processors(style, colours=sys.stderr.isatty()),
+        processors=_processors(style, sys.stderr.isatty(), repeat_seconds),
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=lambda *_names: _CurrentStderr(),
         cache_logger_on_first_use=False,

@@ -6,6 +6,7 @@ the running daemon and a command that found none.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,12 @@ class DaemonView:
         now: ``Clock.monotonic`` when this was written.
         counts: How many jobs are in each state.
         troubles: Files that could not be read or published just now, and why.
+        disks: Each disk that is written to, and whether there is room; ``Room.document``.
+        blocked: Outboxes whose pictures are not begun now, and why, one clause.
+        ledger_trouble: Why the ledger cannot be used now.
+        settings_loaded_at: When the settings were read (seconds since 1970).
+        settings_trouble: What was wrong with them when they were last to be read anew.
+        stuck: Parts that do not do what is due.
     """
 
     pid: int
@@ -45,6 +52,25 @@ class DaemonView:
     now: float
     counts: dict[State, int]
     troubles: dict[str, str] = field(default_factory=dict)
+    disks: tuple[dict[str, Any], ...] = ()
+    blocked: Mapping[Path, str] = field(default_factory=dict)
+    ledger_trouble: str = ""
+    settings_loaded_at: float | None = None
+    settings_trouble: str = ""
+    stuck: tuple[str, ...] = ()
+
+    def problems(self) -> list[str]:
+        """What keeps the daemon from doing all its work, one sentence each without a final stop; empty: healthy."""
+        found = [f"{disk['path']}: {disk['trouble']}. {disk['remedy']}" for disk in self.disks if not disk["ok"]]
+        found += [
+            f"{folder['outbox']}: {'; '.join(folder.get('trouble', [])) or 'it is not watched now'}"
+            for folder in self.folders
+            if not folder.get("healthy", True)
+        ]
+        found += [f"the ledger: {self.ledger_trouble}"] if self.ledger_trouble else []
+        found += [f"the settings: {self.settings_trouble}"] if self.settings_trouble else []
+        found += [*self.stuck]
+        return [problem.rstrip(".") for problem in found]
 
     def sentence(self) -> str:
         """One line for the service manager."""
@@ -72,9 +98,13 @@ def status_document(reader: LedgerReader | None, view: DaemonView | None) -> dic
             "paused_until": view.paused_until,
             "stopping": view.stopping,
             "device": view.device or None,
+            "settings": {"loaded_at": view.settings_loaded_at, "trouble": view.settings_trouble or None},
         }
+    problems = ["the daemon is not running"] if view is None else view.problems()
     return {
+        "health": {"ok": not problems, "problems": problems},
         "daemon": daemon,
+        "disks": [] if view is None else list(view.disks),
         "folders": [] if view is None else list(view.folders),
         "counts": {} if reader is None else dict(reader.counts()),
         "current": [] if view is None else [_flight(flight, view.now) for flight in view.flights],
@@ -94,7 +124,13 @@ def queue_document(reader: LedgerReader | None) -> dict[str, Any]:
 
 
 def explain_document(
-    reader: LedgerReader | None, settings: Settings, path: Path, why_not: str | None, *, running: bool
+    reader: LedgerReader | None,
+    settings: Settings,
+    path: Path,
+    why_not: str | None,
+    *,
+    running: bool,
+    blocked: Mapping[Path, str] | None = None,
 ) -> dict[str, Any]:
     """The answer to ``explain``.
 
@@ -104,14 +140,18 @@ def explain_document(
         path: An absolute path of a source or a published file.
         why_not: What the daemon itself knows to stand against the file.
         running: Whether there is a daemon.
+        blocked: Outboxes whose pictures are not begun now, and why.
     """
     records = [] if reader is None else reader.find(path)
     if reader is not None and records:
         waiting = {queued.job.id: queued for queued in reader.queue()}
+        queued = waiting.get(records[-1].job.id)
+        against = (blocked or {}).get(records[-1].placement.root, "")
         return {
             "path": str(path),
             "state": records[-1].job.state,
-            "why": _why(records[-1], waiting.get(records[-1].job.id)),
+            "why": _why(records[-1], queued, against),
+            "next": _next(records[-1].job, queued, settings),
             "records": [_record(record) for record in records],
         }
     return {
@@ -140,12 +180,14 @@ def _why_unknown(settings: Settings, path: Path, running: bool) -> str:
     return "the daemon is not running, so nothing takes it up"
 
 
-def _why(record: Record, queued: Queued | None) -> str:
+def _why(record: Record, queued: Queued | None, against: str = "") -> str:
     """The state of a job in words."""
     job = record.job
     if job.state == "settled":
         place = "" if queued is None else f"it is number {queued.position} in the queue; {queued.why}"
-        return f"it waits to be shaded: {place}".removesuffix(": ")
+        place = f"{against}; {place}" if against else place
+        remedy = f". {job.remedy}" if job.remedy else ""
+        return f"it waits to be shaded: {place}".removesuffix(": ") + remedy
     if job.state == "running":
         return "it is being shaded now"
     if job.state == "rendered":
@@ -156,6 +198,25 @@ def _why(record: Record, queued: Queued | None) -> str:
         return f"it is published as {record.placement.published}"
     verb = "it was refused" if job.state == "refused" else "it failed"
     return f"{verb}: {job.reason}" + (f". {job.remedy}" if job.remedy else "")
+
+
+def _next(job: Job, queued: Queued | None, settings: Settings) -> str:
+    """What happens next by itself, and after how many tries it does not any more, one clause; empty where all is well.
+
+    The sentences say in words what :data:`shaded.errors.POLICIES` and the ledger do.
+    """
+    scheduling = settings.scheduling
+    if job.state in ("refused", "failed"):
+        return "it is not tried again until the file changes, or you ask with `shaded retry`"
+    if job.state != "settled" or queued is None or not (job.reason or job.interruptions):
+        return ""
+    if job.deaths:
+        left = max(0, scheduling.max_deaths - job.deaths)
+        return f"it took the worker or the machine down {job.deaths} times; at {left} more it is set aside"
+    if job.attempts:
+        left = max(0, scheduling.max_attempts - job.attempts)
+        return f"it is tried again by itself, {left} times at most; then it is set aside"
+    return "it is tried again by itself for as long as it takes, after pauses that double up to a quarter of an hour"
 
 
 def _flight(flight: Flight, now: float) -> dict[str, Any]:
@@ -209,6 +270,9 @@ def _job(job: Job) -> dict[str, Any]:
         "attempts": job.attempts,
         "reason": job.reason,
         "remedy": job.remedy,
+        "not_before": job.not_before or None,
+        "deaths": job.deaths,
+        "interruptions": job.interruptions,
         "summary": job.summary,
         "changed_at": job.changed_at,
     }

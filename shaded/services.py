@@ -14,6 +14,20 @@ LABEL = "org.shaded.daemon"
 UNIT_NAME = "shaded.service"
 PLIST_NAME = f"{LABEL}.plist"
 
+#: A daemon that gave no sign of life for so long is started anew; the longest thing it does in one go is to look
+#: through its folders.
+WATCHDOG_SECONDS = 300
+
+#: What only a user namespace lets a user's own service manager do. Where it cannot make one (some distributions forbid
+#: it), a unit with these lines would not start: `shaded service install` tries, and leaves them out there.
+SANDBOX = (
+    "PrivateUsers=yes",
+    "CapabilityBoundingSet=",
+    "ProtectSystem=full",
+    "ProtectKernelTunables=yes",
+    "ProtectControlGroups=yes",
+)
+
 #: How long a stop may take: the picture under way is finished first.
 STOP_SECONDS = 900
 
@@ -52,14 +66,21 @@ def _quoted(word: str) -> str:
     return f'"{word}"' if any(c in word for c in " \t'\";\\") else word
 
 
-def systemd_unit(paths: ServicePaths) -> str:
+def systemd_unit(paths: ServicePaths, *, sandbox: bool = True) -> str:
     """The text of the user unit.
 
-    Hardened as far as shading allows: a GPU needs its device nodes (no ``PrivateDevices``), compilers that make code
-    at run time need writable executable memory (no ``MemoryDenyWriteExecute``), and CUDA reads all of ``/proc``
-    (no ``ProcSubset=pid``). Outboxes and publish folders may be anywhere the user can write, so the home stays visible.
-    Shading needs no network, so the service can open no internet socket.
+    Hardened as far as shading allows: a GPU needs its device nodes (no ``PrivateDevices``, and no ``ProtectClock``,
+    which implies a list of allowed devices), compilers that make code at run time need writable executable memory (no
+    ``MemoryDenyWriteExecute``), and CUDA reads all of ``/proc`` (no ``ProcSubset=pid``). Outboxes and publish folders
+    may be anywhere the user can write, so the home and ``/tmp`` stay visible. Shading needs no network, so the service
+    can open no internet socket. ``Type=notify`` and not ``notify-reload``, which systemd before 253 does not know; the
+    daemon says ``RELOADING=1`` either way.
+
+    Args:
+        paths: Where things are.
+        sandbox: Put :data:`SANDBOX` in.
     """
+    sandboxing = "".join(f"{line}\n" for line in SANDBOX) if sandbox else ""
     environment = ""
     if paths.state_dir is not None:
         assignment = f"SHADED_STATE_DIR={paths.state_dir}".replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
@@ -68,15 +89,17 @@ def systemd_unit(paths: ServicePaths) -> str:
 # Made by `shaded service show`. Install it with `shaded service install`.
 [Unit]
 Description=Publishes shaded copies of an artist's own pictures
-StartLimitIntervalSec=600
-StartLimitBurst=5
+# Whatever ended it may pass (a full disk, a lost mount), so it is started again for as long as it takes.
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify
 NotifyAccess=main
 ExecStart={" ".join(_quoted(word) for word in command(paths))}
+# Reads the settings anew.
+ExecReload=kill -HUP $MAINPID
 {environment}Restart=on-failure
-RestartSec=10
+RestartSec=30
 # 75: another instance runs. 78: the settings are wrong. Starting again would not help.
 RestartPreventExitStatus=75 78
 # The first scan of a large outbox may take a while before the daemon says READY.
@@ -84,6 +107,7 @@ TimeoutStartSec=600
 # SIGTERM goes to the daemon alone, which lets its worker finish the picture under way.
 KillMode=mixed
 TimeoutStopSec={STOP_SECONDS}
+WatchdogSec={WATCHDOG_SECONDS}
 
 Nice=10
 CPUSchedulingPolicy=batch
@@ -100,7 +124,7 @@ RestrictAddressFamilies=AF_UNIX AF_NETLINK
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallErrorNumber=EPERM
-
+{sandboxing}
 [Install]
 WantedBy=default.target
 """

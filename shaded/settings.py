@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -122,6 +123,7 @@ class Scheduling(_Table):
     """When jobs run, how often they are tried, and how long an idle worker is kept."""
 
     max_attempts: int = Field(default=3, ge=1, le=100)
+    max_deaths: int = Field(default=2, ge=1, le=100)
     retry_seconds: float = Field(default=60.0, ge=0)
     lease_seconds: float = Field(default=900.0, ge=10)
     worker_idle_seconds: float = Field(default=60.0, ge=0)
@@ -135,11 +137,44 @@ class Publishing(_Table):
     staging: FolderPath | None = None
 
 
+_UNITS = {"%": 0, "": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_FREE = re.compile(r"\A(\d+(?:\.\d+)?) ?(%|B|kB|MB|GB|TB|)\Z")
+
+
+def free_bytes_wanted(text: str, total: int) -> int:
+    """What ``"1 %"`` or ``"500 MB"`` means on a disk of ``total`` bytes.
+
+    Raises:
+        ValueError: The text is neither a share of the disk nor a number of bytes.
+    """
+    found = _FREE.match(text)
+    if found is None or (found[2] == "%" and float(found[1]) > 100):
+        raise ValueError('write a share of the disk such as "1 %", or a size such as "500 MB"')
+    return round(float(found[1]) * (_UNITS[found[2]] or total / 100))
+
+
+def _is_free_space(text: str) -> str:
+    free_bytes_wanted(text, 0)
+    return text
+
+
+FreeSpace = Annotated[str, AfterValidator(_is_free_space)]
+
+
+class Space(_Table):
+    """How much of each disk stays free: pictures wait while there is less."""
+
+    publish: FreeSpace = "1 %"
+    staging: FreeSpace = "1 %"
+    state: FreeSpace = "1 %"
+
+
 class Logging(_Table):
     """What is logged and how it looks."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
+    repeat_seconds: float = Field(default=3600.0, ge=0)
 
 
 def default_state_dir(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
@@ -190,6 +225,7 @@ class Settings(BaseSettings):
     budget: Budget = Budget()
     scheduling: Scheduling = Scheduling()
     publishing: Publishing = Publishing()
+    space: Space = Space()
     logging: Logging = Logging()
 
     @classmethod

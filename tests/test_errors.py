@@ -35,6 +35,7 @@ def test_exit_codes_are_those_of_the_interface():
         "Unreadable": 3,
         "SourceChanged": 3,
         "Transient": 3,
+        "OutOfMemory": 3,
     }
 
 
@@ -60,6 +61,8 @@ def test_the_drawn_tree_is_the_real_one():
         (errno.EROFS, Transient),
         (errno.EIO, Transient),
         (errno.ENXIO, Transient),
+        (errno.ESTALE, Transient),
+        (errno.ENOTCONN, Transient),
     ],
 )
 def test_system_errors_have_their_place(number, kind):

@@ -101,3 +101,62 @@ def test_auto_depends_on_the_terminal(wanted, terminal, expected):
     stream = io.StringIO()
     stream.isatty = lambda: terminal
     assert logs.resolve_format(wanted, stream) == expected
+
+
+def test_a_warning_that_repeats_itself_is_thinned_out(capsys, monkeypatch):
+    """The same warning about the same file is written once an hour with a count; others, and news, always."""
+    now = [0.0]
+    monkeypatch.setattr(logs.time, "monotonic", lambda: now[0])
+    logs.configure("info", "json", repeat_seconds=3600)
+    logger = logs.get_logger("daemon")
+    for _ in range(100):
+        logger.warning("cannot be read now", file="a.png", why="busy", again_in=now[0])
+        logger.warning("cannot be read now", file="b.png", why="busy")
+        logger.info("picture published", file="a.png")
+        now[0] += 60.0
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert sum(line["event"] == "picture published" for line in lines) == 100
+    of_a = [line.get("repeated") for line in lines if line["level"] == "warning" and line["file"] == "a.png"]
+    assert of_a == [None, 59]
+    assert sum(line["level"] == "warning" for line in lines) == 4
+
+
+def test_thinning_can_be_switched_off(capsys):
+    """With repeat_seconds = 0 every warning is written."""
+    logs.configure("info", "json", repeat_seconds=0)
+    for _ in range(5):
+        logs.get_logger("daemon").warning("again", file="a.png")
+    assert len(capsys.readouterr().err.splitlines()) == 5
+
+
+def test_thinning_remembers_a_bounded_number_of_warnings():
+    """A million different warnings take no more memory than a thousand."""
+    thin = logs.Thinning(3600.0, lambda: 1.0)
+    for number in range(5000):
+        thin(None, "warning", {"level": "warning", "event": "odd", "file": str(number)})
+    assert len(thin._seen) == thin.MOST
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(monkeypatch):
+    """On a full disk or a closed terminal the line is lost, and the program goes on."""
+
+    class Broken(io.StringIO):
+        def write(self, _text):
+            raise OSError(28, "No space left on device")
+
+    logs.configure("info", "json")
+    monkeypatch.setattr("sys.stderr", Broken())
+    logs.get_logger("daemon").error("it goes on")
+
+
+def test_a_log_file_that_outgrew_its_limit_is_cut(tmp_path):
+    """A file opened for appending keeps whole lines of its end; a small one, or one not for appending, stays."""
+    file = tmp_path / "shaded.log"
+    file.write_bytes(b"".join(b"line %06d\n" % number for number in range(10_000)))
+    with file.open("r+b") as plain:
+        assert not logs.shorten(1000, 100, plain.fileno())
+    with file.open("ab", buffering=0) as stream:
+        assert not logs.shorten(1_000_000, 100, stream.fileno())
+        assert logs.shorten(1000, 100, stream.fileno())
+        stream.write(b"new\n")
+    assert file.read_bytes().splitlines() == [*(b"line %06d" % n for n in range(9_992, 10_000)), b"new"]

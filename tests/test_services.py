@@ -3,6 +3,7 @@ from __future__ import annotations
 import configparser
 import os
 import plistlib
+import re
 import shutil
 import subprocess
 import sys
@@ -44,9 +45,15 @@ def test_the_unit_waits_for_ready_and_drains():
     assert service["RestartPreventExitStatus"].split() == ["75", "78"]
 
 
-@pytest.mark.parametrize("key", ["PrivateDevices", "MemoryDenyWriteExecute", "ProcSubset", "DevicePolicy"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "PrivateDevices", "MemoryDenyWriteExecute", "ProcSubset", "DevicePolicy", "DeviceAllow", "ProtectClock",
+        "ProtectHome", "PrivateTmp", "RootDirectory", "ReadOnlyPaths", "InaccessiblePaths",
+    ],
+)  # fmt: skip
 def test_the_unit_leaves_the_gpu_visible(key):
-    """Nothing in the unit hides a GPU or forbids compilers that make code at run time."""
+    """Nothing in the unit hides a GPU or a folder, or forbids compilers that make code at run time."""
     assert key not in _unit(systemd_unit(ServicePaths(Path("/opt/shaded"))))["Service"]
 
 
@@ -96,3 +103,33 @@ def test_systemd_accepts_the_unit(tmp_path):
         env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
     )
     assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+def test_the_unit_reloads_and_is_watched():
+    """The unit sends SIGHUP for a reload, has a watchdog, and is started again for as long as it takes."""
+    unit = _unit(systemd_unit(ServicePaths(Path("/opt/shaded"))))
+    assert unit["Service"]["ExecReload"] == "kill -HUP $MAINPID"
+    assert int(unit["Service"]["WatchdogSec"]) >= 60
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+
+
+def test_the_unit_can_do_without_a_user_namespace():
+    """Without the sandbox the unit has none of the lines that a restricted service manager cannot carry out."""
+    with_it = systemd_unit(ServicePaths(Path("/opt/shaded"))).splitlines()
+    without = systemd_unit(ServicePaths(Path("/opt/shaded")), sandbox=False).splitlines()
+    assert set(with_it) - set(without) == set(services.SANDBOX)
+
+
+@pytest.mark.real_process
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed here")
+def test_the_units_exposure_is_small():
+    """`systemd-analyze security` calls the unit's exposure 4.0 or less."""
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(TREE / "systemd" / services.UNIT_NAME)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(r"exposure level for .*: (\d+\.\d)", done.stdout)
+    assert found, done.stderr
+    assert float(found[1]) <= 4.0

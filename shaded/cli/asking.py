@@ -13,9 +13,18 @@ from shaded.control import request
 from shaded.errors import DaemonNotRunning
 from shaded.settings import Settings, load_settings
 
+#: ``status --check``: the daemon runs, and something keeps it from doing all its work.
+NOT_HEALTHY = 4
 
-def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Say what the daemon does: folders, counts, the picture under way, the last errors."""
+
+def status(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="End with 4 where it is not healthy, 69 where none runs.")
+    ] = False,
+) -> None:
+    """Say what the daemon does: folders, disks, counts, the picture under way, the last errors."""
     settings = load_settings(config)
     try:
         document = request(settings.state_dir, "status")
@@ -23,9 +32,11 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         document = _without_daemon(settings, "status")
     if as_json:
         print_json(document)
-        return
-    for line in status_lines(document, time.time()):
-        typer.echo(line)
+    else:
+        for line in status_lines(document, time.time()):
+            typer.echo(line)
+    if check and not document["health"]["ok"]:
+        raise typer.Exit(NOT_HEALTHY if document["daemon"]["running"] else DaemonNotRunning.exit_code)
 
 
 def queue(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -90,6 +101,8 @@ def status_lines(document: dict[str, Any], now: float) -> list[str]:
             lines.append("It is paused" + (f" for {spoken(end - now)} more." if end else " until `shaded resume`."))
     else:
         lines = ["The daemon is not running. Start it with `shaded run` or `shaded service install`."]
+    if daemon["running"]:
+        lines += [f"Not well: {printable(problem)}." for problem in document["health"]["problems"]]
     for folder in document["folders"]:
         lines.append(f"{printable(folder['outbox'])} -> {printable(folder['publish'])} (profile {folder['profile']})")
         lines += [f"  trouble: {printable(trouble)}" for trouble in folder.get("trouble", [])]
@@ -102,7 +115,8 @@ def status_lines(document: dict[str, Any], now: float) -> list[str]:
         lines.append("Last troubles:")
         for error in document["errors"]:
             when = f"{spoken(now - error['at'])} ago, {error['state']}"
-            lines.append(f"  {when}: {printable(error['path'])}: {printable(error['reason'])}")
+            remedy = f". {printable(error['remedy'])}" if error["remedy"] else ""
+            lines.append(f"  {when}: {printable(error['path'])}: {printable(error['reason'])}{remedy}")
     return lines
 
 
@@ -127,6 +141,7 @@ def queue_lines(document: dict[str, Any]) -> list[str]:
 def explain_lines(document: dict[str, Any], now: float) -> list[str]:
     """The explanation in words, with the file's story."""
     lines = [f"{printable(document['path'])}: {printable(document['why']).rstrip('.')}."]
+    lines += [f"  Next: {printable(document['next'])}."] if document.get("next") else []
     stories = [record["story"] for record in document["records"]] or [document.get("story", [])]
     for story in stories:
         lines += [f"  {spoken(now - event['at'])} ago: {printable(event['what'])}" for event in story]

@@ -1,4 +1,4 @@
-"""``pause``, ``resume``, ``retry`` and ``bump``: orders to the running daemon."""
+"""``pause``, ``resume``, ``reload``, ``retry`` and ``bump``: orders to the running daemon."""
 
 from __future__ import annotations
 
@@ -33,6 +33,14 @@ def resume(config: ConfigOption = None) -> None:
     """Go on after a pause."""
     request(load_settings(config).state_dir, "resume", timeout=PATIENCE)
     typer.echo("Resumed.")
+
+
+def reload(config: ConfigOption = None) -> None:
+    """Let the running daemon read its settings anew; wrong ones change nothing."""
+    kept = request(load_settings(config).state_dir, "reload", timeout=PATIENCE)["not_changed"]
+    typer.echo("The settings were read anew.")
+    for key in kept:
+        typer.echo(f"{key}: the change holds after the next start only.")
 
 
 def retry(

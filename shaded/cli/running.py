@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,15 +30,21 @@ def run(
     from shaded import logs  # noqa: PLC0415 - only the daemon logs
     from shaded.daemon.assembly import run_daemon  # noqa: PLC0415
 
-    settings = with_folders(load_settings(config), outbox, publish, config)
+    def read(**fixed: Any) -> Settings:
+        return with_folders(load_settings(config, **fixed), outbox, publish, config, **fixed)
+
+    settings = read()
     style = logs.resolve_format(settings.logging.format, sys.stderr)
     if once:
         raise typer.Exit(_once(settings, style))
-    logs.configure(settings.logging.level, style)
-    run_daemon(settings)
+    logs.configure(settings.logging.level, style, settings.logging.repeat_seconds)
+    faulthandler.enable()  # says where a daemon was stuck that its watchdog ended
+    run_daemon(settings, read=read)
 
 
-def with_folders(settings: Settings, outbox: Path | None, publish: Path | None, config: Path | None) -> Settings:
+def with_folders(
+    settings: Settings, outbox: Path | None, publish: Path | None, config: Path | None, **flags: Any
+) -> Settings:
     """The settings with the folders that the command line names.
 
     Raises:
@@ -55,7 +62,7 @@ def with_folders(settings: Settings, outbox: Path | None, publish: Path | None, 
         publish = publish or settings.folder[0].publish
     profile = settings.folder[0].profile if len(settings.folder) == 1 else "default"
     folder = Folder(outbox=absolute(outbox), publish=absolute(publish), profile=profile)
-    return load_settings(config, folder=(folder,))
+    return load_settings(config, folder=(folder,), **flags)
 
 
 def _once(settings: Settings, style: str) -> int:

@@ -14,7 +14,7 @@ import typer
 
 from shaded.cli.words import ConfigOption, absolute
 from shaded.errors import ShadedError
-from shaded.services import LABEL, PLIST_NAME, UNIT_NAME, ServicePaths, launchd_plist, systemd_unit
+from shaded.services import LABEL, PLIST_NAME, SANDBOX, UNIT_NAME, ServicePaths, launchd_plist, systemd_unit
 from shaded.settings import default_state_dir, load_settings
 
 app = typer.Typer(help="Start the daemon at login: a systemd user unit or a launchd agent.", no_args_is_help=True)
@@ -80,10 +80,26 @@ def plan(config: Path | None, platform: str = sys.platform) -> Plan:
     systemctl = ("systemctl", "--user")
     return Plan(
         file,
-        systemd_unit(paths).encode(),
+        systemd_unit(paths, sandbox=sandbox_works()).encode(),
         start=((*systemctl, "daemon-reload"), (*systemctl, "enable", "--now", UNIT_NAME)),
         stop=((*systemctl, "disable", "--now", UNIT_NAME),),
     )
+
+
+def sandbox_works() -> bool:
+    """Whether this user's service manager can start a unit with the sandbox; assumed where it cannot be asked.
+
+    systemd.exec(5), "Process Exit Codes": 217 (user), 218 (capabilities) and 226 (namespace) say that it cannot.
+    """
+    if shutil.which("systemd-run") is None:
+        return True
+    options = [word for line in SANDBOX for word in ("-p", line)]
+    trial = ["systemd-run", "--user", "--wait", "--quiet", "--collect", *options, "true"]
+    try:
+        done = subprocess.run(trial, capture_output=True, check=False, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return True
+    return done.returncode not in (217, 218, 226)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from shaded import logs
@@ -13,8 +14,10 @@ from shaded.daemon.audience import Audience, Nobody
 from shaded.daemon.commands import answerer
 from shaded.daemon.instance import LEDGER_NAME, only_instance, prepare_folder
 from shaded.daemon.intake import Intake
-from shaded.daemon.loop import Daemon, Parts
+from shaded.daemon.loop import Daemon
 from shaded.daemon.notify import Notifier
+from shaded.daemon.parts import Parts
+from shaded.daemon.reloading import Reader, reread
 from shaded.daemon.wake import Wake
 from shaded.errors import ConfigurationError
 from shaded.ledger import Ledger
@@ -51,6 +54,16 @@ def process_executor(
         clock=clock,
         on_event=on_event,
         command=command,
+    )
+
+
+def configure_executor(executor: ProcessExecutor, settings: Settings) -> None:
+    """Let a running executor follow other settings, from its next worker on."""
+    scheduling = settings.scheduling
+    executor.renew(
+        start_message(settings),
+        idle_seconds=scheduling.worker_idle_seconds,
+        silence_seconds=scheduling.lease_seconds,
     )
 
 
@@ -92,6 +105,7 @@ def run_daemon(
     once: bool = False,
     audience: Audience | None = None,
     command: Sequence[str] = WORKER_COMMAND,
+    read: Reader | None = None,
 ) -> Daemon:
     """Run a daemon in the foreground until it ends; the ended daemon.
 
@@ -100,6 +114,7 @@ def run_daemon(
         once: End when everything that is there was dealt with.
         audience: Hears of progress and outcomes.
         command: The worker's command line.
+        read: Reads the settings anew when SIGHUP asks for it; without it that signal is refused in the log.
 
     Raises:
         ConfigurationError, ModelError: No picture can be shaded here.
@@ -121,8 +136,21 @@ def run_daemon(
             notifier=Notifier(),
             audience=audience or Nobody(),
         )
+
+        def again(current: Settings) -> tuple[Parts, tuple[str, ...]]:
+            """Everything is checked before anything changes."""
+            if read is None:
+                raise ConfigurationError("these settings cannot be read anew", remedy="Start the program again")
+            fresh = reread(read, current)
+            prepare_folders(fresh.settings)
+            logging = fresh.settings.logging
+            logs.configure(logging.level, logs.resolve_format(logging.format, sys.stderr), logging.repeat_seconds)
+            configure_executor(executor, fresh.settings)
+            outboxes = partial(_outboxes, fresh.settings, clock, wake)
+            return replace(parts, settings=fresh.settings, outboxes=outboxes), fresh.kept
+
         try:
-            daemon = Daemon(parts, once=once)
+            daemon = Daemon(replace(parts, again=again), once=once)
             server = ControlServer(settings.state_dir, answerer(daemon, settings, clock))
             server.start()
             try:

@@ -72,6 +72,8 @@ class Commands:
             changed = daemon.ledger.retry(None if path is None else Path(path))
             daemon.delivery.note()
             return {"retried": changed}
+        if command == "reload":
+            return {"reloaded": True, "not_changed": list(daemon.reload())}
         if command == "bump":
             return {"bumped": daemon.ledger.bump(_path(asked))}
         if command == "why_not":
@@ -102,7 +104,7 @@ def answerer(daemon: Daemon, settings: Settings, clock: Clock) -> Callable[[Mapp
                 return queue_document(reader)
             path = _path(asked)
             why = _ordered(daemon, {"command": "why_not", "path": str(path)})["why"]
-            return explain_document(reader, settings, path, why, running=True)
+            return explain_document(reader, daemon.settings, path, why, running=True, blocked=daemon.view.blocked)
         finally:
             if reader is not None:
                 reader.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -12,8 +11,10 @@ from pathlib import Path
 from shaded import logs
 from shaded.clock import Clock
 from shaded.daemon.audience import Audience, Finished
+from shaded.daemon.backoff import backoff
 from shaded.daemon.intake import Source
-from shaded.errors import PictureError, Refusal, ShadedError, Transient, Unreadable, from_os_error
+from shaded.daemon.space import LOOK_SECONDS, Disks
+from shaded.errors import PictureError, ShadedError, Transient, from_os_error, policy_of
 from shaded.ledger import Job, Ledger, Placement
 from shaded.publishing.atomic import publish_pair, remove_orphans
 from shaded.publishing.naming import published_name, sidecar_name
@@ -32,6 +33,14 @@ def file_sha256(path: Path) -> str | None:
         return None
 
 
+def _about_publishing(error: OSError, path: Path) -> PictureError:
+    """A file that is gone here is no source that changed, but a staging or publish folder that went away."""
+    known = from_os_error(error, path)
+    if policy_of(known).outcome == "changed":
+        return Transient("a folder went away meanwhile", path=path, remedy="It is tried again by itself")
+    return known
+
+
 class Delivery:
     """Publishes what is finished.
 
@@ -39,7 +48,8 @@ class Delivery:
         ledger: Says what is finished and where it is missing.
         staging: Where rendered files wait, one folder for each job.
         source_of: The watched folder of an outbox, or ``None`` where it is not watched any more.
-        retry_seconds: How long a place is left alone after publishing there failed.
+        retry_seconds: How long a place is left alone after publishing there failed once; doubled each time.
+        disks: Says whether there is room to publish.
         audience: Hears of what was published.
     """
 
@@ -51,6 +61,7 @@ class Delivery:
         *,
         clock: Clock,
         retry_seconds: float,
+        disks: Disks,
         audience: Audience,
     ) -> None:
         self._ledger = ledger
@@ -58,8 +69,10 @@ class Delivery:
         self._source_of = source_of
         self._clock = clock
         self._retry_seconds = retry_seconds
+        self._disks = disks
         self._audience = audience
         self._not_before: dict[int, float] = {}
+        self._failures: dict[int, int] = {}
         self._troubles: dict[Path, PictureError] = {}
         self._due = True
 
@@ -104,11 +117,18 @@ class Delivery:
             return
         self._due = False
         pending = self._ledger.pending_publications()
-        self._not_before = {i: at for i, at in self._not_before.items() if i in {place.id for _, place in pending}}
+        self._forget_all_but([placement for _, placement in pending])
         for job, placement in pending:
             if self._not_before.get(placement.id, now) <= now:
                 with logs.about_job(job.id):
                     self._deliver(job, placement)
+
+    def _forget_all_but(self, places: Iterable[Placement]) -> None:
+        """Keep no books of places that wait no longer: a daemon runs for months."""
+        ids, paths = {place.id for place in places}, {place.path for place in places}
+        self._not_before = {i: at for i, at in self._not_before.items() if i in ids}
+        self._failures = {i: count for i, count in self._failures.items() if i in ids}
+        self._troubles = {path: error for path, error in self._troubles.items() if path in paths}
 
     def _deliver(self, job: Job, placement: Placement) -> None:
         """Publish one job's result for one place, or note when to try again."""
@@ -118,6 +138,11 @@ class Delivery:
             return
         scratch = self._staging / f"publish-{placement.id}"
         try:
+            self._disks.refuse_if_unpublishable(placement.root, job.output_bytes or 0)
+        except Transient as error:
+            self._wait(placement, error, LOOK_SECONDS)
+            return
+        try:
             result = self._result(job)
             if result is None:
                 self._ledger.requeue(job.id)
@@ -125,7 +150,7 @@ class Delivery:
             published = self._publish(job, placement, source, result, scratch)
             self._ledger.published(placement.id, published, job.output_sha256 or "")
         except OSError as error:
-            self._put_off(job, placement, from_os_error(error, placement.path))
+            self._put_off(job, placement, _about_publishing(error, placement.path))
         except PictureError as error:
             self._put_off(job, placement, error)
         except Exception as error:
@@ -141,24 +166,27 @@ class Delivery:
         """Say so, and clear the staging folder of a job that is published."""
         self._not_before.pop(placement.id, None)
         self._troubles.pop(placement.path, None)
-        if job.picture is not None and job.picture.parent.parent == self._staging:
-            still = [place for other, place in self._ledger.pending_publications() if other.id == job.id]
-            if not still:
-                shutil.rmtree(job.picture.parent, ignore_errors=True)
+        staged = job.picture is not None and job.picture.parent.parent == self._staging
+        if staged and job.picture is not None and not self._ledger.lacks_copies(job.id):
+            shutil.rmtree(job.picture.parent, ignore_errors=True)
         logger.info("picture published", file=str(placement.path), published=str(published), **job.summary)
         self._audience.finished(Finished(placement.path, "published", published=published, summary=job.summary))
 
     def _put_off(self, job: Job, placement: Placement, error: PictureError) -> None:
         """Try again later, or give up where trying cannot help."""
-        if isinstance(error, Refusal | Unreadable):
+        if policy_of(error).outcome in ("refused", "failed"):
             self._ledger.refused(job.id, error.what, error.remedy)
             self._audience.finished(Finished(placement.path, "refused", reason=error.what, remedy=error.remedy))
             logger.warning("cannot be published", file=str(placement.path), why=error.what)
             return
-        wait = self._retry_seconds * random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, keeps no secret
-        self._not_before[placement.id] = self._clock.monotonic() + wait
+        self._failures[placement.id] = self._failures.get(placement.id, 0) + 1
+        self._wait(placement, error, backoff(self._retry_seconds, self._failures[placement.id]))
+
+    def _wait(self, placement: Placement, error: PictureError, seconds: float) -> None:
+        """Leave a place alone for a while, and say why."""
+        self._not_before[placement.id] = self._clock.monotonic() + seconds
         if placement.path not in self._troubles:
-            logger.warning("cannot be published now", file=str(placement.path), why=error.what, again_in=round(wait))
+            logger.warning("cannot be published now", file=str(placement.path), why=error.what, again_in=round(seconds))
         self._troubles[placement.path] = error
 
     def _result(self, job: Job) -> tuple[Path, Path] | None:

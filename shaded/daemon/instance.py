@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -73,9 +73,11 @@ def only_instance(state_dir: Path) -> Iterator[None]:
         ) from error
     pid_file = state_dir / PID_NAME
     try:
-        pid_file.write_text(f"{os.getpid()}\n")
+        with suppress(OSError):  # on a full disk the lock holds without it
+            pid_file.write_text(f"{os.getpid()}\n")
         yield
-        pid_file.unlink(missing_ok=True)
+        with suppress(OSError):
+            pid_file.unlink(missing_ok=True)
     finally:
         lock.release()
 

@@ -7,28 +7,25 @@ and sleeps in between, woken by events in the outboxes, by the worker, by comman
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 import shaded
 from shaded import logs
-from shaded.clock import Clock
-from shaded.daemon.audience import Audience
 from shaded.daemon.commands import Commands, Order
 from shaded.daemon.delivery import Delivery
 from shaded.daemon.intake import Intake
-from shaded.daemon.notify import Notifier
+from shaded.daemon.machine import machine_state
+from shaded.daemon.parts import Parts
+from shaded.daemon.pausing import Pause
 from shaded.daemon.shading import Shading
-from shaded.daemon.wake import Wake
-from shaded.errors import Transient
+from shaded.daemon.signals import listening_to_signals
+from shaded.daemon.space import LOOK_SECONDS, Disks
+from shaded.daemon.vitals import stuck_parts
+from shaded.errors import ConfigurationError, ShadedError, Transient
 from shaded.ledger import Ledger
-from shaded.outbox.arrivals import Outbox
 from shaded.reports import DaemonView
-from shaded.scheduling.executor import Executor
 from shaded.settings import Settings
 
 logger = logs.get_logger("daemon")
@@ -37,26 +34,9 @@ logger = logs.get_logger("daemon")
 INTAKE_SECONDS = 0.25
 #: How long the daemon leaves a disk alone on which the ledger could not be written, in seconds.
 LEDGER_PAUSE = 5.0
-_PAUSED_KEY = "paused_until"
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a daemon is assembled from; tests put fakes in.
-
-    Attributes:
-        outboxes: Made from a function that says whether a file is known already, since that needs the ledger.
-        wake: Rung by the observers and the executor.
-    """
-
-    settings: Settings
-    clock: Clock
-    ledger: Ledger
-    executor: Executor
-    outboxes: Callable[[Intake], Sequence[Outbox]]
-    wake: Wake
-    notifier: Notifier
-    audience: Audience
+#: How often the ledger is put in order, in seconds, and how long after the start the first time.
+MAINTENANCE_SECONDS = 86_400.0
+FIRST_MAINTENANCE = 600.0
 
 
 class Daemon:
@@ -68,6 +48,7 @@ class Daemon:
     """
 
     def __init__(self, parts: Parts, *, once: bool = False) -> None:
+        self._parts = parts
         self._settings = parts.settings
         self._clock = parts.clock
         self._ledger = parts.ledger
@@ -75,6 +56,35 @@ class Daemon:
         self._wake = parts.wake
         self._notifier = parts.notifier
         self._once = once
+        self._settle_in(parts)
+        self._shading = Shading(
+            parts.ledger,
+            parts.executor,
+            parts.settings,
+            self.intake.source,
+            clock=parts.clock,
+            disks=self.disks,
+            secret=parts.ledger.secret(),
+            audience=parts.audience,
+        )
+        self._commands = Commands(self)
+        self._started_at = parts.clock.time()
+        self._signals = 0
+        self._rest_until = 0.0
+        self._hangups = 0
+        self._pause = Pause(parts.ledger, parts.clock)
+        self._settings_trouble = ""
+        self._loaded_at = self._started_at
+        self._beat_at = 0.0
+        self._owed_since: float | None = None
+        self._stuck: list[str] = []
+        self._maintain_at = parts.clock.monotonic() + FIRST_MAINTENANCE
+        self.view = self._look()
+
+    def _settle_in(self, parts: Parts) -> None:
+        """Make what depends on the settings."""
+        self._settings = parts.settings
+        self.disks = Disks(parts.settings, parts.clock)
         self.intake = Intake(parts.ledger, parts.settings, parts.audience)
         self._outboxes = tuple(parts.outboxes(self.intake))
         self.delivery = Delivery(
@@ -83,22 +93,9 @@ class Daemon:
             self.intake.source,
             clock=parts.clock,
             retry_seconds=parts.settings.scheduling.retry_seconds,
+            disks=self.disks,
             audience=parts.audience,
         )
-        self._shading = Shading(
-            parts.ledger,
-            parts.executor,
-            parts.settings,
-            self.intake.source,
-            clock=parts.clock,
-            secret=parts.ledger.secret(),
-            audience=parts.audience,
-        )
-        self._commands = Commands(self)
-        self._started_at = parts.clock.time()
-        self._signals = 0
-        self._rest_until = 0.0
-        self.view = self._look()
 
     # The life of a daemon --------------------------------------------------------------------------------------
 
@@ -108,7 +105,7 @@ class Daemon:
         Raises:
             ModelError, ConfigurationError: No picture can be shaded here.
         """
-        with self._listening_to_signals():
+        with listening_to_signals(self.request_stop, self.request_reload):
             try:
                 self.start()
                 sleep = self.step()
@@ -120,7 +117,7 @@ class Daemon:
 
     def start(self) -> None:
         """Mend what a crash left, begin to watch, look at everything once, and say ready."""
-        for job_id in self._ledger.recover():
+        for job_id in self._ledger.recover(machine_state()):
             logger.info("taken up again after an interruption", job=job_id)
         self.delivery.tidy(folder.publish for folder in self._settings.folder)
         for outbox in self._outboxes:
@@ -135,11 +132,37 @@ class Daemon:
             self._work()
             self.view = self._look()
             self._notifier.status(self.view.sentence())
-            return self._sleep_seconds()
+            sleep = self._sleep_seconds()
         except Transient as error:
             self._rest_until = self._clock.monotonic() + LEDGER_PAUSE
             logger.warning("the ledger cannot be used now", why=error.what, remedy=error.remedy)
-            return LEDGER_PAUSE
+            self.view = replace(self.view, ledger_trouble=f"{error.what}. {error.remedy}")
+            sleep = LEDGER_PAUSE
+        return self._give_sign_of_life(sleep)
+
+    def _give_sign_of_life(self, sleep: float | None) -> float | None:
+        """Tell the watchdog, while all parts are alive; how long to sleep until it must be told again."""
+        now = self._clock.monotonic()
+        stuck = [] if now < self._rest_until else self._stuck_parts(now)
+        if stuck and stuck != self._stuck:
+            logger.error("a part of the daemon is stuck", parts=stuck)
+        self._stuck = stuck
+        every = self._notifier.beat_seconds
+        if every is None:
+            return sleep
+        if not stuck and now >= self._beat_at:
+            self._notifier.alive()
+            self._beat_at = now + every
+        return every if sleep is None else min(sleep, every)
+
+    def _stuck_parts(self, now: float) -> list[str]:
+        return stuck_parts(
+            now,
+            watchers_due=[] if self._signals else [outbox.next_deadline() for outbox in self._outboxes],
+            scheduler_due=self._owed_since,
+            worker_heard=self._shading.heard_at,
+            lease_seconds=self._settings.scheduling.lease_seconds,
+        )
 
     def stop(self) -> None:
         """Stop watching and end the worker; a picture that is still under way waits for the next start."""
@@ -171,11 +194,57 @@ class Daemon:
         self._signals += 1
         self._wake.ring()
 
+    def request_reload(self) -> None:
+        """Read the settings anew before the next step."""
+        self._hangups += 1
+        self._wake.ring()
+
+    def reload(self) -> tuple[str, ...]:
+        """Follow settings that are read now; the picture under way is finished as it was begun.
+
+        Returns:
+            The keys that cannot change while the daemon runs, and were changed.
+
+        Raises:
+            ShadedError: The settings are wrong. The old ones go on holding.
+        """
+        self._notifier.reloading()
+        try:
+            if self._parts.again is None:
+                raise ConfigurationError("these settings cannot be read anew", remedy="Start the program again")
+            parts, kept = self._parts.again(self._settings)
+        except ShadedError as error:
+            self._settings_trouble = str(error)
+            logger.error("the settings are wrong; the old ones go on holding", why=str(error))  # noqa: TRY400
+            raise
+        else:
+            self._adopt(parts)
+            self._settings_trouble = "; ".join(f"{key}: holds after the next start only" for key in kept)
+            self._loaded_at = self._clock.time()
+            logger.info("the settings were read anew", not_changed=list(kept))
+            return kept
+        finally:
+            self._notifier.ready()
+
+    def _adopt(self, parts: Parts) -> None:
+        """Replace what depends on the settings; ledger, lock, worker and control socket stay."""
+        for outbox in self._outboxes:
+            outbox.stop()
+        self._ledger.reconfigure(parts.settings.scheduling)
+        self._settle_in(parts)
+        self._shading.reconfigure(parts.settings, self.intake.source, self.disks)
+        for outbox in self._outboxes:
+            outbox.start()
+
     # One round -------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
         if self._clock.monotonic() < self._rest_until:
             return
+        if self._hangups:
+            self._hangups = 0
+            with suppress(ShadedError):  # it is in the log and in the status
+                self.reload()
         if self._shading.listen():
             self.delivery.note()
         self._commands.work()
@@ -185,8 +254,26 @@ class Daemon:
             if any(admission.kind == "publish_again" for admission in self.intake.work(INTAKE_SECONDS)):
                 self.delivery.note()
         self.delivery.work()
-        while self._may_start() and not self._executor.busy and self._shading.start_next():
+        blocked = self.disks.blocked()
+        while self._may_start() and not self._executor.busy and self._shading.start_next(blocked):
             pass
+        self._note_what_is_owed()
+        self._maintain()
+
+    def _note_what_is_owed(self) -> None:
+        """Since when a picture could be begun and was not: never for long, unless something is stuck."""
+        if not self._may_start() or self._executor.busy or self._ledger.next_ready_in(self.disks.blocked()) != 0:
+            self._owed_since = None
+        elif self._owed_since is None:
+            self._owed_since = self._clock.monotonic()
+
+    def _maintain(self) -> None:
+        """Once a day, while nothing is under way: keep the ledger's and the log's files small."""
+        if self._clock.monotonic() < self._maintain_at or self._shading.busy or len(self.intake):
+            return
+        self._maintain_at = self._clock.monotonic() + MAINTENANCE_SECONDS
+        self._ledger.compact()
+        logs.shorten()
 
     def _may_start(self) -> bool:
         return not self._signals and not self.paused
@@ -196,7 +283,8 @@ class Daemon:
         unsettled = any(outbox.unsettled for outbox in self._outboxes)
         due = self.delivery.next_deadline
         publishing = due is not None and due <= self._clock.monotonic()
-        return not (unsettled or len(self.intake) or publishing or self._ledger.next_ready_in() == 0)
+        ready = self._ledger.next_ready_in(self.disks.blocked()) == 0
+        return not (unsettled or len(self.intake) or publishing or ready)
 
     def _sleep_seconds(self) -> float | None:
         now = self._clock.monotonic()
@@ -208,11 +296,13 @@ class Daemon:
         if not self._signals:
             deadlines += [outbox.next_deadline() for outbox in self._outboxes]
         if self._may_start() and not self._executor.busy:
-            ready = self._ledger.next_ready_in()
+            blocked = self.disks.blocked()
+            ready = self._ledger.next_ready_in(blocked)
             deadlines.append(None if ready is None else now + ready)
-        until = self.paused_until
-        if until is not None:
-            deadlines.append(now + max(0.0, until - self._clock.time()))
+            deadlines.append(now + LOOK_SECONDS if blocked else None)
+        remaining = self._pause.remaining
+        if remaining is not None:
+            deadlines.append(now + remaining)
         times = [at for at in deadlines if at is not None]
         return max(0.0, min(times) - now) if times else None
 
@@ -221,30 +311,20 @@ class Daemon:
     @property
     def paused_until(self) -> float | None:
         """The date (seconds since 1970) until which no picture is begun; ``None``: not paused, or without an end."""
-        text = self._ledger.meta_get(_PAUSED_KEY)
-        return float(text) if text not in (None, "") else None
+        return self._pause.until
 
     @property
     def paused(self) -> bool:
         """Whether no new picture is begun now; ``--once`` does not wait for the end of a pause."""
-        text = self._ledger.meta_get(_PAUSED_KEY)
-        if text is None or self._once:
-            return False
-        if text and float(text) <= self._clock.time():
-            self._ledger.meta_set(_PAUSED_KEY, None)
-            logger.info("the pause is over")
-            return False
-        return True
+        return not self._once and self._pause.active
 
     def pause(self, seconds: float | None) -> None:
         """Begin no picture for so long, or until :meth:`resume`; the one under way is finished. Survives a restart."""
-        self._ledger.meta_set(_PAUSED_KEY, "" if seconds is None else repr(self._clock.time() + seconds))
-        logger.info("paused", seconds=seconds)
+        self._pause.begin(seconds)
 
     def resume(self) -> None:
         """Go on."""
-        self._ledger.meta_set(_PAUSED_KEY, None)
-        logger.info("resumed")
+        self._pause.end()
 
     # Commands --------------------------------------------------------------------------------------------------
 
@@ -252,6 +332,11 @@ class Daemon:
     def ledger(self) -> Ledger:
         """The ledger; only for this thread."""
         return self._ledger
+
+    @property
+    def settings(self) -> Settings:
+        """What holds now."""
+        return self._settings
 
     def order(self, order: Order) -> None:
         """Queue a command from another thread."""
@@ -280,18 +365,9 @@ class Daemon:
             now=self._clock.monotonic(),
             counts=self._ledger.counts(),
             troubles={str(p): e.what for p, e in {**self.intake.put_off, **self.delivery.troubles}.items()},
+            disks=tuple(room.document() for room in self.disks.rooms),
+            blocked=self.disks.blocked(),
+            settings_loaded_at=self._loaded_at,
+            settings_trouble=self._settings_trouble,
+            stuck=tuple(self._stuck),
         )
-
-    @contextmanager
-    def _listening_to_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT ask for the end while this lasts."""
-
-        def handler(_number: int, _frame: FrameType | None) -> None:
-            self.request_stop()
-
-        before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, old in before.items():
-                signal.signal(number, old)

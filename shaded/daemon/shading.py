@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
 from shaded import logs
 from shaded.clock import Clock
 from shaded.daemon.audience import Audience, Finished, Flight
+from shaded.daemon.backoff import backoff
 from shaded.daemon.intake import Source
+from shaded.daemon.machine import machine_state
+from shaded.daemon.space import Disks
 from shaded.errors import ConfigurationError, ModelError, ShadedError
 from shaded.ledger import Claim, Ledger
 from shaded.publishing.naming import published_name
@@ -22,11 +26,6 @@ from shaded.settings import Profile, Settings
 
 logger = logs.get_logger("shading")
 
-#: A picture that ended the worker so often is set aside, so that the others get their turn.
-MOST_DEATHS = 2
-#: The longest pause between two attempts, in seconds.
-LONGEST_PAUSE = 3600.0
-
 
 class Shading:
     """Keeps the executor busy.
@@ -35,6 +34,7 @@ class Shading:
         ledger: Where jobs come from and outcomes go.
         executor: Does the work.
         source_of: The watched folder of an outbox, or ``None`` where it is not watched any more.
+        disks: Says whether there is room for a picture.
         secret: The installation's secret, in hexadecimal digits.
         audience: Hears of progress and of pictures that will not be published.
     """
@@ -47,6 +47,7 @@ class Shading:
         source_of: Callable[[Path], Source | None],
         *,
         clock: Clock,
+        disks: Disks,
         secret: str,
         audience: Audience,
     ) -> None:
@@ -54,12 +55,13 @@ class Shading:
         self._executor = executor
         self._settings = settings
         self._source_of = source_of
+        self._disks = disks
         self._clock = clock
         self._secret = secret
         self._audience = audience
         self._claims: dict[str, Claim] = {}
         self._flights: dict[str, Flight] = {}
-        self._deaths: Counter[str] = Counter()
+        self._heard_at = clock.monotonic()
         self._unbooked: deque[AnyEvent] = deque()
         self._renew_at = 0.0
         self.device = ""
@@ -68,6 +70,15 @@ class Shading:
     def flights(self) -> tuple[Flight, ...]:
         """What is under way."""
         return tuple(self._flights.values())
+
+    def reconfigure(self, settings: Settings, source_of: Callable[[Path], Source | None], disks: Disks) -> None:
+        """Other settings from the next picture on; the one under way is finished as it was begun."""
+        self._settings, self._source_of, self._disks = settings, source_of, disks
+
+    @property
+    def heard_at(self) -> float | None:
+        """When the busy worker last said something (``Clock.monotonic``); ``None`` while nothing is under way."""
+        return self._heard_at if self._claims else None
 
     @property
     def busy(self) -> bool:
@@ -87,7 +98,10 @@ class Shading:
             ModelError, ConfigurationError: Nothing can be shaded here.
             Transient: The ledger cannot be written now; the event is kept and booked at the next call.
         """
-        self._unbooked.extend(self._executor.events(0))
+        events = self._executor.events(0)
+        if events:
+            self._heard_at = self._clock.monotonic()
+        self._unbooked.extend(events)
         finished = False
         while self._unbooked:
             finished |= self._book(self._unbooked[0])
@@ -104,13 +118,14 @@ class Shading:
             logger.warning("a job that nobody worked on was put back", job=job_id)
         self._renew_at = self._clock.monotonic() + self._settings.scheduling.lease_seconds / 3
 
-    def start_next(self) -> bool:
-        """Hand the next waiting job to the executor, if it is free; whether there was one."""
+    def start_next(self, blocked: Collection[Path] = ()) -> bool:
+        """Hand the next waiting job to the executor, if it is free; whether there was one outside ``blocked``."""
         if self._executor.busy or self._unbooked:
             return False
-        claims = self._ledger.claim(1)
+        claims = self._ledger.claim(1, blocked, machine_state())
         tasks = [task for claim in claims if (task := self._prepare(claim)) is not None]
         if tasks:
+            self._heard_at = self._clock.monotonic()
             try:
                 self._executor.submit(tasks)
             except OSError as error:  # no process can be started now
@@ -138,8 +153,9 @@ class Shading:
             try:
                 task = self._task(claim)
             except Exception as error:
-                logger.warning("the picture could not be begun", exc_info=True)
-                self._failed(claim, failure_of(job.id, error))
+                failure = failure_of(job.id, error)
+                logger.warning("the picture could not be begun", why=failure.what, exc_info=failure.outcome == "failed")
+                self._failed(claim, failure)
                 return None
             now = self._clock.monotonic()
             self._flights[job.id] = Flight(job.id, placement.path, started_at=now, stage_at=now)
@@ -152,9 +168,11 @@ class Shading:
 
         Raises:
             Refusal: The picture's name cannot be published.
+            Transient: There is no room for it.
             OSError: The staging folder cannot be made.
         """
         job, placement = claim.job, claim.placement
+        self._disks.refuse_if_full(placement.root, placement.stat.size)
         profile = Profile.model_validate_json(job.profile)
         name = published_name(placement.relative.name, profile.output_format)
         staging = self._settings.staging_dir / job.id
@@ -200,7 +218,6 @@ class Shading:
         wanted = self._ledger.rendered(
             event.job_id, event.picture, event.sidecar, event.sha256, event.bytes, event.summary
         )
-        self._deaths.pop(event.job_id, None)
         self._forget(event.job_id, remove_staging=not wanted)
         return wanted
 
@@ -216,11 +233,15 @@ class Shading:
     def _failed(self, claim: Claim, failure: Failure) -> None:
         """Book a job that ended without a result, by its outcome."""
         job, path = claim.job, claim.placement.path
+        if failure.outcome == "changed" and not os.path.isdir(claim.placement.root):  # noqa: PTH112 - Path's raises
+            failure = failure.model_copy(
+                update={"outcome": "transient", "what": "its outbox is away", "blames_picture": False}
+            )
         if failure.outcome == "changed":
             logger.info("the file changed meanwhile; it is looked at again", file=str(path), why=failure.what)
             self._ledger.changed(job.id, claim.placement.id)
         elif failure.outcome == "transient":
-            wait = self._pause(job.attempts)
+            wait = backoff(self._settings.scheduling.retry_seconds, job.attempts + job.deferrals)
             logger.warning("picture put off", file=str(path), why=failure.what, again_in=round(wait))
             state = self._ledger.retry_later(job.id, failure.what, wait, failure.remedy, counts=failure.blames_picture)
             if state == "failed":
@@ -246,24 +267,19 @@ class Shading:
             self._audience.finished(Finished(path, "failed", reason=what, remedy=remedy))
 
     def _died(self, job_id: str, event: WorkerDied) -> None:
-        """A worker ended in the middle of this job: once more at once, then never again by itself."""
+        """A worker ended in the middle of this job; the ledger decides whether it is done once more."""
         claim = self._claims.get(job_id)
         if claim is None:
             return
         with logs.about_job(job_id):
-            deaths = self._deaths[job_id] + int(event.opened)
-            logger.error("the worker died", file=str(claim.placement.path), detail=event.detail)
-            if deaths >= MOST_DEATHS:
-                what = f"the worker died {deaths} times while shading it ({event.detail})"
-                self._decide(claim, "failed", what, "Try `shaded retry`, or report the picture")
-            else:
-                self._ledger.retry_later(job_id, event.detail, 0.0, counts=False)
-            self._deaths[job_id] = deaths
+            path = claim.placement.path
+            logger.error("the worker died", file=str(path), detail=event.detail)
+            if self._ledger.died(job_id, event.detail, counts=event.opened) == "failed":
+                job = self._ledger.job(job_id)
+                what, remedy = ("", "") if job is None else (job.reason, job.remedy)
+                logger.warning("picture failed", file=str(path), why=what, remedy=remedy)
+                self._audience.finished(Finished(path, "failed", reason=what, remedy=remedy))
             self._forget(job_id, remove_staging=True)
-
-    def _pause(self, attempts: int) -> float:
-        """Seconds until the next attempt: doubled each time."""
-        return float(min(LONGEST_PAUSE, self._settings.scheduling.retry_seconds * 2 ** max(0, attempts - 1)))
 
     def _forget(self, job_id: str, *, remove_staging: bool) -> None:
         self._claims.pop(job_id, None)

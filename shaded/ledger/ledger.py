@@ -22,18 +22,23 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from shaded.clock import Clock
 from shaded.filestat import FileStat
-from shaded.ledger.connection import open_writable, writing
-from shaded.ledger.reader import RANK, READY, stat_columns
+from shaded.ledger.connection import explain, open_writable, writing
+from shaded.ledger.reader import OPEN, RANK, READY, hex_paths, stat_columns
 from shaded.ledger.records import Admission, Claim, State, path_to_blob
 from shaded.ledger.steps import UNREAD, LedgerSteps, admission_kind, source_path
 from shaded.settings import Scheduling
 
+#: A job that was under way when the program ended waits no longer than this many doublings of the first pause.
+MOST_DOUBLINGS = 4
+#: So many empty pages (4096 bytes each) may stay in the file, for what is written next.
+MOST_EMPTY_PAGES = 1024
 _ADMITTED = {
     "new": "It settled and waits to be shaded.",
     "waiting": "It settled; the same picture waits to be shaded already.",
@@ -46,10 +51,42 @@ _ADMITTED = {
 class Ledger(LedgerSteps):
     """The ledger, for the one process that writes it. Usable from one thread."""
 
+    _counted: tuple[int, dict[State, int]] | None = None
+
     @classmethod
     def open(cls, path: Path | str, clock: Clock, scheduling: Scheduling | None = None) -> Ledger:
         """Open or create the file, or ``":memory:"`` for tests, and bring it to the newest version."""
         return cls(open_writable(path), path, clock, scheduling or Scheduling())
+
+    def counts(self) -> dict[State, int]:
+        """How many jobs are in each state; counted anew only after something was written, since it is asked often."""
+        changes = self._connection.total_changes
+        if self._counted is None or self._counted[0] != changes:
+            self._counted = (changes, super().counts())
+        return dict(self._counted[1])
+
+    def reconfigure(self, scheduling: Scheduling) -> None:
+        """Other leases, attempts and ageing from now on."""
+        self._scheduling = scheduling
+
+    def compact(self) -> None:
+        """Once in a while, when there is time: refresh the planner's statistics, give back empty pages, empty the log.
+
+        No job is ever dropped: content that was dealt with is known for ever, so that nothing is shaded twice. What
+        could grow without bound beside them, the story of events, is cut as it is written.
+
+        Raises:
+            Transient: The file cannot be written now.
+        """
+        ask = self._connection.execute
+        try:
+            ask("PRAGMA optimize")
+            (pages,), (empty,) = ask("PRAGMA page_count").fetchone(), ask("PRAGMA freelist_count").fetchone()
+            if empty > max(MOST_EMPTY_PAGES, pages // 4):
+                ask("VACUUM")
+            ask("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
 
     # --- Arrivals ---
 
@@ -115,15 +152,23 @@ class Ledger(LedgerSteps):
 
     # --- Leases ---
 
-    def claim(self, limit: int = 1) -> list[Claim]:
-        """Lease the jobs that are to run next, the first first, each with the place to read it from."""
+    def claim(self, limit: int = 1, blocked: Collection[Path] = (), machine: str = "") -> list[Claim]:
+        """Lease the jobs that are to run next, the first first, each with the place to read it from.
+
+        Args:
+            limit: How many at most.
+            blocked: Outboxes whose pictures cannot be worked on now.
+            machine: The state of the machine, for :meth:`recover` to compare.
+        """
         with writing(self._connection, self._path):
             claimed = self._rows(
                 "UPDATE jobs SET state = 'running', attempts = attempts + 1, not_before = 0, "  # noqa: S608
-                "lease_until = :lease, changed_at = :now WHERE id IN (SELECT id FROM jobs "
-                f"WHERE state = 'settled' AND {READY} ORDER BY {RANK} DESC, id LIMIT :limit) "
+                "lease_until = :lease, claimed_on = :machine, changed_at = :now WHERE id IN (SELECT id FROM jobs "
+                f"WHERE state = 'settled' AND {READY} AND {OPEN} ORDER BY {RANK} DESC, id LIMIT :limit) "
                 f"RETURNING id, attempts, {RANK} AS rank",
                 lease=self._lease(),
+                machine=machine,
+                blocked=hex_paths(blocked),
                 limit=limit,
             )
             for row in claimed:
@@ -160,19 +205,27 @@ class Ledger(LedgerSteps):
                 self._put_off(row["id"], "the worker was not heard of in time", "", 0.0, counted=True)
             return [str(row["id"]) for row in rows]
 
-    def recover(self) -> list[str]:
+    def recover(self, machine: str = "") -> list[str]:
         """At the start: put back every running job, since whoever ran it is gone; returns their ids.
 
-        The attempt is not counted, since the program may have been stopped for any reason; but each time
-        costs the job one point of priority, so that one that brings the program down does not keep the others
-        from running.
+        The attempt is not counted, since the program may have been stopped for any reason; but each time costs the
+        job one point of priority, and from the second time on it waits, longer each time: one that brings the program
+        down neither keeps the others from running nor the program from starting.
+
+        Args:
+            machine: The state of the machine now. Where it is another one than at the claim, the machine ran out of
+                memory or went down meanwhile, which counts like a death of the worker.
         """
         with writing(self._connection, self._path):
-            rows = self._rows("SELECT id FROM jobs WHERE state = 'running'")
+            rows = self._rows("SELECT id, claimed_on, interruptions FROM jobs WHERE state = 'running'")
             for row in rows:
                 self._do("UPDATE jobs SET interruptions = interruptions + 1 WHERE id = :job", job=row["id"])
+                down = bool(machine and row["claimed_on"]) and machine != row["claimed_on"]
+                if down and self._count_death(row["id"], "the machine ran out of memory or went down"):
+                    continue
                 self._tell(row["id"], "The program ended while it was shaded; it is done again.")
-                self._put_back(row["id"], counted=False)
+                wait = self._scheduling.retry_seconds * 2 ** min(row["interruptions"] - 1, MOST_DOUBLINGS)
+                self._put_back(row["id"], counted=False, seconds=wait if row["interruptions"] else 0.0)
             return [str(row["id"]) for row in rows]
 
     # --- Outcomes ---
@@ -238,6 +291,23 @@ class Ledger(LedgerSteps):
         with writing(self._connection, self._path):
             return self._end(job_id, "failed", reason, remedy)
 
+    def died(self, job_id: str, detail: str, *, counts: bool = True) -> State | None:
+        """The worker died with a running job: it is done once more at once, and at the last allowed death it failed.
+
+        Args:
+            job_id: A running job.
+            detail: How the worker died, one clause.
+            counts: Whether the picture may be to blame.
+
+        Returns:
+            The job's state now; ``None`` where there is no such job any more.
+        """
+        with writing(self._connection, self._path):
+            if not (counts and self._count_death(job_id, f"the worker died while shading it: {detail}")):
+                self._put_off(job_id, detail, "", 0.0, counted=False)
+            row = self._one("SELECT state FROM jobs WHERE id = :job", job=job_id)
+            return None if row is None else row["state"]
+
     def retry_later(
         self, job_id: str, reason: str, seconds: float, remedy: str = "", *, counts: bool = True
     ) -> State | None:
@@ -254,6 +324,8 @@ class Ledger(LedgerSteps):
             The job's state now; ``None`` where there is no such job any more.
         """
         with writing(self._connection, self._path):
+            if not counts:
+                self._do("UPDATE jobs SET deferrals = deferrals + 1 WHERE id = :job", job=job_id)
             self._put_off(job_id, reason, remedy, seconds, counted=counts)
             row = self._one("SELECT state FROM jobs WHERE id = :job", job=job_id)
             return None if row is None else row["state"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,6 +34,11 @@ from shaded.settings import Scheduling
 RANK = "(priority - interruptions + MAX(0.0, :now - queued_at) / :ageing)"
 #: A wait that began in the future was measured by a clock that was set back since; it is over.
 READY = "(not_before <= :now OR changed_at > :now)"
+#: Some place of the job is in an outbox that can be worked on now; ``:blocked`` is what :func:`hex_paths` gives.
+OPEN = (
+    "(:blocked = '[]' OR EXISTS (SELECT 1 FROM placements AS o WHERE o.job_id = jobs.id "
+    "AND hex(o.root) NOT IN (SELECT value FROM json_each(:blocked))))"
+)
 #: The place to read a job's content from: the one seen last.
 SOURCE = (
     "placements.id = (SELECT p.id FROM placements AS p WHERE p.job_id = jobs.id "
@@ -174,21 +180,27 @@ class LedgerReader:
 
     def pending_publications(self) -> list[tuple[Job, Placement]]:
         """Places that lack the finished result of their job, the longest waiting first."""
-        rows = self._rows(
-            f"{BOTH} WHERE state IN ('rendered', 'published') AND published IS NULL ORDER BY changed_at, placements.id"
+        rows = self._rows(  # the plus keeps the planner from walking through everything that was ever published
+            f"{BOTH} WHERE +state IN ('rendered', 'published') AND published IS NULL ORDER BY changed_at, placements.id"
         )
         return [both_from(row) for row in rows]
+
+    def lacks_copies(self, job_id: str) -> bool:
+        """Whether some place of a job has no published copy yet."""
+        query = "SELECT 1 FROM placements WHERE job_id = :job_id AND published IS NULL LIMIT 1"
+        return bool(self._rows(query, job_id=job_id))
 
     def staged_files(self) -> set[Path]:
         """The files in staging that are still needed; anything else there is left over from a crash."""
         rows = self._rows("SELECT picture, sidecar FROM jobs WHERE state = 'rendered'")
         return {path_from_blob(blob) for row in rows for blob in row if blob is not None}
 
-    def next_ready_in(self) -> float | None:
-        """Seconds until a waiting job may run: 0 where one may now, ``None`` where none waits."""
+    def next_ready_in(self, blocked: Collection[Path] = ()) -> float | None:
+        """Seconds until a waiting job may run: 0 where one may now, ``None`` where none waits; without ``blocked``."""
         (row,) = self._rows(
             f"SELECT MIN(CASE WHEN {READY} THEN 0.0 ELSE not_before - :now END) "  # noqa: S608 - constants
-            "FROM jobs WHERE state = 'settled'"
+            f"FROM jobs WHERE state = 'settled' AND {OPEN}",
+            blocked=hex_paths(blocked),
         )
         return None if row[0] is None else float(row[0])
 
@@ -222,6 +234,11 @@ class LedgerReader:
         """The given ones and the usual ones; text is made sound, since a file name in it may not be."""
         usual = {"now": self._clock.time(), "ageing": self._scheduling.ageing_seconds}
         return usual | {key: _sound(value) if isinstance(value, str) else value for key, value in given.items()}
+
+
+def hex_paths(paths: Collection[Path]) -> str:
+    """Paths as a JSON list of hexadecimal digits, since JSON cannot hold the bytes of a file name."""
+    return json.dumps([path_to_blob(path).hex().upper() for path in paths])
 
 
 def _sound(text: str) -> str:

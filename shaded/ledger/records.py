@@ -33,6 +33,8 @@ class Job:
         not_before: When it may run at the earliest (seconds since 1970); 0: at once.
         attempts: How often it was begun and the attempt counted.
         interruptions: How often the whole program ended while it ran; each takes one point of priority.
+        deaths: How often the worker died of it, or the machine ran out of memory or went down with it.
+        deferrals: How often it was put off for something that was not its fault; each doubles the pause.
         picture: The rendered picture in the staging folder.
         sidecar: The sidecar beside it.
         output_sha256: The rendered picture's hash.
@@ -53,6 +55,8 @@ class Job:
     not_before: float
     attempts: int
     interruptions: int
+    deaths: int
+    deferrals: int
     picture: Path | None
     sidecar: Path | None
     output_sha256: str | None

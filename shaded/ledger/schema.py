@@ -75,8 +75,18 @@ _FIRST = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 
+_FAILING_WELL = (
+    # How often a worker, or the whole machine, went down with the picture; the machine that it was begun on.
+    "ALTER TABLE jobs ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN claimed_on TEXT NOT NULL DEFAULT ''",
+    # How often it was put off for something that was not its fault, so that pauses can grow.
+    "ALTER TABLE jobs ADD COLUMN deferrals INTEGER NOT NULL DEFAULT 0",
+    # What lacks its copy is asked for after every picture; it is little beside everything ever published.
+    "CREATE INDEX placements_unpublished ON placements (job_id) WHERE published IS NULL",
+)
+
 #: Step ``n`` (counted from one) leads from version ``n - 1`` to version ``n``.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FAILING_WELL)
 NEWEST = len(MIGRATIONS)
 
 

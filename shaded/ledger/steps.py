@@ -24,8 +24,8 @@ MOST_EVENTS: Final = 20_000
 UNREAD: Final = "unread:"
 _FRESH = (
     "UPDATE jobs SET state = 'settled', queued_at = :now, not_before = 0, attempts = 0, interruptions = 0, "
-    "lease_until = NULL, picture = NULL, sidecar = NULL, output_sha256 = NULL, output_bytes = NULL, "
-    "summary = '{}', reason = '', remedy = '', changed_at = :now "
+    "deaths = 0, deferrals = 0, lease_until = NULL, picture = NULL, sidecar = NULL, output_sha256 = NULL, "
+    "output_bytes = NULL, summary = '{}', reason = '', remedy = '', changed_at = :now "
 )
 _UNPUBLISH = "UPDATE placements SET published = NULL, published_sha256 = NULL, published_at = NULL"
 
@@ -115,6 +115,16 @@ class LedgerSteps(LedgerReader):
             self._end(job_id, "failed", f"{reason} (attempt {row['attempts']}, the last)", remedy)
         elif self._put_back(job_id, counted=counted, reason=reason, remedy=remedy, seconds=seconds):
             self._tell(job_id, f"It was put off for {seconds:.0f} s: {reason}.")
+
+    def _count_death(self, job_id: str, what: str) -> bool:
+        """Count one death with a running job; whether it was the last allowed one, after which the job has failed."""
+        self._do("UPDATE jobs SET deaths = deaths + 1 WHERE id = :job AND state = 'running'", job=job_id)
+        row = self._one("SELECT deaths FROM jobs WHERE id = :job AND state = 'running'", job=job_id)
+        if row is None or row["deaths"] < self._scheduling.max_deaths:
+            return False
+        often = "once" if row["deaths"] == 1 else f"{row['deaths']} times"
+        remedy = "The others go on without it. Try it again with `shaded retry`, or report the picture"
+        return self._end(job_id, "failed", f"{what} ({often} with this picture)", remedy)
 
     def _end(self, job_id: str, state: State, reason: str, remedy: str) -> bool:
         ended = self._do(

@@ -175,9 +175,17 @@ class ProcessExecutor:
         self._inbox: queue.SimpleQueue[_Said] = queue.SimpleQueue()
         self._worker: _Worker | None = None
         self._retired: list[_Worker] = []
+        self._stale = False
         self._held: list[str] = []
         self._heard_at = 0.0
         self._deaths_in_a_row = 0
+
+    def renew(self, start: Start, *, idle_seconds: float, silence_seconds: float) -> None:
+        """Other settings: the present worker finishes what it holds, and is replaced before it is given more."""
+        self._idle_seconds, self._silence_seconds = idle_seconds, silence_seconds
+        if start != self._start_message:
+            self._start_message = start
+            self._stale = self._worker is not None
 
     @property
     def busy(self) -> bool:
@@ -198,9 +206,11 @@ class ProcessExecutor:
 
     def submit(self, batch: Sequence[AnyTask]) -> None:
         """Hand tasks over, starting a worker if there is none."""
-        if self._worker is not None and self._worker.process.poll() is not None:
-            self._retired.append(self._worker)  # it died idle: no picture is to blame
+        if self._worker is not None and (self._stale or self._worker.process.poll() is not None):
+            self._worker.stop()  # its settings are old, or it died idle: no picture is to blame
+            self._retired.append(self._worker)
             self._worker = None
+        self._stale = False
         if self._worker is None:
             self._worker = self._launch()
         self._held.extend(task.job_id for task in batch)

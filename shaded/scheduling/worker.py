@@ -22,12 +22,11 @@ from shaded import logs
 from shaded.errors import (
     ConfigurationError,
     ModelError,
+    OutOfMemory,
     PictureError,
-    Refusal,
     ShadedError,
-    SourceChanged,
-    Transient,
     from_os_error,
+    policy_of,
 )
 from shaded.scheduling.executor import AnyEvent, AnyTask
 from shaded.scheduling.messages import (
@@ -108,34 +107,16 @@ def failure_of(job_id: str, error: Exception) -> Failure:
     """Sort an exception into one of the four outcomes."""
     if isinstance(error, OSError):
         error = from_os_error(error)
-    if is_out_of_memory(error):
-        return Failure(
-            job_id=job_id,
-            outcome="transient",
-            what="there is not enough memory",
-            remedy="Close other programs; it is tried again by itself",
-        )
-    if not isinstance(error, PictureError):
-        return Failure(
-            job_id=job_id,
-            outcome="failed",
-            what=f"an unexpected error ({type(error).__name__}: {error})",
-            remedy="The log has the details; please report them",
-        )
-    outcome: Literal["refused", "failed", "changed", "transient"] = "failed"
-    if isinstance(error, Refusal):
-        outcome = "refused"
-    elif isinstance(error, SourceChanged):
-        outcome = "changed"
-    elif isinstance(error, Transient):
-        outcome = "transient"
-    return Failure(
-        job_id=job_id,
-        outcome=outcome,
-        what=error.what,
-        remedy=error.remedy,
-        blames_picture=outcome != "transient",
-    )
+    elif is_out_of_memory(error):
+        error = OutOfMemory("there is not enough memory", remedy="Close other programs; it is tried again by itself")
+    policy = policy_of(error)
+    if isinstance(error, PictureError):
+        what, remedy = error.what, error.remedy
+    else:
+        what = f"an unexpected error ({type(error).__name__}: {error})"
+        remedy = "The log has the details; please report them"
+    blames = policy.counts or policy.outcome != "transient"
+    return Failure(job_id=job_id, outcome=policy.outcome, what=what, remedy=remedy, blames_picture=blames)
 
 
 def _unusable(error: Exception) -> Unusable:

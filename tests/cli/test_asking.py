@@ -133,3 +133,32 @@ def test_relative_paths_are_meant_from_here(shaded, tmp_path, monkeypatch):
     """Explain takes a relative path from the current folder."""
     monkeypatch.chdir(tmp_path)
     assert json.loads(shaded("explain", "fox.png", "--json")[1])["path"] == str(Path.cwd() / "fox.png")
+
+
+def test_health_is_an_exit_code(served, shaded, monkeypatch):
+    """`status --check` ends with 0 while all is well and 4 when something is not; plain `status` always with 0."""
+    assert shaded("status", "--check")[0] == 0
+    assert json.loads(shaded("status", "--json")[1])["health"] == {"ok": True, "problems": []}
+    served.daemon._settings_trouble = "folder.0.profile: no profile is named 'x'"
+    code, out, _ = shaded("status", "--check")
+    while code != 4:
+        code, out, _ = shaded("status", "--check")
+    assert "Not well: the settings: folder.0.profile: no profile is named 'x'." in out
+    assert shaded("status")[0] == 0
+    document = json.loads(shaded("status", "--json", "--check")[1])
+    assert document["health"]["ok"] is False
+    assert {disk["kind"] for disk in document["disks"]} == {"publish", "staging", "state"}
+
+
+def test_health_without_a_daemon_is_not_running(shaded):
+    """`status --check` ends with 69 where no daemon runs."""
+    code, out, _ = shaded("status", "--check")
+    assert code == 69
+    assert "not running" in out
+
+
+def test_reload_reaches_the_daemon(served, shaded):
+    """`reload` asks the daemon to read its settings anew, and passes on why it cannot."""
+    code, _, err = shaded("reload")
+    assert code == 1
+    assert "cannot be read anew" in err

@@ -48,6 +48,7 @@ def test_the_tree_is_the_interface():
         "queue",
         "explain",
         "pause",
+        "reload",
         "resume",
         "retry",
         "bump",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from shaded import logs
@@ -18,7 +19,8 @@ def main() -> int:
     logs.configure("info", "json")
     command = (sys.executable, str(FAKE_WORKER), *sys.argv[3:])
     try:
-        run_daemon(load_settings(Path(sys.argv[1])), once="--once" in sys.argv[2:3], command=command)
+        read = partial(load_settings, Path(sys.argv[1]))
+        run_daemon(read(), once="--once" in sys.argv[2:3], command=command, read=read)
     except ShadedError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return error.exit_code

@@ -11,8 +11,9 @@ from PIL import Image
 from shaded.clock import FakeClock
 from shaded.daemon.assembly import prepare_folders
 from shaded.daemon.instance import LEDGER_NAME
-from shaded.daemon.loop import Daemon, Parts
+from shaded.daemon.loop import Daemon
 from shaded.daemon.notify import Notifier
+from shaded.daemon.parts import Parts
 from shaded.daemon.wake import Wake
 from shaded.ledger import Ledger
 from shaded.outbox.arrivals import Outbox

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import sqlite3
 import stat as mode
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from shaded.clock import FakeClock
 from shaded.errors import ShadedError, Transient
 from shaded.ledger import Ledger, LedgerReader, schema
 from shaded.ledger.connection import explain, open_writable
+from shaded.settings import Profile
 from tests.ledger.conftest import PUBLISH, ROOT, STAGING, STAT
 
 
@@ -240,3 +243,66 @@ def test_the_rooms_are_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.strip() == "[]"
+
+
+def test_compaction_keeps_every_job_and_gives_pages_back(path):
+    """After many rows were deleted the file shrinks, the write-ahead log is empty, and finished work is still known."""
+    with Ledger.open(path, FakeClock()) as ledger:
+        fill(path)
+        ask = ledger._connection.execute
+        ask("BEGIN")
+        for number in range(20_000):
+            ask("INSERT INTO events (job_id, at, what) VALUES (?, 0, ?)", (number, "x" * 400))
+        ask("DELETE FROM events")
+        ask("COMMIT")
+        before = path.stat().st_size
+        ledger.compact()
+        assert path.stat().st_size < before / 10
+        assert path.with_name(path.name + "-wal").stat().st_size == 0
+        assert ledger.admit(ROOT, Path("fox.png"), STAT, "aa", "p", "{}").kind == "known"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_hundred_thousand_pictures_stay_quick(path):
+    """With 100,000 finished pictures the file is under 200 MB and each question takes under 0.1 s of a core."""
+    digest, text = Profile().digest(), Profile().model_dump_json()
+    with Ledger.open(path, FakeClock()) as ledger:
+        ask = ledger._connection.execute
+        ask("BEGIN")
+        for number in range(1, 100_001):
+            name, output = f"a folder/picture {number:06}.png".encode(), f"f{number:063x}"
+            ask(
+                "INSERT INTO jobs (id, sha256, profile_digest, profile, state, queued_at, output_sha256, summary, "
+                "changed_at) VALUES (?, ?, ?, ?, 'published', 1, ?, ?, 1)",
+                (number, f"{number:064x}", digest, text, output, json.dumps({"concept": "x" * 150})),
+            )
+            ask(
+                "INSERT INTO placements (job_id, root, relative, size, mtime_ns, inode, seen_at, published, "
+                "published_sha256, published_at) VALUES (?, ?, ?, 1, 1, ?, 1, ?, ?, 1)",
+                (number, b"/home/artist/outbox", name, number, b"/home/artist/published/" + name, output),
+            )
+            ask("INSERT INTO outputs VALUES (?)", (output,))
+        ask("COMMIT")
+        took = {}
+
+        def timed(name, call):
+            begun = time.process_time()
+            answer = call()
+            took[name] = time.process_time() - begun
+            return answer
+
+        timed("compact", ledger.compact)
+        timed("counts", ledger.counts)
+        timed("pending", ledger.pending_publications)
+        timed("known", lambda: ledger.stat_known(Path("/home/artist/outbox"), Path("x"), STAT, digest))
+        timed("admit", lambda: ledger.admit(ROOT, Path("fox.png"), STAT, "aa", digest, "{}"))
+        (claim,) = timed("claim", ledger.claim)
+        job_id = claim.job.id
+        timed("rendered", lambda: ledger.rendered(job_id, STAGING / "1", STAGING / "2", "oo", 5, {}))
+        timed("published", lambda: ledger.published(claim.placement.id, PUBLISH / "fox.png", "oo"))
+        timed("recent_errors", ledger.recent_errors)
+        size = path.stat().st_size
+        print(f"{size / 1e6:.0f} MB", {name: f"{seconds * 1000:.1f} ms" for name, seconds in took.items()})  # noqa: T201
+        assert size < 200_000_000
+        assert max(seconds for name, seconds in took.items() if name != "compact") < 0.1

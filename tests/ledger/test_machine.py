@@ -187,6 +187,7 @@ def test_everything_is_done_in_the_end():
                 ledger.retry_later(claim.job.id, "the disk is full", 5, counts=False)
         ledger.recover()
         clock.advance(10)
+    clock.advance(3600)
     while claims := ledger.claim():
         job = claims[0].job
         ledger.rendered(job.id, STAGING / job.id, STAGING / f"{job.id}.json", f"out {job.id}", 1, {})

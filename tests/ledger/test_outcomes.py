@@ -344,3 +344,37 @@ def test_the_secret_is_made_once(desk):
     secret = desk.ledger.secret()
     assert len(bytes.fromhex(secret)) == 32
     assert desk.ledger.secret() == secret
+
+
+def test_the_last_allowed_death_is_the_end(desk):
+    """A worker's deaths are counted in the ledger; those before its models were loaded are not."""
+    job_id = desk.admit().job.id
+    for counts, state, deaths in ((False, "settled", 0), (True, "settled", 1), (True, "failed", 2)):
+        assert desk.claim() == job_id
+        assert desk.ledger.died(job_id, "killed", counts=counts) == state
+        assert desk.ledger.job(job_id).deaths == deaths
+    assert desk.ledger.job(job_id).reason == "the worker died while shading it: killed (2 times with this picture)"
+    assert desk.ledger.retry() == 1
+    assert (desk.state(job_id), desk.ledger.job(job_id).deaths) == ("settled", 0)
+
+
+def test_another_machine_state_after_a_crash_is_a_death(desk):
+    """What was claimed on another state of the machine took it down; on the same one, the program only ended."""
+    job_id = desk.admit().job.id
+    for claimed, now, deaths in (("a", "a", 0), ("a", "b", 1), ("", "c", 1), ("c", "", 1)):
+        desk.ledger.claim(machine=claimed)
+        assert desk.ledger.recover(now) == [job_id]
+        assert desk.ledger.job(job_id).deaths == deaths
+        desk.clock.advance(4000)
+    desk.ledger.claim(machine="d")
+    desk.ledger.recover("e")
+    assert desk.state(job_id) == "failed"
+
+
+def test_blocked_outboxes_are_passed_over(desk):
+    """A claim passes over pictures that lie only in outboxes that cannot be worked on, and so does the wait for one."""
+    desk.admit("fox.png", "aa")
+    assert desk.ledger.claim(blocked=[ROOT]) == []
+    assert desk.ledger.next_ready_in([ROOT]) is None
+    assert desk.ledger.next_ready_in([ROOT / "other"]) == 0
+    assert len(desk.ledger.claim(blocked=[ROOT / "other"])) == 1

@@ -128,6 +128,7 @@ def test_bumping_outweighs_interruptions(desk):
     for _ in range(5):
         desk.claim()
         desk.ledger.recover()
+        desk.clock.advance(3600)
     desk.admit("other.png", "c2")
     assert desk.ledger.bump(ROOT / "unlucky.png")
     assert claimed_names(desk) == ["unlucky.png"]

@@ -103,6 +103,26 @@ def test_the_same_worker_takes_the_next_task(start_executor, tmp_path):
     assert executor.worker_pid == pid
 
 
+def test_other_settings_reach_the_next_worker(start_executor, tmp_path):
+    """After renew the present worker finishes what it holds, and the next task goes to a new one; the old one ends."""
+    executor = start_executor()
+    executor.submit([_task(tmp_path, "a.png")])
+    first = executor.worker_pid
+    executor.renew(Start(shading=Shading(threads=1)), idle_seconds=5.0, silence_seconds=50.0)
+    assert [event.kind for event in _until_free(executor)][-1] == "rendered"
+    assert executor.worker_pid == first
+    executor.submit([_task(tmp_path, "b.png")])
+    assert [event.kind for event in _until_free(executor)][-1] == "rendered"
+    assert executor.worker_pid not in (None, first)
+    same = executor.worker_pid
+    executor.renew(Start(shading=Shading(threads=1)), idle_seconds=6.0, silence_seconds=50.0)
+    executor.submit([_task(tmp_path, "c.png")])
+    _until_free(executor)
+    assert executor.worker_pid == same
+    executor.close()
+    _wait_for(lambda: _gone(first))
+
+
 def test_stray_output_does_not_corrupt_the_conversation(start_executor, tmp_path, capfd):
     """What a library prints in the worker ends up on standard error, and the outcome still arrives."""
     executor = start_executor()
