@@ -93,6 +93,7 @@ class Daemon:
             clock=parts.clock,
             secret=parts.ledger.secret(),
             audience=parts.audience,
+            away=self._away,
         )
         self._commands = Commands(self)
         self._started_at = parts.clock.time()
@@ -264,6 +265,10 @@ class Daemon:
             if path.is_relative_to(outbox.folder.outbox):
                 return outbox.why_not(path.relative_to(outbox.folder.outbox)) or self.intake.why_not(path)
         return None
+
+    def _away(self, root: Path) -> str:
+        """Why an outbox is missing now; empty where it is not."""
+        return next((outbox.missing() for outbox in self._outboxes if outbox.folder.outbox == root), "")
 
     def _look(self) -> DaemonView:
         """What commands are told, as of now."""

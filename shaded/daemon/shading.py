@@ -12,7 +12,7 @@ from shaded import logs
 from shaded.clock import Clock
 from shaded.daemon.audience import Audience, Finished, Flight
 from shaded.daemon.intake import Source
-from shaded.errors import ConfigurationError, ModelError, ShadedError
+from shaded.errors import ConfigurationError, ModelError, ShadedError, Transient
 from shaded.ledger import Claim, Ledger
 from shaded.publishing.naming import published_name
 from shaded.scheduling.executor import AnyEvent, Executor
@@ -37,6 +37,7 @@ class Shading:
         source_of: The watched folder of an outbox, or ``None`` where it is not watched any more.
         secret: The installation's secret, in hexadecimal digits.
         audience: Hears of progress and of pictures that will not be published.
+        away: Why an outbox is missing now; empty where it is not.
     """
 
     def __init__(
@@ -49,7 +50,9 @@ class Shading:
         clock: Clock,
         secret: str,
         audience: Audience,
+        away: Callable[[Path], str] = lambda _root: "",
     ) -> None:
+        self._away = away
         self._ledger = ledger
         self._executor = executor
         self._settings = settings
@@ -216,6 +219,8 @@ class Shading:
     def _failed(self, claim: Claim, failure: Failure) -> None:
         """Book a job that ended without a result, by its outcome."""
         job, path = claim.job, claim.placement.path
+        if failure.outcome == "changed" and (away := self._away(claim.placement.root)):
+            failure = failure_of(job.id, Transient(f"its outbox is missing: {away}"))
         if failure.outcome == "changed":
             logger.info("the file changed meanwhile; it is looked at again", file=str(path), why=failure.what)
             self._ledger.changed(job.id, claim.placement.id)

@@ -42,6 +42,7 @@ BUILT_IN = (
     ".krita-*-autosave.kra",
     "*_ottmp*.*",  # OpenToonz: a picture's suffix on a file that is being written
     "*.shaded.json",
+    ".shaded-outbox",  # the marker of a watched folder
     "~syncthing~*",
     ".syncthing.*",
     ".stfolder",
