@@ -1,7 +1,7 @@
 """Which file system a folder is on, and whether changes made elsewhere send events here.
 
-inotify, FSEvents and kqueue tell of what this machine's kernel does to a file. On a network share, and on a folder that a
-virtual machine or a FUSE program shows from elsewhere, others write too, and nothing is heard of that.
+inotify, FSEvents and kqueue tell of what this machine's kernel does to a file. On a network share, and on a folder
+that a virtual machine or a FUSE program shows from elsewhere, others write too, and nothing is heard of that.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -19,46 +19,11 @@ _LISTING = "/sbin/mount"
 
 #: Types of file systems on which others write behind this kernel's back: network shares, clusters, and what virtual
 #: machines and containers pass through (9p also is WSL's drvfs; fakeowner and grpcfuse are Docker Desktop's).
-SHARED = frozenset(
-    [
-        "9p",
-        "acfs",
-        "afpfs",
-        "afs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "coda",
-        "davfs",
-        "drvfs",
-        "fakeowner",
-        "fuse",
-        "gfs2",
-        "glusterfs",
-        "gpfs",
-        "grpcfuse",
-        "lustre",
-        "macfuse",
-        "mfs",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "ocfs2",
-        "orangefs",
-        "osxfs",
-        "osxfuse",
-        "panfs",
-        "prl_fs",
-        "pvfs2",
-        "smb2",
-        "smb3",
-        "smbfs",
-        "vboxsf",
-        "virtiofs",
-        "vmhgfs",
-        "webdav",
-    ]
-)
+SHARED = frozenset((
+    "9p", "acfs", "afpfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "drvfs", "fakeowner", "fuse", "gfs2",
+    "glusterfs", "gpfs", "grpcfuse", "lustre", "macfuse", "mfs", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "osxfs",
+    "osxfuse", "panfs", "prl_fs", "pvfs2", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs", "webdav",
+))  # fmt: skip
 #: FUSE file systems over a local disk, whose every change goes through this kernel.
 _LOCAL_FUSE = frozenset({"fuseblk", "fuse.ntfs-3g", "fuse.gocryptfs", "fuse.cryfs", "fuse.encfs", "fuse.exfat"})
 
@@ -125,9 +90,9 @@ def parse_listing(text: str) -> tuple[Mount, ...]:
 def mount_of(path: PurePath, mounts: Sequence[Mount]) -> Mount | None:
     """The mount that an absolute path without links lies on.
 
-    The way a path is looked up: from a mount one goes over to the first mount that is met on the way, and that has this one
-    as its parent. So of two at one point the later one is found, and none that is hidden below another. Where the table does
-    not tell parents, the longest point wins, and the last of equals.
+    The way a path is looked up: from a mount one goes over to the first one that is met on the way and has it as
+    its parent. So of two at one point the later one is found, and none that is hidden below another. Where the table
+    does not tell parents, the longest point wins, and the last of equals.
     """
     above = [mount for mount in mounts if path.is_relative_to(mount.point)]
     numbers = {mount.number for mount in mounts if mount.number}
@@ -149,11 +114,8 @@ def _depth(mount: Mount) -> int:
 
 def read_mounts() -> tuple[Mount, ...]:
     """The system's table; empty where it cannot be had."""
-    if sys.platform == "linux":
-        try:
-            return parse_mountinfo(_MOUNTINFO.read_bytes().decode("utf-8", "surrogateescape"))
-        except OSError:
-            return ()
+    with suppress(OSError):
+        return parse_mountinfo(_MOUNTINFO.read_bytes().decode("utf-8", "surrogateescape"))
     try:
         done = subprocess.run([_LISTING], capture_output=True, check=False, timeout=5)
     except (OSError, subprocess.SubprocessError):

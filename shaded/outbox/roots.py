@@ -1,15 +1,15 @@
 """Whether the folder that stands at an outbox's path is the outbox: "missing" told from "empty".
 
-The rule, in one place. An outbox carries a marker file, written when it is first taken into use, and the daemon remembers
-what the outbox was mounted on then.
+The rule, in one place. An outbox carries a marker file, written when it is first taken into use, and the daemon
+remembers what the outbox was mounted on then.
 
 - It cannot be opened as a folder: missing.
 - It has its marker: there.
 - It was never used before: there, and is marked.
-- No marker, and it is on the same mount as before: somebody made it anew, or tidied the marker away: there, marked again.
-- No marker, and it is on a mount that came on top of the remembered one: another disk was mounted: there, marked.
-- No marker, and something lies in it: there. It is marked unless it is on what the remembered mount was mounted upon; then
-  the disk is away, somebody saves into its empty mount point, and that is said.
+- No marker, on the same mount as before: somebody made it anew, or tidied the marker away: there, marked again.
+- No marker, on a mount that came on top of the remembered one: another disk was mounted: there, marked.
+- No marker, and something lies in it: there. It is marked unless it is on what the remembered mount was mounted
+  upon; then the disk is away, somebody saves into its empty mount point, and that is said.
 - No marker, nothing in it, and none of these: missing. Most likely the disk is not mounted.
 
 A folder that cannot be marked (read-only) is known by its mount alone. Nothing is ever concluded from a missing one: no

@@ -345,6 +345,45 @@ def test_polling_leaves_a_slow_share_alone_most_of_the_time(tmp_path, monkeypatc
     assert scans == [0.0, 600.0, 1200.0]
 
 
+def test_an_unmounted_outbox_is_missing_and_comes_back_by_itself(world):
+    """Nothing is concluded from an empty mount point: what was there is neither forgotten nor taken a second time."""
+    share = Mount(PurePath(world.root), "cifs", "//nas/art")
+    world.mounts.append(share)
+    world.write("old.png", heard=False)
+    world.outbox.start()
+    assert world.arrivals(30) == ["old.png"]
+    world.root.rename(world.root.with_name("away"))  # as an unmount: another, empty folder is there now
+    world.root.mkdir()
+    world.mounts.clear()
+    world.mounts.append(Mount(PurePath("/"), "ext4", "/dev/sda"))
+    assert world.arrivals(700) == []
+    status = world.outbox.status()
+    assert not status["there"]
+    assert "//nas/art (cifs)" in status["trouble"][0]
+    assert list(world.root.iterdir()) == []
+    world.root.rmdir()
+    world.root.with_name("away").rename(world.root)
+    world.mounts.append(share)
+    world.write("new.png", heard=False)
+    assert world.arrivals(30) == ["new.png"]
+    assert world.outbox.status()["there"]
+    assert world.outbox.status()["trouble"] == []
+
+
+def test_a_deleted_outbox_works_again_when_it_is_made_anew(world):
+    """Without restart, also when the new folder is empty at first."""
+    world.mounts.append(Mount(PurePath("/"), "ext4", "/dev/sda"))
+    world.outbox.start()
+    shutil.rmtree(world.root)
+    assert world.arrivals(20) == []
+    assert world.outbox.missing()
+    world.root.mkdir()
+    assert world.arrivals(HEALTH_SECONDS) == []
+    assert world.outbox.missing() == ""
+    world.write("a.png")
+    assert world.arrivals(4) == ["a.png"]
+
+
 def test_stopping_stops_the_observer(world):
     """Nothing is heard of afterwards."""
     world.outbox.start()
