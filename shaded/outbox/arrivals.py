@@ -17,7 +17,7 @@ from shaded.clock import Clock
 from shaded.filestat import FileStat
 from shaded.logs import get_logger
 from shaded.outbox.hearing import HEALTH_SECONDS, Hearing
-from shaded.outbox.ignore import IgnoreRules
+from shaded.outbox.ignore import IgnoreRules, read_ignore_file
 from shaded.outbox.mounts import Table, read_mounts
 from shaded.outbox.observer import Observer
 from shaded.outbox.roots import Memory, Root, ShortMemory, Verdict
@@ -82,6 +82,7 @@ class Outbox:
         self._observer = observer
         self._already_known = already_known
         self._tracker = StabilityTracker(watching.quiet_seconds, watching.longest_wait_seconds)
+        self._ignored: list[str] = []
         self._rules = IgnoreRules(watching.ignore)
         self._log = get_logger("outbox").bind(outbox=str(self._root))
         self._complained: set[Path] = set()
@@ -126,7 +127,7 @@ class Outbox:
         ]
 
     def rescan(self) -> None:
-        """Look at everything; the rules are read anew, since ``.shadedignore`` may have changed.
+        """Look at everything; the rules are made anew where ``.shadedignore`` has changed.
 
         A missing outbox is not looked through: what lies in an empty mount point says nothing about the pictures.
         """
@@ -135,7 +136,9 @@ class Outbox:
         self._scan_at = begin + interval
         if not self._verdict.there:
             return
-        self._rules = IgnoreRules.for_root(self._root, self._watching.ignore)
+        ignored = read_ignore_file(self._root)
+        if ignored != self._ignored:
+            self._ignored, self._rules = ignored, IgnoreRules(self._watching.ignore, ignored)
         self._troubles.clear()
         self._note_all(scan(self._root, self._rules, self._trouble))
         end = self._clock.monotonic()
