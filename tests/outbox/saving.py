@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path, PurePath
 
@@ -40,16 +40,25 @@ class Desk:
     Args:
         base: A folder of its own.
         events: Whether the daemon hears of changes, or has to find them: ``folder.events``.
+        mounts: The table of mounts at first.
+        on_arrival: Told of each arrival before it is taken up.
     """
 
-    def __init__(self, base: Path, *, events="native", on_arrival: Callable[[Arrival], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        base: Path,
+        *,
+        events="native",
+        mounts: Sequence[Mount] = (DISK,),
+        on_arrival: Callable[[Arrival], None] = lambda _: None,
+    ) -> None:
         self.root = base / "outbox"
         self.root.mkdir(parents=True)
         folder = Folder(outbox=self.root, publish=base / "published", events=events)
         settings = load_settings(folder=(folder,), state_dir=base / "state", watching=WATCHING)
         self.clock = FakeClock()
         self.observer = FakeObserver()
-        self.mounts = [DISK]
+        self.mounts = list(mounts)
         self.ledger = Ledger.open(":memory:", self.clock, settings.scheduling)
         self.intake = Intake(self.ledger, settings, Nobody())
         self.outbox = Outbox(
