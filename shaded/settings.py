@@ -81,6 +81,7 @@ class Folder(_Table):
     outbox: FolderPath
     publish: FolderPath
     profile: str = "default"
+    events: Literal["auto", "native", "polling"] = "auto"
 
 
 class Watching(_Table):
@@ -89,6 +90,7 @@ class Watching(_Table):
     quiet_seconds: float = Field(default=3.0, ge=0.1, le=3600)
     longest_wait_seconds: float = Field(default=1800.0, ge=1)
     rescan_seconds: float = Field(default=300.0, ge=1)
+    poll_seconds: float = Field(default=10.0, ge=1)
     ignore: tuple[str, ...] = ()
     max_pixels: int = Field(default=200_000_000, ge=1)
     max_bytes: int = Field(default=1_000_000_000, ge=1)

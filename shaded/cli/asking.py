@@ -89,6 +89,10 @@ def _without_daemon(settings: Settings, question: str, path: Path | None = None)
             reader.close()
 
 
+#: ``folders[].watching`` in words.
+_BY = {"native": "native events"}
+
+
 def status_lines(document: dict[str, Any], now: float) -> list[str]:
     """The status in words."""
     daemon, counts = document["daemon"], document["counts"]
@@ -105,6 +109,8 @@ def status_lines(document: dict[str, Any], now: float) -> list[str]:
         lines += [f"Not well: {printable(problem)}." for problem in document["health"]["problems"]]
     for folder in document["folders"]:
         lines.append(f"{printable(folder['outbox'])} -> {printable(folder['publish'])} (profile {folder['profile']})")
+        if folder["there"]:
+            lines.append(f"  watched by {_BY.get(folder['watching'], folder['watching'])}: {printable(folder['why'])}")
         lines += [f"  trouble: {printable(trouble)}" for trouble in folder.get("trouble", [])]
     if counts:
         shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count)

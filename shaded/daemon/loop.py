@@ -66,6 +66,7 @@ class Daemon:
             disks=self.disks,
             secret=parts.ledger.secret(),
             audience=parts.audience,
+            away=self._away,
         )
         self._commands = Commands(self)
         self._started_at = parts.clock.time()
@@ -254,7 +255,7 @@ class Daemon:
             if any(admission.kind == "publish_again" for admission in self.intake.work(INTAKE_SECONDS)):
                 self.delivery.note()
         self.delivery.work()
-        blocked = self.disks.blocked()
+        blocked = self._blocked()
         while self._may_start() and not self._executor.busy and self._shading.start_next(blocked):
             pass
         self._note_what_is_owed()
@@ -262,7 +263,7 @@ class Daemon:
 
     def _note_what_is_owed(self) -> None:
         """Since when a picture could be begun and was not: never for long, unless something is stuck."""
-        if not self._may_start() or self._executor.busy or self._ledger.next_ready_in(self.disks.blocked()) != 0:
+        if not self._may_start() or self._executor.busy or self._ledger.next_ready_in(self._blocked()) != 0:
             self._owed_since = None
         elif self._owed_since is None:
             self._owed_since = self._clock.monotonic()
@@ -283,7 +284,7 @@ class Daemon:
         unsettled = any(outbox.unsettled for outbox in self._outboxes)
         due = self.delivery.next_deadline
         publishing = due is not None and due <= self._clock.monotonic()
-        ready = self._ledger.next_ready_in(self.disks.blocked()) == 0
+        ready = self._ledger.next_ready_in(self._blocked()) == 0
         return not (unsettled or len(self.intake) or publishing or ready)
 
     def _sleep_seconds(self) -> float | None:
@@ -296,7 +297,7 @@ class Daemon:
         if not self._signals:
             deadlines += [outbox.next_deadline() for outbox in self._outboxes]
         if self._may_start() and not self._executor.busy:
-            blocked = self.disks.blocked()
+            blocked = self._blocked()
             ready = self._ledger.next_ready_in(blocked)
             deadlines.append(None if ready is None else now + ready)
             deadlines.append(now + LOOK_SECONDS if blocked else None)
@@ -350,6 +351,17 @@ class Daemon:
                 return outbox.why_not(path.relative_to(outbox.folder.outbox)) or self.intake.why_not(path)
         return None
 
+    def _away(self, root: Path) -> str:
+        """Why an outbox is missing now; empty where it is not."""
+        return next((outbox.missing() for outbox in self._outboxes if outbox.folder.outbox == root), "")
+
+    def _blocked(self) -> dict[Path, str]:
+        """The outboxes whose pictures are not begun now, and why: a disk has no room, or they are missing."""
+        missing = {
+            outbox.folder.outbox: f"its outbox is missing: {outbox.away}" for outbox in self._outboxes if outbox.away
+        }
+        return missing | self.disks.blocked()
+
     def _look(self) -> DaemonView:
         """What commands are told, as of now."""
         return DaemonView(
@@ -366,7 +378,7 @@ class Daemon:
             counts=self._ledger.counts(),
             troubles={str(p): e.what for p, e in {**self.intake.put_off, **self.delivery.troubles}.items()},
             disks=tuple(room.document() for room in self.disks.rooms),
-            blocked=self.disks.blocked(),
+            blocked=self._blocked(),
             settings_loaded_at=self._loaded_at,
             settings_trouble=self._settings_trouble,
             stuck=tuple(self._stuck),

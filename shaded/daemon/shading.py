@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Collection
@@ -16,7 +15,7 @@ from shaded.daemon.backoff import backoff
 from shaded.daemon.intake import Source
 from shaded.daemon.machine import machine_state
 from shaded.daemon.space import Disks
-from shaded.errors import ConfigurationError, ModelError, ShadedError
+from shaded.errors import ConfigurationError, ModelError, ShadedError, Transient
 from shaded.ledger import Claim, Ledger
 from shaded.publishing.naming import published_name
 from shaded.scheduling.executor import AnyEvent, Executor
@@ -37,6 +36,7 @@ class Shading:
         disks: Says whether there is room for a picture.
         secret: The installation's secret, in hexadecimal digits.
         audience: Hears of progress and of pictures that will not be published.
+        away: Why an outbox is missing now; empty where it is not.
     """
 
     def __init__(
@@ -50,7 +50,9 @@ class Shading:
         disks: Disks,
         secret: str,
         audience: Audience,
+        away: Callable[[Path], str] = lambda _root: "",
     ) -> None:
+        self._away = away
         self._ledger = ledger
         self._executor = executor
         self._settings = settings
@@ -233,10 +235,8 @@ class Shading:
     def _failed(self, claim: Claim, failure: Failure) -> None:
         """Book a job that ended without a result, by its outcome."""
         job, path = claim.job, claim.placement.path
-        if failure.outcome == "changed" and not os.path.isdir(claim.placement.root):  # noqa: PTH112 - Path's raises
-            failure = failure.model_copy(
-                update={"outcome": "transient", "what": "its outbox is away", "blames_picture": False}
-            )
+        if failure.outcome == "changed" and (away := self._away(claim.placement.root)):
+            failure = failure_of(job.id, Transient(f"its outbox is missing: {away}"))
         if failure.outcome == "changed":
             logger.info("the file changed meanwhile; it is looked at again", file=str(path), why=failure.what)
             self._ledger.changed(job.id, claim.placement.id)

@@ -142,12 +142,12 @@ class Disks:
         return self._rooms
 
     def blocked(self) -> dict[Path, str]:
-        """The outboxes whose pictures are not begun now, and why: a disk has no room, or they are away themselves."""
+        """The outboxes whose pictures are not begun now because a disk has no room, and which."""
         against = {room.disk: room.trouble.what for room in self.rooms if room.trouble is not None}
         for_all = against.get(self._state) or against.get(self._staging)
         found = {}
         for outbox, disk in self._publish.items():
-            why = for_all or against.get(disk) or ("" if _is_there(outbox) else "its outbox is away")
+            why = for_all or against.get(disk)
             if why:
                 found[outbox] = why
         return found
@@ -179,10 +179,6 @@ class Disks:
 def _raise(room: Room) -> None:
     if room.trouble is not None:
         raise room.trouble
-
-
-def _is_there(folder: Path) -> bool:
-    return os.path.isdir(folder)  # noqa: PTH112 - Path's own raises where permission is missing
 
 
 def _same_device(one: Path, other: Path) -> bool:

@@ -2,6 +2,7 @@
 
 Events tell quickly, scans tell truly. Both only say which paths to look at; what a look finds goes through
 the stability tracker, and what comes to rest there and is not in the ledger yet is an :class:`Arrival`.
+While no events can be had, scans are more frequent: that is all that polling is.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from typing import Any
 from shaded.clock import Clock
 from shaded.filestat import FileStat
 from shaded.logs import get_logger
-from shaded.outbox.ignore import IgnoreRules
+from shaded.outbox.hearing import HEALTH_SECONDS, Hearing
+from shaded.outbox.ignore import IgnoreRules, read_ignore_file
+from shaded.outbox.mounts import Table, read_mounts
 from shaded.outbox.observer import Observer
+from shaded.outbox.roots import Memory, Root, ShortMemory, Verdict
 from shaded.outbox.scan import look, scan, scan_below
 from shaded.outbox.stability import StabilityTracker
 from shaded.settings import Folder, Watching
 
-#: How long the first pause before a failed observer is started again is, and the longest (seconds).
-FIRST_BACK_OFF = 1.0
-LONGEST_BACK_OFF = 60.0
-#: How often an observer is asked whether it is healthy (seconds).
-HEALTH_SECONDS = 5.0
+#: Between two scans passes at least so many times the time that a scan takes: a large share is not read all the time.
+REST_PER_SCAN = 9.0
 #: How many troubles and restless paths ``status`` names.
 MOST_NAMED = 20
 
@@ -60,6 +61,8 @@ class Outbox:
         observer: Hears of changes below ``folder.outbox``.
         already_known: Whether a path relative to the outbox was dealt with as it looks now; the ledger's
             answer.
+        memory: Remembers between two runs what the outbox was mounted on.
+        table: The system's mounts.
     """
 
     def __init__(
@@ -69,6 +72,8 @@ class Outbox:
         clock: Clock,
         observer: Observer,
         already_known: Callable[[Path, FileStat], bool],
+        memory: Memory | None = None,
+        table: Table = read_mounts,
     ) -> None:
         self.folder = folder
         self._root = folder.outbox
@@ -77,26 +82,25 @@ class Outbox:
         self._observer = observer
         self._already_known = already_known
         self._tracker = StabilityTracker(watching.quiet_seconds, watching.longest_wait_seconds)
+        self._ignored: list[str] = []
         self._rules = IgnoreRules(watching.ignore)
         self._log = get_logger("outbox").bind(outbox=str(self._root))
         self._complained: set[Path] = set()
         self._troubles: dict[Path, str] = {}
-        self._observing = False
-        self._observer_trouble = ""
-        self._back_off = FIRST_BACK_OFF
+        self._folder = Root(folder.outbox, memory or ShortMemory(), table)
+        self._hearing = Hearing(folder, clock, observer)
+        self._verdict = Verdict(there=False)
         self._check_at = 0.0
         self._scan_at = 0.0
         self._last_scan: float | None = None
 
     def start(self) -> None:
         """Listen first, then scan, so that nothing falls between; a missing folder is waited for."""
-        self._start_observer()
-        self.rescan()
+        self._check()
 
     def stop(self) -> None:
         """Stop listening."""
-        self._observer.stop()
-        self._observing = False
+        self._hearing.stop()
 
     def poll(self) -> list[Arrival]:
         """Do what is due, and hand over what has come to rest.
@@ -104,8 +108,8 @@ class Outbox:
         Each arrival is handed over once; what the ledger still does not know at the next scan arrives again.
         """
         now = self._clock.monotonic()
-        if now >= self._check_at:
-            self._check_observer()
+        if now >= min(self._check_at, self._hearing.check_at):
+            self._check()
         drained = self._observer.drain()
         for path in drained.paths:
             self._heard_of(path)
@@ -123,18 +127,28 @@ class Outbox:
         ]
 
     def rescan(self) -> None:
-        """Look at everything; the rules are read anew, since ``.shadedignore`` may have changed."""
-        now = self._clock.monotonic()
-        self._rules = IgnoreRules.for_root(self._root, self._watching.ignore)
+        """Look at everything; the rules are made anew where ``.shadedignore`` has changed.
+
+        A missing outbox is not looked through: what lies in an empty mount point says nothing about the pictures.
+        """
+        begin = self._clock.monotonic()
+        interval = self._watching.rescan_seconds if self._hearing.listening else self._watching.poll_seconds
+        self._scan_at = begin + interval
+        if not self._verdict.there:
+            return
+        ignored = read_ignore_file(self._root)
+        if ignored != self._ignored:
+            self._ignored, self._rules = ignored, IgnoreRules(self._watching.ignore, ignored)
         self._troubles.clear()
         self._note_all(scan(self._root, self._rules, self._trouble))
-        self._last_scan = now
-        self._scan_at = now + self._watching.rescan_seconds
+        end = self._clock.monotonic()
+        self._last_scan = begin
+        self._scan_at = max(self._scan_at, end + REST_PER_SCAN * (end - begin))
 
     def next_deadline(self) -> float:
         """When :meth:`poll` has something to do even if nothing is heard of (monotonic seconds)."""
         look_at = self._tracker.next_deadline()
-        deadlines = [self._check_at, self._scan_at, *([] if look_at is None else [look_at])]
+        deadlines = [self._check_at, self._hearing.check_at, self._scan_at, *([] if look_at is None else [look_at])]
         return min(deadlines)
 
     @property
@@ -144,11 +158,24 @@ class Outbox:
 
     @property
     def healthy(self) -> bool:
-        """Whether changes are heard of as they happen, and the folder could be scanned."""
-        return self._observing and self._root not in self._troubles
+        """Whether the folder is there and could be scanned, and changes are noticed in the way that suits it."""
+        noticed = self._hearing.listening or self._hearing.way.polling
+        return self._verdict.there and noticed and self._root not in self._troubles
+
+    @property
+    def away(self) -> str:
+        """Why the folder was not there when it was looked at last; empty where it was."""
+        return "" if self._verdict.there else self._verdict.why
+
+    def missing(self) -> str:
+        """Why the folder is not there, looked at just now; empty where it is there."""
+        self._check()
+        return self.away
 
     def why_not(self, relative: Path) -> str | None:
-        """What keeps a tracked file from being taken, as a sentence; ``None`` where none is tracked."""
+        """What keeps a file from being taken as far as is known here, as a sentence; ``None`` for nothing."""
+        if not self._verdict.there:
+            return f"its outbox is missing: {self._verdict.why}"
         if relative in self._tracker.restless:
             return f"it has not stopped changing for more than {self._watching.longest_wait_seconds:g} seconds"
         if relative in self._tracker:
@@ -158,14 +185,20 @@ class Outbox:
     def status(self) -> dict[str, Any]:
         """For a person and for ``--json``: what is waited for, heard and wrong. Ages in seconds."""
         now = self._clock.monotonic()
-        troubles = [f"{path}: {why}" for path, why in self._troubles.items()]
+        there = self._verdict.there
+        first = [] if there else [f"missing: {self._verdict.why}"]
+        first += [why for why in (self._verdict.why if there else "", self._hearing.trouble) if why]
+        troubles = [f"{path}: {why}" for path, why in self._troubles.items()] if there else []
         return {
             "outbox": str(self._root),
             "publish": str(self.folder.publish),
             "profile": self.folder.profile,
             "healthy": self.healthy,
-            "watching": self._observer.kind if self._observing else "scans only",
-            "trouble": ([self._observer_trouble] if self._observer_trouble else []) + troubles[:MOST_NAMED],
+            "there": there,
+            "marked": there and not self._folder.unmarkable,
+            "watching": self._hearing.kind if there else "nothing",
+            "why": self._hearing.why if there else self._verdict.why,
+            "trouble": first + troubles[:MOST_NAMED],
             "tracked": len(self._tracker),
             "restless": [str(path) for path in list(self._tracker.restless)[:MOST_NAMED]],
             "last_scan_age": None if self._last_scan is None else now - self._last_scan,
@@ -199,31 +232,22 @@ class Outbox:
             self._log.warning("does not stop changing", path=str(self._root / relative))
         self._complained = restless
 
-    def _start_observer(self) -> None:
-        now = self._clock.monotonic()
-        try:
-            self._observer.start()
-        except OSError as error:
-            why = error.strerror or str(error)
-            if why != self._observer_trouble:
-                self._log.warning("cannot be watched; it is scanned instead", why=why, again_in=self._back_off)
-            self._observing, self._observer_trouble = False, why
-            self._check_at = now + self._back_off
-            self._back_off = min(self._back_off * 2, LONGEST_BACK_OFF)
-        else:
-            self._observing, self._observer_trouble = True, ""
-            self._check_at = now + HEALTH_SECONDS
-
-    def _check_observer(self) -> None:
-        """Start the observer anew where it died or its folder was replaced, and scan for what it missed."""
-        if self._observer.healthy():
-            self._back_off = FIRST_BACK_OFF
-            self._check_at = self._clock.monotonic() + HEALTH_SECONDS
+    def _check(self) -> None:
+        """Look after the folder and the observer, and scan where either was away."""
+        self._check_at = self._clock.monotonic() + HEALTH_SECONDS
+        before = self._verdict
+        self._verdict, other = self._folder.look()
+        if self._verdict.why and self._verdict.why != before.why:
+            self._log.warning("odd" if self._verdict.there else "missing", why=self._verdict.why)
+        if not self._verdict.there:
+            self._hearing.stop()
             return
-        if self._observing:
-            self._log.warning("the watcher stopped; starting it anew")
-        self._start_observer()
-        if self._observing:
+        if not before.there or other:
+            if before.why:
+                self._log.info("it is back")
+            self._hearing.begin(self._folder.mount)
+            self.rescan()
+        elif self._hearing.check():
             self.rescan()
 
 

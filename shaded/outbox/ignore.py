@@ -42,6 +42,7 @@ BUILT_IN = (
     ".krita-*-autosave.kra",
     "*_ottmp*.*",  # OpenToonz: a picture's suffix on a file that is being written
     "*.shaded.json",
+    ".shaded-outbox",  # the marker of a watched folder
     "~syncthing~*",
     ".syncthing.*",
     ".stfolder",
@@ -98,7 +99,7 @@ class IgnoreRules:
     @classmethod
     def for_root(cls, root: Path, patterns: Iterable[str] = ()) -> IgnoreRules:
         """The rules of one outbox, with its ``.shadedignore`` where it has one."""
-        return cls(patterns, _read_lines(root / IGNORE_FILE))
+        return cls(patterns, read_ignore_file(root))
 
     def ignored(self, relative: PurePath, is_dir: bool = False) -> str | None:
         """Why a path relative to the outbox is ignored: the pattern and where it stands; or ``None``."""
@@ -118,8 +119,9 @@ def _is_sound(pattern: str) -> bool:
         return False
 
 
-def _read_lines(path: Path) -> list[str]:
-    """The file's lines; none where it is absent, a link, or not readable as text."""
+def read_ignore_file(root: Path) -> list[str]:
+    """The lines of an outbox's ``.shadedignore``; none where it is absent, a link, or not readable as text."""
+    path = root / IGNORE_FILE
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as stream:  # noqa: PTH123 - the descriptor was opened without following links

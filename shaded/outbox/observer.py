@@ -8,7 +8,6 @@ observer and a scan are needed.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import threading
@@ -18,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Protocol, cast
+
+from shaded.outbox.limits import explained
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent, FileSystemEventHandler
@@ -221,17 +222,6 @@ def _identity(root: Path) -> tuple[int, int]:
     """What tells this folder from another one of the same name."""
     result = os.stat(root)  # noqa: PTH116 - os.PathLike in, plain stat out
     return result.st_dev, result.st_ino
-
-
-def explained(error: OSError, root: Path) -> OSError:
-    """The same error with a sentence that tells a person what to do about the system's limits on watching."""
-    if error.errno == errno.ENOSPC:
-        advice = "too many folders are watched: raise fs.inotify.max_user_watches, for example to 524288"
-    elif error.errno == errno.EMFILE:
-        advice = "too many programs watch: raise fs.inotify.max_user_instances, for example to 512"
-    else:
-        advice = error.strerror or str(error)
-    return OSError(error.errno or 0, advice, os.fspath(root))
 
 
 class FakeObserver:

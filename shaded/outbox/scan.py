@@ -2,8 +2,9 @@
 
 Folders are opened one below the other without following links, so a folder that is swapped for a link
 meanwhile is reported and not entered. Files are only looked at, never opened: a cloud client's placeholder
-stays a placeholder. Placeholders are recognised where the system says so (macOS: ``SF_DATALESS``); a file
-without blocks is no proof elsewhere, because some file systems keep small files inside the directory.
+stays a placeholder. Placeholders are recognised by the system's flag (macOS: ``SF_DATALESS``), by the names that
+clients give them, and by the attributes of Nextcloud's and OpenCloud's clients on Linux. A file without blocks is
+no proof: some file systems keep small files inside the directory, and network shares do not always tell.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import stat as mode
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -20,6 +22,16 @@ from shaded.outbox.ignore import IgnoreRules
 
 #: ``st_flags`` of a file whose content is not on this machine (macOS, sys/stat.h).
 SF_DATALESS = 0x40000000
+#: How clients name what stands for a file in the cloud: iCloud Drive before macOS 14 (``.fox.png.icloud``), Nextcloud
+#: and ownCloud (``fox.png.nextcloud``).
+STUBS = (".icloud", ".nextcloud", ".owncloud")
+#: Extended attributes of placeholders, with the value that says so (``None``: any), looked for on tiny files only: what
+#: clients leave on Linux has one byte, and no picture is so small.
+_ATTRIBUTES: tuple[tuple[str, bytes | None], ...] = (
+    ("user.nextcloud.hydrate_exec", None),
+    ("user.openvfs.state", b"dehydrated"),
+)
+_TINY = 64
 #: Folders nested deeper are reported, not entered: each level holds one descriptor open.
 DEEPEST = 64
 
@@ -28,14 +40,26 @@ _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 Trouble = Callable[[Path, OSError], None]
 
 
-def is_placeholder(result: os.stat_result) -> bool:
-    """Whether a cloud client holds the content elsewhere."""
-    return bool(getattr(result, "st_flags", 0) & SF_DATALESS)
+def is_placeholder(result: os.stat_result, path: Path) -> bool:
+    """Whether a cloud client holds the content elsewhere; asking downloads nothing."""
+    if getattr(result, "st_flags", 0) & SF_DATALESS or path.name.endswith(STUBS):
+        return True
+    return result.st_size < _TINY and any(_says(path, name, value) for name, value in _ATTRIBUTES)
 
 
-def _taken(result: os.stat_result) -> FileStat | None:
+def _says(path: Path, attribute: str, value: bytes | None) -> bool:
+    if sys.platform != "linux":
+        return False
+    try:
+        found = os.getxattr(path, attribute, follow_symlinks=False)
+    except OSError:
+        return False
+    return value is None or found == value
+
+
+def _taken(result: os.stat_result, path: Path) -> FileStat | None:
     """The stat of a regular, local file; ``None`` for anything else."""
-    return FileStat.of(result) if mode.S_ISREG(result.st_mode) and not is_placeholder(result) else None
+    return FileStat.of(result) if mode.S_ISREG(result.st_mode) and not is_placeholder(result, path) else None
 
 
 def scan(root: Path, rules: IgnoreRules, trouble: Trouble) -> Iterator[tuple[Path, FileStat]]:
@@ -97,7 +121,7 @@ class _Walk:
             if self.rules.ignored(relative, is_dir) is not None:
                 return
             if not is_dir:
-                found = _taken(entry.stat(follow_symlinks=False))
+                found = _taken(entry.stat(follow_symlinks=False), self.root / relative)
                 if found is not None:
                     yield relative, found
                 return
@@ -119,9 +143,17 @@ def _open_below(descriptor: int, name: str, depth: int) -> int:
 def look(path: Path) -> FileStat | None:
     """How a regular, local file looks now; ``None`` where it is gone or anything else."""
     try:
-        return _taken(os.lstat(path))
+        return _taken(os.lstat(path), path)
     except (OSError, ValueError):
         return None
+
+
+_IN_THE_CLOUD = "its content is still in the cloud; it is taken once it is on this machine"
+
+
+def _has_stub(path: Path) -> bool:
+    """Whether a client's placeholder stands for a file that is not there itself."""
+    return any(os.path.lexists(path.with_name(f"{dot}{path.name}{stub}")) for stub in STUBS for dot in ("", "."))
 
 
 def why_not_taken(root: Path, relative: PurePath, rules: IgnoreRules) -> str | None:
@@ -129,17 +161,17 @@ def why_not_taken(root: Path, relative: PurePath, rules: IgnoreRules) -> str | N
     try:
         result = os.lstat(root / relative)
     except FileNotFoundError:
-        return "there is no such file"
+        return _IN_THE_CLOUD if _has_stub(root / relative) else "there is no such file"
     except (OSError, ValueError) as error:
         return f"it cannot be looked at ({getattr(error, 'strerror', None) or error})"
     is_dir = mode.S_ISDIR(result.st_mode)
     ignored = rules.ignored(relative, is_dir)
     answers = (
+        (mode.S_ISREG(result.st_mode) and is_placeholder(result, root / relative), _IN_THE_CLOUD),
         (ignored is not None, f"it is ignored by the pattern {ignored}"),
         (mode.S_ISLNK(result.st_mode), "it is a symbolic link, and links are never followed"),
         (is_dir, "it is a folder; the pictures in it are taken one by one"),
         (not mode.S_ISREG(result.st_mode), "it is no regular file"),
-        (is_placeholder(result), "its content is still in the cloud; it is taken once it is on this machine"),
         (result.st_size == 0, "it is empty; it is taken once something is written into it"),
     )
     return next((sentence for holds, sentence in answers if holds), None)

@@ -54,6 +54,23 @@ def test_status_asks_the_daemon(served, shaded):
     assert document["daemon"]["running"] is True
 
 
+def test_status_says_how_each_folder_is_watched():
+    """Native events or polling with the reason, and of a missing folder only what is wrong."""
+    document = {
+        "daemon": {"running": False}, "counts": {}, "current": [], "troubles": {}, "errors": [],
+        "folders": [
+            {"outbox": "/a", "publish": "/p", "profile": "default", "there": True, "trouble": [], **way}
+            for way in ({"watching": "native", "why": "it is on ext4"}, {"watching": "polling", "why": "it is on nfs"},
+                        {"there": False, "watching": "nothing", "why": "gone", "trouble": ["missing: gone"]})
+        ],
+    }  # fmt: skip
+    lines = asking.status_lines(document, 0.0)
+    assert "  watched by native events: it is on ext4" in lines
+    assert "  watched by polling: it is on nfs" in lines
+    assert "  trouble: missing: gone" in lines
+    assert len([line for line in lines if "watched by" in line]) == 2
+
+
 def test_queue_asks_the_daemon(served, shaded):
     """Queue names what runs and what waits, with the reason."""
     _, out, _ = shaded("queue")

@@ -53,6 +53,20 @@ def test_status_tells_what_is_under_way(rig, ask):
     assert current["path"] == str(rig.outbox / "fox.png")
 
 
+def test_status_tells_how_each_outbox_is_watched(rig, ask):
+    """The document has the way and its reason, and a missing outbox with what to do."""
+    (folder,) = ask("status")["folders"]
+    assert (folder["there"], folder["marked"], folder["healthy"]) == (True, True, True)
+    assert folder["watching"] == "fake"
+    assert folder["why"]
+    rig.outbox.rename(rig.base / "away")
+    rig.settle()
+    (folder,) = ask("status")["folders"]
+    assert (folder["there"], folder["marked"], folder["healthy"]) == (False, False, False)
+    assert folder["watching"] == "nothing"
+    assert "make it again" in folder["trouble"][0]
+
+
 def test_status_tells_the_last_troubles(rig, ask):
     """Refused and failed pictures are named with their reasons."""
     rig.put("refuse.png")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from shaded.daemon.assembly import RootMemory
 from shaded.publishing.sidecar import read_sidecar, sidecar_path
 from shaded.settings import Folder
 from tests.daemon.rig import FakeExecutor, png
@@ -297,6 +298,43 @@ def test_a_source_that_changes_while_it_is_shaded_is_done_again(make_rig):
     rig.settle(20)
     assert rig.published() == ["fox.png"]
     assert (rig.publish / "fox.png").read_bytes() == new + b"shaded"
+
+
+def test_jobs_wait_while_their_outbox_is_missing(make_rig, tmp_path):
+    """A picture whose disk went away before its turn keeps its place in the queue and is shaded once it is back."""
+    rig = make_rig(retry_seconds=20)
+    rig.executor.automatic = False
+    rig.put("first.png", png(1))
+    rig.put("fox.png", png(2))
+    rig.settle()
+    rig.outbox.rename(tmp_path / "away")
+    rig.executor.automatic = True
+    rig.settle(30)
+    (record,) = rig.ledger.find(rig.outbox / "fox.png")
+    assert record.job.state == "settled"
+    assert "its outbox is missing" in record.job.reason
+    assert rig.ledger.counts()["settled"] == 2
+    (tmp_path / "away").rename(rig.outbox)
+    rig.settle(60)
+    assert rig.published() == ["first.png", "fox.png"]
+    assert rig.ledger.counts()["published"] == 2
+
+
+def test_an_outbox_that_was_in_use_is_not_made_again(make_rig, tmp_path):
+    """At a start without its disk the folder is not made upon the empty mount point; it is waited for."""
+    rig = make_rig()
+    rig.put("fox.png")
+    rig.settle()
+    RootMemory(rig.ledger, rig.outbox).remember("")
+    rig.outbox.rename(tmp_path / "away")
+    rig.restart()
+    rig.settle()
+    assert not rig.outbox.exists()
+    assert "missing" in rig.daemon.view.folders[0]["trouble"][0]
+    (tmp_path / "away").rename(rig.outbox)
+    rig.put("wolf.png", png(3))
+    rig.settle(20)
+    assert rig.published() == ["fox.png", "wolf.png"]
 
 
 def test_a_source_that_vanishes_is_forgotten(make_rig):

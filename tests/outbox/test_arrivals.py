@@ -4,7 +4,8 @@ import errno
 import shutil
 import threading
 import time
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePath
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -13,7 +14,9 @@ from hypothesis.strategies import binary, floats, sampled_from
 
 from shaded.clock import FakeClock, SystemClock
 from shaded.filestat import FileStat
-from shaded.outbox.arrivals import HEALTH_SECONDS, Outbox
+from shaded.outbox.arrivals import Outbox
+from shaded.outbox.hearing import HEALTH_SECONDS, LONGEST_BACK_OFF
+from shaded.outbox.mounts import Mount
 from shaded.outbox.observer import FakeObserver, NativeObserver
 from shaded.settings import Folder, Watching
 
@@ -23,15 +26,20 @@ WATCHING = Watching(quiet_seconds=3, longest_wait_seconds=60, rescan_seconds=300
 class World:
     """An outbox on a real folder with a fake clock, a fake observer, and a ledger that is a dictionary."""
 
-    def __init__(self, base: Path, watching: Watching = WATCHING) -> None:
+    def __init__(
+        self, base: Path, watching: Watching = WATCHING, *, events="auto", mounts: Sequence[Mount] = (), memory=None
+    ) -> None:
         self.root = base / "outbox"
         self.root.mkdir(parents=True)
         self.clock = FakeClock()
         self.observer = FakeObserver()
         self.ledger: dict[Path, FileStat] = {}
         self.asked: list[Path] = []
-        folder = Folder(outbox=self.root, publish=base / "published")
-        self.outbox = Outbox(folder, watching, self.clock, self.observer, self.known)
+        self.mounts = list(mounts)
+        folder = Folder(outbox=self.root, publish=base / "published", events=events)
+        self.outbox = Outbox(
+            folder, watching, self.clock, self.observer, self.known, memory=memory, table=lambda: self.mounts
+        )
 
     def known(self, relative: Path, stat: FileStat) -> bool:
         self.asked.append(relative)
@@ -256,19 +264,19 @@ def test_links_do_not_arrive(world, tmp_path):
 
 
 def test_a_missing_outbox_is_waited_for(world):
-    """It is told in status, tried again with growing pauses, and scanned once it is there."""
+    """It is told in status with what to do, looked for every few seconds, and scanned once it is there."""
     shutil.rmtree(world.root)
-    world.observer.refuse = FileNotFoundError(errno.ENOENT, "No such file or directory", str(world.root))
     world.outbox.start()
     assert world.arrivals(100) == []
     status = world.outbox.status()
     assert not status["healthy"]
-    assert status["watching"] == "scans only"
-    assert any("No such file" in line for line in status["trouble"])
-    assert 5 <= world.observer.starts <= 9
-    world.observer.refuse = None
+    assert not status["there"]
+    assert status["watching"] == "nothing"
+    assert any("make it again" in line for line in status["trouble"])
+    assert "missing" in world.outbox.why_not(Path("a.png"))
+    assert world.observer.starts == 0
     world.write("a.png", heard=False)
-    assert world.arrivals(70) == ["a.png"]
+    assert world.arrivals(HEALTH_SECONDS + 4) == ["a.png"]
     assert world.outbox.healthy
     assert world.outbox.status()["trouble"] == []
 
@@ -282,13 +290,98 @@ def test_a_broken_observer_is_started_anew_and_a_scan_finds_what_it_missed(world
     assert world.observer.starts == 2
 
 
-def test_an_outbox_that_cannot_be_watched_is_scanned(world):
-    """Without events everything still arrives, only later."""
+def test_an_outbox_that_cannot_be_watched_is_polled_until_it_can(world):
+    """Without events everything arrives within the polling interval, and events come back by themselves."""
     world.observer.refuse = OSError(errno.ENOSPC, "too many folders are watched")
     world.outbox.start()
     world.write("a.png", heard=False)
-    assert world.arrivals(WATCHING.rescan_seconds + 4) == ["a.png"]
-    assert world.outbox.status()["trouble"] == ["too many folders are watched"]
+    assert world.arrivals(WATCHING.poll_seconds + 4) == ["a.png"]
+    status = world.outbox.status()
+    assert (status["watching"], status["why"]) == ("polling", "too many folders are watched")
+    assert status["trouble"] == ["too many folders are watched"]
+    assert not status["healthy"]
+    world.arrivals(100)
+    assert 5 <= world.observer.starts <= 9
+    world.observer.refuse = None
+    world.write("b.png", heard=False)
+    assert world.arrivals(LONGEST_BACK_OFF + 4) == ["b.png"]
+    assert world.outbox.healthy
+    assert world.outbox.status()["trouble"] == []
+    assert world.outbox.status()["watching"] == "fake"
+
+
+@pytest.mark.parametrize(
+    ("events", "kind", "watching"),
+    [("auto", "ext4", "fake"), ("auto", "cifs", "polling"), ("native", "cifs", "fake"), ("polling", "ext4", "polling")],
+)
+def test_the_file_system_and_the_setting_decide_how_changes_are_noticed(tmp_path, events, kind, watching):
+    """On a share the folder is polled and no observer starts, unless the settings say otherwise; status says why."""
+    world = World(tmp_path, events=events, mounts=[Mount(PurePath("/"), kind, "there")])
+    world.outbox.start()
+    status = world.outbox.status()
+    assert status["watching"] == watching
+    assert (kind if events == "auto" else events) in status["why"]
+    assert status["healthy"]
+    assert world.observer.starts == (watching == "fake")
+    world.write("a.png", heard=watching == "fake")
+    assert world.arrivals(WATCHING.poll_seconds + 4) == ["a.png"]
+
+
+def test_polling_leaves_a_slow_share_alone_most_of_the_time(tmp_path, monkeypatch):
+    """A scan that takes a minute is followed by nine minutes without one, whatever the interval."""
+    import shaded.outbox.arrivals as module
+
+    world = World(tmp_path, events="polling")
+    scans = []
+
+    def slow(*_):
+        scans.append(world.clock.monotonic())
+        world.clock.advance(60)
+        return iter(())
+
+    monkeypatch.setattr(module, "scan", slow)
+    world.outbox.start()
+    world.arrivals(1300)
+    assert scans == [0.0, 600.0, 1200.0]
+
+
+def test_an_unmounted_outbox_is_missing_and_comes_back_by_itself(world):
+    """Nothing is concluded from an empty mount point: what was there is neither forgotten nor taken a second time."""
+    share = Mount(PurePath(world.root), "cifs", "//nas/art")
+    world.mounts.append(share)
+    world.write("old.png", heard=False)
+    world.outbox.start()
+    assert world.arrivals(30) == ["old.png"]
+    world.root.rename(world.root.with_name("away"))  # as an unmount: another, empty folder is there now
+    world.root.mkdir()
+    world.mounts.clear()
+    world.mounts.append(Mount(PurePath("/"), "ext4", "/dev/sda"))
+    assert world.arrivals(700) == []
+    status = world.outbox.status()
+    assert not status["there"]
+    assert "//nas/art (cifs)" in status["trouble"][0]
+    assert list(world.root.iterdir()) == []
+    world.root.rmdir()
+    world.root.with_name("away").rename(world.root)
+    world.mounts.append(share)
+    world.write("new.png", heard=False)
+    assert world.arrivals(30) == ["new.png"]
+    assert world.outbox.status()["there"]
+    assert world.outbox.status()["trouble"] == []
+
+
+def test_a_deleted_outbox_works_again_when_it_is_made_anew(world):
+    """Without restart, also when the new folder is empty at first."""
+    world.mounts.append(Mount(PurePath("/"), "ext4", "/dev/sda"))
+    world.outbox.start()
+    shutil.rmtree(world.root)
+    assert world.arrivals(20) == []
+    assert world.outbox.missing()
+    world.root.mkdir()
+    assert world.arrivals(HEALTH_SECONDS) == []
+    assert world.outbox.missing() == ""
+    world.write("a.png")
+    assert world.arrivals(4) == ["a.png"]
 
 
 def test_stopping_stops_the_observer(world):

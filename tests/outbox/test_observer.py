@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shaded.outbox.observer import Drained, FakeObserver, Inbox, NativeObserver, explained
+from shaded.outbox.observer import Drained, FakeObserver, Inbox, NativeObserver
 
 
 def test_the_inbox_keeps_each_path_once_in_order():
@@ -44,15 +44,6 @@ def test_the_inbox_wakes_its_reader_once_until_it_is_drained():
     inbox.drain()
     inbox.put("/o/a")
     assert len(woken) == 2
-
-
-def test_limits_of_the_system_are_explained():
-    """The message names the number to set, since the system's own words mislead."""
-    told = explained(OSError(errno.ENOSPC, "No space left on device"), Path("/o"))
-    assert "fs.inotify.max_user_watches" in told.strerror
-    assert told.errno == errno.ENOSPC
-    assert "max_user_instances" in explained(OSError(errno.EMFILE, "x"), Path("/o")).strerror
-    assert explained(OSError(errno.EACCES, "Permission denied"), Path("/o")).strerror == "Permission denied"
 
 
 def test_the_fake_observer_behaves_like_one():

@@ -196,9 +196,42 @@ def test_a_look_sees_regular_files_only(tmp_path):
 
 def test_a_placeholder_is_recognised_by_the_systems_own_flag():
     """A file whose content is in the cloud is known by its flag, not by its blocks."""
-    assert is_placeholder(SimpleNamespace(st_flags=scanning.SF_DATALESS | 0x20))
-    assert not is_placeholder(SimpleNamespace(st_flags=0x20))
-    assert not is_placeholder(SimpleNamespace(st_blocks=0, st_size=10))
+    fox = Path("/nowhere/fox.png")
+    assert is_placeholder(SimpleNamespace(st_flags=scanning.SF_DATALESS | 0x20, st_size=1000), fox)
+    assert not is_placeholder(SimpleNamespace(st_flags=0x20, st_size=1000), fox)
+    assert not is_placeholder(SimpleNamespace(st_blocks=0, st_size=1000), fox)
+
+
+@pytest.mark.parametrize("stub", [".fox.png.icloud", "fox.png.nextcloud", "fox.png.owncloud"])
+def test_a_clients_stub_is_left_until_the_file_itself_is_there(tmp_path, stub):
+    """The stub is no picture to refuse, and explain says of it and of the picture that it is in the cloud."""
+    put(tmp_path, stub, b" ")
+    assert names(tmp_path) == []
+    assert look(tmp_path / stub) is None
+    for asked in (stub, "fox.png"):
+        assert "still in the cloud" in why_not_taken(tmp_path, PurePath(asked), IgnoreRules())
+    (tmp_path / stub).unlink()
+    put(tmp_path, "fox.png")
+    assert names(tmp_path) == ["fox.png"]
+    assert why_not_taken(tmp_path, PurePath("fox.png"), IgnoreRules()) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="the attributes are those of clients on Linux")
+@pytest.mark.parametrize(
+    ("attribute", "value", "local"),
+    [("user.nextcloud.hydrate_exec", b"nextcloud", False), ("user.openvfs.state", b"dehydrated", False),
+     ("user.openvfs.state", b"hydrated", True), ("user.other", b"1", True)],
+)  # fmt: skip
+def test_a_placeholder_is_recognised_by_its_attribute(tmp_path, attribute, value, local):
+    """One byte with the client's attribute is a placeholder; a real file with it is taken."""
+    path = put(tmp_path, "fox.png", b" ")
+    try:
+        os.setxattr(path, attribute, value)
+    except OSError:
+        pytest.skip("this file system keeps no such attributes")
+    assert names(tmp_path) == (["fox.png"] if local else [])
+    path.write_bytes(b"x" * 100)
+    assert names(tmp_path) == ["fox.png"]
 
 
 def test_every_reason_for_not_taking_a_file_is_a_sentence(tmp_path):
