@@ -24,6 +24,11 @@ import errno
 from pathlib import Path
 
 
+def printable(text: object) -> str:
+    """Text without characters that would move a cursor, end a line or cannot be encoded; those are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+
 class ShadedError(Exception):
     """Something went wrong, said for a person.
 

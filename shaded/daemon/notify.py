@@ -11,6 +11,8 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 
+from shaded.errors import printable
+
 
 class Notifier:
     """Sends messages to the service manager, if there is one; never fails.
@@ -36,7 +38,7 @@ class Notifier:
         """One line for ``systemctl status``; the same line again is not sent."""
         if sentence != self._told_status:
             self._told_status = sentence
-            self._send("STATUS=" + sentence.replace("\n", " "))
+            self._send("STATUS=" + printable(sentence))  # a line end in a file name would begin another message
 
     def _send(self, message: str) -> None:
         if not self._address:

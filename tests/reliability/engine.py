@@ -10,8 +10,8 @@ import os
 import time
 from pathlib import Path
 
-from shaded.errors import Refusal, SourceChanged
-from shaded.outbox.screening import read_bytes, screen
+from shaded.errors import Refusal
+from shaded.outbox.screening import read_bytes, read_settled, screen
 from shaded.publishing.reading import decode
 from shaded.publishing.resizing import fit_side
 from shaded.publishing.sidecar import describe, sidecar_path
@@ -56,10 +56,11 @@ class RetouchingEngine:
     def shade(self, task, progress):
         """Shade one picture into staging, as the real engine does."""
         progress(Progress(job_id=task.job_id, stage="reading"))
-        data = read_bytes(task.source, task.root, task.max_bytes)
+        if task.sha256:
+            data = read_settled(task.source, task.root, task.max_bytes, task.sha256)
+        else:
+            data = read_bytes(task.source, task.root, task.max_bytes)
         sha256 = hashlib.sha256(data).hexdigest()
-        if task.sha256 and sha256 != task.sha256:
-            raise SourceChanged("the file changed after it had settled", path=task.source)
         self._note("begin", sha256)
         rendered, stated = render(data, task)
         time.sleep(self._seconds)
