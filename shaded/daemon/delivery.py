@@ -23,7 +23,7 @@ from shaded.settings import Profile
 
 logger = logs.get_logger("delivery")
 
-#: What stands in the staging folder: a folder for each job, and one for each copy under way. Nothing else there is ours.
+#: What stands in the staging folder: a folder for each job, and one for each copy under way. Nothing else is ours.
 _STAGED = re.compile(r"\A(publish-)?[0-9]+\Z")
 
 
@@ -240,9 +240,12 @@ def _fetch(place: Placement, scratch: Path) -> tuple[Path, Path] | None:
     try:
         scratch.mkdir(exist_ok=True)
         for path, copy in zip((place.published, sidecar_path(place.published)), pair, strict=True):
-            with open_inside(path, root) as descriptor, copy.open("wb") as writing:
-                with open(descriptor, "rb", closefd=False) as reading:  # noqa: PTH123 - opened without following links
-                    shutil.copyfileobj(reading, writing)
+            with (
+                open_inside(path, root) as descriptor,
+                open(descriptor, "rb", closefd=False) as reading,
+                copy.open("wb") as writing,
+            ):
+                shutil.copyfileobj(reading, writing)
     except (PictureError, OSError):
         return None
     return pair

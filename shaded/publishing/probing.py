@@ -17,8 +17,12 @@ _ANIMATION = ("it is an animation", "Export one still picture of it as PNG or JP
 _PAGES = ("it holds several pages", "Save each page as a file of its own")
 _CMYK = ("its colours are CMYK (for print)", "Convert it to RGB and save it again")
 _RAW = ("it is a camera raw file", "Develop it in your raw converter and export a JPEG or TIFF")
+_SCANS = ("it is stored in an absurd number of passes", "Open it in a picture editor and save it again")
 _HDR = ("it is a high-dynamic-range picture", "Export a standard-range (SDR) version")
 _MOST_PAGES = 64
+#: Each scan of a progressive JPEG costs a pass over the whole picture and may have a few bytes only; libjpeg's own
+#: scripts have ten, the finest that is of any use some dozens.
+_MOST_SCANS = 100
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ def _jpeg(data: bytes) -> Probe:
         raise Cut("there is no frame header")
     if data.rfind(b"\xff\xd9") < 0:
         raise Cut("the file ends before its end mark")
+    if data.count(b"\xff\xda") > _MOST_SCANS:  # inside coded data 0xFF is always followed by 0
+        return Probe(frame.width, frame.height, _SCANS)
     return frame
 
 
@@ -123,12 +129,12 @@ def _webp(data: bytes) -> Probe:
 
 
 def tiff_pages(data: bytes) -> tuple[Header, list[Directory]]:
-    """The full-size pages of a TIFF; reduced copies (thumbnails, bit 0 of NewSubfileType) are passed over."""
+    """The first two full-size pages of a TIFF; reduced copies (thumbnails, NewSubfileType bit 0) are passed over."""
     header = read_header(data)
     pages: list[Directory] = []
     seen: set[int] = set()
     at = header.first
-    while at and at not in seen and len(seen) < _MOST_PAGES:
+    while at and at not in seen and len(seen) < _MOST_PAGES and len(pages) < 2:
         seen.add(at)
         page = read_directory(data, at, header)
         if not pages or not page.number(254, header.order) & 1:

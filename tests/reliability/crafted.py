@@ -43,11 +43,12 @@ def png(width, height, *chunks, depth=8, kind=2, pixels=None):
     return PNG_SIGNATURE + b"".join(png_chunk(name, content) for name, content in parts)
 
 
-def bomb(size, level=9):
-    """Zeros that inflate to ``size`` bytes."""
-    machine = zlib.compressobj(level)
-    piece = bytes(1 << 20)
-    return b"".join([machine.compress(piece) for _ in range(size >> 20)]) + machine.flush()
+def bomb(size):
+    """Zeros that inflate to ``size`` bytes (whole mebibytes), made without compressing them all."""
+    machine = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = machine.compress(bytes(1 << 20)) + machine.flush(zlib.Z_FULL_FLUSH)
+    check = (size % 65521) << 16 | 1  # Adler-32 of so many zeros (RFC 1950)
+    return b"\x78\xda" + block * (size >> 20) + b"\x03\0" + check.to_bytes(4, "big")
 
 
 def tiff(entries, tail=b"", order="<"):
@@ -64,7 +65,8 @@ def tiff(entries, tail=b"", order="<"):
 def strip_tiff(compression, strip, *, width=8, height=8, samples=3, bits=8, more=()):
     """A TIFF of one strip."""
     entries = [
-        (256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, bits), (259, 3, 1, compression), (262, 3, 1, 2 if samples > 1 else 1),
+        (256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, bits), (259, 3, 1, compression),
+        (262, 3, 1, 2 if samples > 1 else 1),
         (273, 4, 1, 0), (277, 3, 1, samples), (278, 4, 1, height), (279, 4, 1, len(strip)), *more,
     ]  # fmt: skip
     start = len(tiff(entries))
@@ -100,7 +102,15 @@ def _looped_tiff():
 def _overlapping_tiff(tags):
     """Every entry claims nearly the whole file as its value."""
     length = 2_000_000
-    entries = [(256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8), (279, 4, 1, 64)]
+    entries = [
+        (256, 4, 1, 8),
+        (257, 4, 1, 8),
+        (258, 3, 1, 8),
+        (259, 3, 1, 1),
+        (262, 3, 1, 1),
+        (273, 4, 1, 8),
+        (279, 4, 1, 64),
+    ]
     return tiff(entries + [(1000 + n, 7, length, 8) for n in range(tags)], bytes(length + 100))
 
 
@@ -222,5 +232,5 @@ def lzma_tiff(size):
     return strip_tiff(34925, lzma.compress(bytes(size)))
 
 
-CRAFTED["a TIFF of Zstandard zeros"] = lambda: zstd_tiff(400 << 20)
-CRAFTED["a TIFF of LZMA zeros"] = lambda: lzma_tiff(100 << 20)
+CRAFTED["a TIFF of Zstandard zeros"] = lambda: zstd_tiff(600 << 20)
+CRAFTED["a TIFF of LZMA zeros"] = lambda: lzma_tiff(40 << 20)

@@ -51,26 +51,23 @@ def live(base, last):
     return os.waitpid(child, 0)[1]
 
 
-def trouble(base, name, source):
-    """What is wrong after the rest was done, in words; empty when nothing is."""
+def troubles(base, name, source):
+    """What is wrong after the rest was done, a sentence each."""
     found = {path.name for path in (base / "pub").iterdir()}
     if found != {name, f"{name}.shaded.json", "theirs.png"}:
-        return f"the publish folder has {sorted(found)}"
+        return [f"the publish folder has {sorted(found)}"]
     published = (base / "pub" / name).read_bytes()
     stated = read_sidecar(sidecar_path(base / "pub" / name))
-    if stated.published.sha256 != hashlib.sha256(published).hexdigest():
-        return "picture and sidecar do not belong together"
-    if stated.source.sha256 != hashlib.sha256(source).hexdigest():
-        return "the sidecar names another source"
-    if list((base / "state" / "staging").iterdir()):
-        return "something is left in staging"
-    placed = (base / "placed").read_text().splitlines()
-    if placed.count(name) != 1:
-        return f"it was put into place {placed.count(name)} times"
+    placed = (base / "placed").read_text().splitlines().count(name)
     begun, ended = rendered_counts(base / "renders")
-    if sum(begun.values()) > 2 or sum(ended.values()) > 2:
-        return f"it was rendered {begun} {ended} times"
-    return ""
+    checks = {
+        "picture and sidecar do not belong together": stated.published.sha256 == hashlib.sha256(published).hexdigest(),
+        "the sidecar names another source": stated.source.sha256 == hashlib.sha256(source).hexdigest(),
+        "something is left in staging": not list((base / "state" / "staging").iterdir()),
+        f"it was put into place {placed} times": placed == 1,
+        f"it was rendered {begun} {ended} times": sum(begun.values()) <= 2 and sum(ended.values()) <= 2,
+    }
+    return [sentence for sentence, holds in checks.items() if not holds]
 
 
 def main():
@@ -92,9 +89,7 @@ def main():
             wrong.append(f"step {last}: it did not die but ended with {status}")
         if status and live(base, 0):
             wrong.append(f"step {last}: the next daemon failed")
-        what = trouble(base, name, source)
-        if what:
-            wrong.append(f"step {last}: {what}")
+        wrong += [f"step {last}: {what}" for what in troubles(base, name, source)]
         last += 1
     print(json.dumps({"steps": steps, "wrong": wrong}))  # noqa: T201 - the answer
 

@@ -112,7 +112,9 @@ def main():
         signal.setitimer(signal.ITIMER_REAL, 0)
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        sys.stdout.write(json.dumps({"end": what, "how": ended, "seconds": seconds, "cpu": busy, "peak_kb": peak}) + "\n")
+        sys.stdout.write(
+            json.dumps({"end": what, "how": ended, "seconds": seconds, "cpu": busy, "peak_kb": peak}) + "\n"
+        )
         sys.stdout.flush()
 
 

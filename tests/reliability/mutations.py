@@ -135,12 +135,15 @@ def _structure(rng, data, donor):
         else:
             kind, content = parts[at]
             if content:
-                parts[at] = (kind, _extreme_number(rng, content, None) if len(content) > 8 else _flip(rng, content, None))
+                parts[at] = (
+                    kind,
+                    _extreme_number(rng, content, None) if len(content) > 8 else _flip(rng, content, None),
+                )
     return _assembled(data, head, parts, write)
 
 
 def _directory(rng, data, _donor):
-    """One entry of a TIFF's directory changed: its tag, type, count or value; the check sums that others have it lacks."""
+    """One entry of a TIFF's directory changed: its tag, type, count or value."""
     out = bytearray(data)
     order = "<" if data[:2] == b"II" else ">"
     big = struct.unpack_from(f"{order}H", data, 2)[0] == 43
@@ -154,7 +157,9 @@ def _directory(rng, data, _donor):
         place = first + lead + rng.randrange(count) * size
         act = rng.randrange(4)
         if act == 0:
-            struct.pack_into(f"{order}H", out, place, rng.choice((254, 256, 257, 258, 259, 262, 277, 278, 317, 338, 32997)))
+            struct.pack_into(
+                f"{order}H", out, place, rng.choice((254, 256, 257, 258, 259, 262, 277, 278, 317, 338, 32997))
+            )
         elif act == 1:
             struct.pack_into(f"{order}H", out, place + 2, rng.randrange(20))
         elif act == 2:

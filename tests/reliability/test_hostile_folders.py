@@ -81,7 +81,7 @@ def test_devices_are_not_taken(rig):
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "folder", "huge"])
 def test_what_has_a_sidecars_name_in_an_outbox_is_opened_with_care(rig, elsewhere, kind):
-    """A pipe, a link, a folder or a huge file beside a picture, under its sidecar's name, neither blocks nor leads out."""
+    """A pipe, a link, a folder or a huge file under a sidecar's name beside a picture neither blocks nor leads out."""
     beside = sidecar_path(rig.outbox / "fox.png")
     if kind == "pipe":
         os.mkfifo(beside)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import unicodedata
-from pathlib import Path
 
 import pytest
 import structlog
@@ -19,8 +18,9 @@ from shaded.reports import explain_document, status_document
 from tests.daemon.rig import png
 
 ODD = [
-    "new\nline.png", "tab\tand\rreturn.png", "\x1b[2J\x1b[31mred.png", "\x9b2Jold.png", "bell\x07.png", "‮gnp.exe.png",
-    "[bold]markup[/bold].png", "%2e%2e%2fup.png", "..png", "...png", "a..b.png", "-rf.png", "back\\..\\slash.png",
+    "new\nline.png", "tab\tand\rreturn.png", "\x1b[2J\x1b[31mred.png", "\x9b2Jold.png", "bell\x07.png",
+    "\u202egnp.exe.png",
+    "[bold]markup.png", "%2e%2e%2fup.png", "..png", "...png", "a..b.png", "-rf.png", "back\\..\\slash.png",
     "space .png", " leading.png", "quote'\"`$(x).png", "no suffix", "fox (shaded).png", "é" * 119 + ".png",
 ]  # fmt: skip
 
@@ -162,7 +162,7 @@ def _logging():
 
 @pytest.mark.usefixtures("_logging")
 @pytest.mark.parametrize("style", ["json", "console"])
-@pytest.mark.parametrize("name", ["\x1b[2J\x1b[31mred.png", "\x9b2J.png", "‮gnp.png", "a\nlevel=error event.png",
+@pytest.mark.parametrize("name", ["\x1b[2J\x1b[31mred.png", "\x9b2J.png", "\u202egnp.png", "a\nlevel=error event.png",
                                   os.fsdecode(b"\xff.png")])  # fmt: skip
 def test_a_name_in_a_log_line_is_harmless(capsys, style, name):
     """A log line stays one line, without anything that a terminal would obey; JSON gives back the very name."""
@@ -179,11 +179,11 @@ def test_a_name_in_a_traceback_keeps_the_lines(capsys):
     """An exception's own lines are still lines on the console."""
     logs.configure("info", "console")
     try:
-        raise ValueError("oops")
+        int("oops")
     except ValueError:
         logs.get_logger("daemon").exception("it failed")
     lines = capsys.readouterr().err.splitlines()
-    assert lines[-1] == "ValueError: oops"
+    assert lines[-1].startswith("ValueError: invalid literal")
 
 
 def test_a_name_in_status_and_explain_is_harmless(rig):
@@ -206,9 +206,3 @@ def test_a_name_in_the_service_managers_status_is_one_line(monkeypatch):
     notifier.status("shading fox\nMAINPID=1\rREADY=1\x1b.png")
     (message,) = sent
     assert message.isprintable()
-
-
-def test_a_wanted_place_never_climbs(tmp_path):
-    """Names with dots and separators from elsewhere stay names."""
-    assert Path("..png").parts == ("..png",)
-    assert Path("back\\..\\slash.png").name == "back\\..\\slash.png"

@@ -1,10 +1,13 @@
-"""``kill -9`` of daemon and worker, at random and aimed: every picture is published whole, once, and nothing is left."""
+"""``kill -9`` of daemon and worker, at random and aimed: every picture is published whole, once; nothing is left."""
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -68,10 +71,25 @@ def _torture_and_look(torment, kills, seed):
     retried = torment.finish(seconds=120)
     torment.assert_aftermath()
     begun, ended = torment.assert_nothing_done_twice()
-    print(
+    sys.stdout.write(
         f"{sum(torment.kills.values())} kills {dict(torment.kills)}, {len(torment.inputs)} pictures with "
-        f"{len(set(torment.inputs.values()))} contents, {begun} renders begun, {ended} ended, {retried} asked for again"
+        f"{len(set(torment.inputs.values()))} contents, {begun} renders begun, {ended} ended, "
+        f"{retried} asked for again\n"
     )
+
+
+@pytest.mark.timeout(300)
+def test_a_death_before_every_single_step(tmp_path):
+    """One picture's way, cut off before each durable step in turn: it is put into place once, and nothing is left."""
+    script = Path(__file__).with_name("every_step.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, check=False, timeout=280
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    sys.stdout.write(f"{told['steps']} steps\n")
+    assert told["steps"] > 25
+    assert told["wrong"] == []
 
 
 @pytest.mark.timeout(120)

@@ -14,7 +14,7 @@ from tests.reliability.crafted import CRAFTED
 
 WORKER = Path(__file__).with_name("mutation_worker.py")
 #: What one file may take beyond the libraries; pictures here have at most two million pixels.
-MOST_BYTES = 1 << 30
+MOST_BYTES = 512 << 20
 
 
 def ordeal(folder, what):

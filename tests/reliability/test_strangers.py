@@ -26,7 +26,7 @@ KNOCK = (
     "s.settimeout(5)\n"
     "try:\n"
     "    s.connect(sys.argv[1])\n"
-    "    s.sendall(b'{\"command\": \"status\"}\\n')\n"
+    '    s.sendall(b\'{"command": "status"}\\n\')\n'
     "    print('answer:', s.recv(1000))\n"
     "except OSError as error:\n"
     "    print(type(error).__name__)\n"
