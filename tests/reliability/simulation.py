@@ -164,7 +164,8 @@ class Day:
             act(self)
             while clock.monotonic() < until:
                 self._step(until)
-            self.look()
+            if sum(self.happened.values()) % 20 == 0:
+                self.look()
 
     def end(self):
         """Everything mends, nothing happens any more, and the daemon has some hours."""
@@ -187,8 +188,8 @@ class Day:
             self.happened["killed inside"] += 1
             self._restart()
             sleep = 0.0
-        slept = max(sleep or 0.0, shortest or self.rng.choice((0.5, 4.0, 40.0)))
-        clock.advance(min(slept, max(0.01, until - clock.monotonic()), 60.0))
+        slept = max(sleep or 0.0, shortest or self.rng.choice((0.5, 4.0, 40.0, 90.0)))
+        clock.advance(min(slept, max(0.01, until - clock.monotonic()), 90.0))
 
     def _mend(self, now):
         for which in [name for name, at in self._mend_at.items() if at <= now]:
