@@ -65,7 +65,9 @@ def publish_pair(
             check_length(name)
             mine = stated.with_names(published=name)
             try:
-                if not _stands_already(folder, name, mine):
+                if _stands_already(folder, name, mine):
+                    _settle(folder)
+                else:
                     _publish_as(folder, name, picture, mine, _replaceable(folder, name, mine.published.sha256, ours))
             except _Taken:
                 continue

@@ -23,7 +23,7 @@ def _live(base, seed):
     )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(2))
 def test_a_day(tmp_path, seed):
     """After a day of arrivals, edits, deletions, kills, sleeps and full disks every picture is published, once."""
@@ -31,7 +31,7 @@ def test_a_day(tmp_path, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(100, 120))
 def test_twenty_days(tmp_path, seed):
     """The same for twenty days."""
