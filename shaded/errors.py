@@ -28,6 +28,11 @@ from pathlib import Path
 from typing import Literal
 
 
+def printable(text: object) -> str:
+    """Text without characters that would move a cursor, end a line or cannot be encoded; those are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+
 class ShadedError(Exception):
     """Something went wrong, said for a person.
 

@@ -10,6 +10,7 @@ goes on.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import stat
@@ -19,10 +20,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from shaded.errors import printable
 
 LogFormat = Literal["console", "json"]
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -127,6 +130,18 @@ def shorten(most_bytes: int = 10_000_000, kept_bytes: int = 1_000_000, descripto
     return True
 
 
+def _on_one_line(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Escape what a file name could do to a terminal; the traceback at the end may have lines."""
+    told = {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
+    return told | {key: event[key] for key in ("exception",) if key in event}
+
+
+def _json(event: EventDict, **options: Any) -> str:
+    """One JSON line that is safe to look at: what cannot be printed is escaped, as JSON allows."""
+    line = json.dumps(event, ensure_ascii=False, **options)
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
+
+
 def _processors(style: LogFormat, colours: bool, repeat_seconds: float) -> list[Processor]:
     """The pipeline that every line goes through, renderer last."""
     steps: list[Processor] = [structlog.contextvars.merge_contextvars, _plain_level, Thinning(repeat_seconds)]
@@ -135,11 +150,12 @@ def _processors(style: LogFormat, colours: bool, repeat_seconds: float) -> list[
             *steps,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+            structlog.processors.JSONRenderer(serializer=_json, default=str),
         ]
     return [
         *steps,
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+        _on_one_line,
         structlog.dev.ConsoleRenderer(
             colors=colours, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
         ),

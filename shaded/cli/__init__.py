@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from shaded.errors import ShadedError
+from shaded.errors import ShadedError, printable
 
 INTERRUPTED = 130
 
@@ -51,13 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except ShadedError as error:
-        print(f"shaded: {error}", file=sys.stderr)  # noqa: T201 - this is what a person reads
+        print(f"shaded: {printable(error)}", file=sys.stderr)  # noqa: T201 - this is what a person reads
         return error.exit_code
     except (_Interrupted, KeyboardInterrupt):
         print("shaded: interrupted.", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence first
         traceback.print_exc()
-        print(f"shaded: an unexpected error ({type(error).__name__}: {error}).", file=sys.stderr)  # noqa: T201
+        print(f"shaded: an unexpected error ({type(error).__name__}: {printable(error)}).", file=sys.stderr)  # noqa: T201
         return 1
     return 0

@@ -10,7 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from shaded.errors import UsageError
+from shaded.errors import UsageError, printable
+
+__all__ = [
+    "ConfigOption", "JsonOption", "absolute", "duration", "print_json", "printable", "spoken",
+]  # fmt: skip
 
 ConfigOption = Annotated[
     Path | None,
@@ -32,11 +36,6 @@ def print_json(document: Any) -> None:
 def absolute(path: Path) -> Path:
     """The path as the daemon knows it: absolute, links not followed."""
     return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - Path.resolve would follow links
-
-
-def printable(text: object) -> str:
-    """Text without characters that would move the cursor or cannot be encoded; those are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
 
 
 def duration(text: str) -> float:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from shaded import logs
@@ -16,12 +16,16 @@ from shaded.daemon.intake import Source
 from shaded.daemon.space import LOOK_SECONDS, Disks
 from shaded.errors import PictureError, ShadedError, Transient, from_os_error, policy_of
 from shaded.ledger import Job, Ledger, Placement
+from shaded.outbox.screening import open_inside
 from shaded.publishing.atomic import publish_pair, remove_orphans
 from shaded.publishing.naming import published_name, sidecar_name
 from shaded.publishing.sidecar import read_sidecar, sidecar_path
 from shaded.settings import Profile
 
 logger = logs.get_logger("delivery")
+
+#: What stands in the staging folder: a folder for each job, and one for each copy under way. Nothing else is ours.
+_STAGED = re.compile(r"\A(publish-)?[0-9]+\Z")
 
 
 def file_sha256(path: Path) -> str | None:
@@ -100,14 +104,10 @@ class Delivery:
                 logger.info("removed what a crash left", path=str(root), files=removed)
         needed = {path.parent for path in self._ledger.staged_files()}
         for entry in sorted(self._staging.iterdir()):
-            if entry in needed:
+            if entry in needed or not _STAGED.match(entry.name) or entry.is_symlink() or not entry.is_dir():
                 continue
             logger.info("removed what a crash left in staging", path=str(entry))
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                with suppress(OSError):
-                    entry.unlink()
+            shutil.rmtree(entry, ignore_errors=True)
 
     def work(self) -> None:
         """Publish everything that is ready and not waiting for a failed place to mend."""
@@ -143,7 +143,7 @@ class Delivery:
             self._wait(placement, error, LOOK_SECONDS)
             return
         try:
-            result = self._result(job)
+            result = self._result(job, scratch)
             if result is None:
                 self._ledger.requeue(job.id)
                 return
@@ -189,23 +189,22 @@ class Delivery:
             logger.warning("cannot be published now", file=str(placement.path), why=error.what, again_in=round(seconds))
         self._troubles[placement.path] = error
 
-    def _result(self, job: Job) -> tuple[Path, Path] | None:
-        """Picture and sidecar of a finished job whose bytes are still what they were: staged, or published."""
-        candidates: list[tuple[Path, Path]] = []
-        if job.picture is not None and job.sidecar is not None:
-            candidates.append((job.picture, job.sidecar))
-        copies = [place.published for place in self._ledger.published_copies(job.id)]
-        candidates += [(copy, sidecar_path(copy)) for copy in copies if copy is not None]
-        for picture, sidecar in candidates:
-            if file_sha256(picture) == job.output_sha256 and self._is_sound(sidecar, job):
-                return picture, sidecar
+    def _result(self, job: Job, scratch: Path) -> tuple[Path, Path] | None:
+        """Picture and sidecar of a finished job whose bytes are still what they were: staged, or fetched back."""
+        if job.picture is not None and job.sidecar is not None and self._is_sound(job.picture, job.sidecar, job):
+            return job.picture, job.sidecar
+        for place in self._ledger.published_copies(job.id):
+            fetched = _fetch(place, scratch)
+            if fetched is not None and self._is_sound(*fetched, job):
+                return fetched
         return None
 
     @staticmethod
-    def _is_sound(sidecar: Path, job: Job) -> bool:
-        """Whether this is the sidecar of the job's result."""
+    def _is_sound(picture: Path, sidecar: Path, job: Job) -> bool:
+        """Whether this pair is the job's result."""
         try:
-            return read_sidecar(sidecar).published.sha256 == job.output_sha256
+            stated = read_sidecar(sidecar).published.sha256
+            return file_sha256(picture) == stated == job.output_sha256
         except (ShadedError, OSError):
             return False
 
@@ -240,6 +239,41 @@ class Delivery:
         earlier = {job.output_sha256, placement.published_sha256}
 
         def ours(sha256: str) -> bool:
-            return sha256 in earlier or (not others and self._ledger.is_own_output(sha256))
+            if sha256 in earlier:
+                return True
+            twins = (place for place in self._ledger.published_as(sha256) if place.path != placement.path)
+            taken = any(_is_same_file(place.published, target) for place in twins)
+            return not taken and not others and self._ledger.is_own_output(sha256)
 
         return ours
+
+
+def _is_same_file(published: Path | None, target: Path) -> bool:
+    """Whether two names mean one file, as ``Fox.png`` and ``fox.png`` do on a file system that ignores case."""
+    try:
+        return published is not None and published.samefile(target)
+    except OSError:
+        return False
+
+
+def _fetch(place: Placement, scratch: Path) -> tuple[Path, Path] | None:
+    """A published pair, copied into staging without following a link below the publish folder; ``None``: not to be had.
+
+    Somebody may have put anything in the place of what was published.
+    """
+    if place.published is None:
+        return None
+    root = place.published.parents[len(place.relative.parts) - 1]
+    pair = scratch / "fetched", scratch / sidecar_name("fetched")
+    try:
+        scratch.mkdir(exist_ok=True)
+        for path, copy in zip((place.published, sidecar_path(place.published)), pair, strict=True):
+            with (
+                open_inside(path, root) as descriptor,
+                open(descriptor, "rb", closefd=False) as reading,
+                copy.open("wb") as writing,
+            ):
+                shutil.copyfileobj(reading, writing)
+    except (PictureError, OSError):
+        return None
+    return pair

@@ -17,7 +17,7 @@ from shaded.ledger import Admission, Ledger
 from shaded.outbox.arrivals import Arrival
 from shaded.outbox.scan import look
 from shaded.outbox.screening import read_bytes, screen
-from shaded.publishing.sidecar import is_own_output
+from shaded.publishing.sidecar import LARGEST, parse_sidecar, sidecar_path
 from shaded.settings import Folder, Profile, Settings
 
 logger = logs.get_logger("intake")
@@ -145,7 +145,7 @@ class Intake:
         if look(arrival.path) != arrival.stat:
             raise SourceChanged("it changed while it was read", path=arrival.path)
         sha256 = hashlib.sha256(data).hexdigest()
-        if self._ledger.is_own_output(sha256) or is_own_output(arrival.path):
+        if self._ledger.is_own_output(sha256) or _is_stated_beside(arrival, sha256):
             return None
         screen(data, arrival.path, self._watching.max_pixels)
         return sha256
@@ -162,3 +162,15 @@ class Intake:
         outcome: Outcome = "failed" if admission.kind == "failed" else "refused"
         job = admission.job
         self._audience.finished(Finished(admission.placement.path, outcome, reason=job.reason, remedy=job.remedy))
+
+
+def _is_stated_beside(arrival: Arrival, sha256: str) -> bool:
+    """Whether the sidecar beside a file names its bytes: then it is another installation's output.
+
+    Opened as carefully as the file itself: what has the sidecar's name may be a link out of the outbox, or a pipe.
+    """
+    try:
+        stated = parse_sidecar(read_bytes(sidecar_path(arrival.path), arrival.root, LARGEST))
+    except PictureError:
+        return False
+    return stated.published.sha256 == sha256

@@ -13,6 +13,8 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
+from shaded.errors import printable
+
 #: Signs of life are given so many times in each watchdog period.
 BEATS = 3.0
 #: A service manager that does not read what it is told may not keep the daemon from its work for longer.
@@ -62,7 +64,7 @@ class Notifier:
         """One line for ``systemctl status``; the same line again is not sent."""
         if sentence != self._told_status:
             self._told_status = sentence
-            self._send("STATUS=" + sentence.replace("\n", " "))
+            self._send("STATUS=" + printable(sentence))  # a line end in a file name would begin another message
 
     def _send(self, message: str) -> None:
         if not self._address:

@@ -178,6 +178,14 @@ class LedgerReader:
         )
         return [placement_from(tuple(row)) for row in rows]
 
+    def published_as(self, sha256: str) -> list[Placement]:
+        """The places whose published copy has these bytes, as far as the ledger knows."""
+        rows = self._rows(
+            f"SELECT {PLACEMENT_COLUMNS} FROM placements WHERE published_sha256 = :sha256",  # noqa: S608 - constants
+            sha256=sha256,
+        )
+        return [placement_from(tuple(row)) for row in rows]
+
     def pending_publications(self) -> list[tuple[Job, Placement]]:
         """Places that lack the finished result of their job, the longest waiting first."""
         rows = self._rows(  # the plus keeps the planner from walking through everything that was ever published

@@ -6,6 +6,7 @@ what was checked is what is shaded. Pure Python: the idle daemon screens without
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from shaded.publishing import formats
 from shaded.publishing.formats import Format, sniff
 from shaded.publishing.probing import probe
 
-__all__ = ["Screened", "open_inside", "read_bytes", "screen", "sniff"]
+__all__ = ["Screened", "open_inside", "read_bytes", "read_settled", "screen", "sniff"]
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: O_NONBLOCK: opening a pipe that nobody writes to must not hang; it is refused right after.
@@ -137,6 +138,23 @@ def read_bytes(path: Path, root: Path, max_bytes: int) -> bytes:
             raise from_os_error(error, path) from error
     if _identity(before) != _identity(after) or len(data) != before.st_size:
         raise SourceChanged("the file changed while it was read", path=path, remedy="It is looked at again by itself")
+    return data
+
+
+def read_settled(path: Path, root: Path, max_bytes: int, sha256: str) -> bytes:
+    """Read a file whose bytes are known to have hashed to ``sha256``.
+
+    Raises:
+        SourceChanged: It is not that file any more; a link that has taken its place since says nothing about the
+            content that settled.
+        PictureError: See :func:`read_bytes`.
+    """
+    try:
+        data = read_bytes(path, root, max_bytes)
+    except (Refusal, Unreadable) as error:
+        raise SourceChanged(error.what, path=path, remedy=error.remedy) from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise SourceChanged("the file changed after it had settled", path=path)
     return data
 
 

@@ -20,14 +20,14 @@ from io import BufferedReader
 from pathlib import Path, PurePath
 
 from shaded.errors import Refusal, Transient, Unreadable, from_os_error
+from shaded.filestat import FileStat
 from shaded.publishing.naming import LONGEST_NAME, check_length, numbered, sidecar_name
-from shaded.publishing.sidecar import Sidecar, parse_sidecar, read_sidecar
+from shaded.publishing.sidecar import LARGEST, Sidecar, parse_sidecar, read_sidecar
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _STEP = 1 << 20
-_LONGEST_SIDECAR = 10_000_000
 _TEMPORARY = re.compile(r"\A\.~.*\.[0-9a-f]{8}\.tmp\Z", re.DOTALL)
 _MOST_NAMES = 10_000
 
@@ -63,10 +63,12 @@ def publish_pair(
     with _errors(publish_root / place), _folder(publish_root, place.parts[:-1]) as folder:
         for name in _names(place.name):
             check_length(name)
-            if not _is_free(folder, name, stated.published.sha256, ours):
-                continue
+            mine = stated.with_names(published=name)
             try:
-                _publish_as(folder, name, picture, stated)
+                if _stands_already(folder, name, mine):
+                    _settle(folder)
+                else:
+                    _publish_as(folder, name, picture, mine, _replaceable(folder, name, mine.published.sha256, ours))
             except _Taken:
                 continue
             return publish_root.joinpath(*place.parts[:-1], name)
@@ -134,14 +136,39 @@ def _regular(folder: int, name: str) -> Iterator[BufferedReader | None]:
         yield stream
 
 
-def _is_free(folder: int, name: str, same: str, ours: Callable[[str], bool]) -> bool:
-    """Whether both names of a pair may be written: nothing is there, or only our own earlier output."""
+def _stands_already(folder: int, name: str, stated: Sidecar) -> bool:
+    """Whether exactly this pair is there: the program ended after publishing it and before it could note so."""
+    try:
+        with _regular(folder, name) as picture, _regular(folder, sidecar_name(name)) as beside:
+            return (
+                picture is not None
+                and beside is not None
+                and beside.read(LARGEST) == stated.to_json().encode()
+                and hashlib.file_digest(picture, "sha256").hexdigest() == stated.published.sha256
+            )
+    except FileNotFoundError:
+        return False
+
+
+def _replaceable(folder: int, name: str, same: str, ours: Callable[[str], bool]) -> FileStat | None:
+    """Our own earlier output under this name, as it looks now; ``None`` where nothing is there.
+
+    Raises:
+        _Taken: Somebody else's file has one of the pair's names.
+    """
     try:
         with _regular(folder, name) as stream:
-            found = None if stream is None else hashlib.file_digest(stream, "sha256").hexdigest()
+            if stream is None:
+                raise _Taken
+            looks = FileStat.of(os.fstat(stream.fileno()))
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError:
-        return _sidecar_is_free(folder, sidecar_name(name))
-    return found is not None and (found == same or ours(found))
+        if not _sidecar_is_free(folder, sidecar_name(name)):
+            raise _Taken from None
+        return None
+    if found != same and not ours(found):
+        raise _Taken
+    return looks
 
 
 def _sidecar_is_free(folder: int, name: str) -> bool:
@@ -150,7 +177,7 @@ def _sidecar_is_free(folder: int, name: str) -> bool:
         with _regular(folder, name) as stream:
             if stream is None:
                 return False
-            parse_sidecar(stream.read(_LONGEST_SIDECAR))
+            parse_sidecar(stream.read(LARGEST))
     except FileNotFoundError:
         return True
     except Unreadable:
@@ -158,7 +185,8 @@ def _sidecar_is_free(folder: int, name: str) -> bool:
     return True
 
 
-def _publish_as(folder: int, name: str, picture: Path, stated: Sidecar) -> None:
+def _publish_as(folder: int, name: str, picture: Path, stated: Sidecar, replaced: FileStat | None) -> None:
+    """Put the pair into place; ``replaced`` is how the earlier output looks that the picture takes the place of."""
     temporary = _temporary(name), _temporary(sidecar_name(name))
     try:
         copied = _copy(picture, folder, temporary[0])
@@ -166,14 +194,18 @@ def _publish_as(folder: int, name: str, picture: Path, stated: Sidecar) -> None:
             raise Transient(
                 "the staged picture is not what its sidecar says", path=picture, remedy="It is shaded again"
             )
-        _write(folder, temporary[1], stated.with_names(published=name).to_json().encode())
-        fresh = not _exists(folder, name)
+        _write(folder, temporary[1], stated.to_json().encode())
+        if _looks(folder, name) != replaced:  # copying took a while, and somebody saved meanwhile
+            raise _Taken
         os.rename(temporary[1], sidecar_name(name), src_dir_fd=folder, dst_dir_fd=folder)
         _settle(folder)
-        if fresh:
+        if replaced is None:
             _place_new(folder, temporary[0], name)
-        else:
+        elif _looks(folder, name) == replaced:
             os.rename(temporary[0], name, src_dir_fd=folder, dst_dir_fd=folder)
+        else:
+            os.unlink(sidecar_name(name), dir_fd=folder)
+            raise _Taken
         _settle(folder)
     finally:
         for left in temporary:
@@ -190,12 +222,11 @@ def _settle(folder: int) -> None:
             raise
 
 
-def _exists(folder: int, name: str) -> bool:
+def _looks(folder: int, name: str) -> FileStat | None:
     try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
+        return FileStat.of(os.stat(name, dir_fd=folder, follow_symlinks=False))
     except FileNotFoundError:
-        return False
-    return True
+        return None
 
 
 def _place_new(folder: int, temporary: str, name: str) -> None:
@@ -206,14 +237,18 @@ def _place_new(folder: int, temporary: str, name: str) -> None:
         os.unlink(sidecar_name(name), dir_fd=folder)
         raise _Taken from None
     except OSError:  # a file system without hard links
+        if _looks(folder, name) is not None:
+            os.unlink(sidecar_name(name), dir_fd=folder)
+            raise _Taken from None
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def _temporary(name: str) -> str:
-    """A name that cloud clients pass over, no longer than a file system allows."""
+    """A name that cloud clients pass over, no longer than a file system allows, and text where ``name`` is."""
     ending = f".{secrets.token_hex(4)}.tmp"
-    raw = os.fsencode(name)[: LONGEST_NAME - len(ending) - 2]
-    return f".~{os.fsdecode(raw)}{ending}"
+    while len(os.fsencode(name)) > LONGEST_NAME - len(ending) - 2:
+        name = name[:-1]
+    return f".~{name}{ending}"
 
 
 def _copy(source: Path, folder: int, name: str) -> str:

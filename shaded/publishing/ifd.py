@@ -17,6 +17,8 @@ ByteOrder = Literal["<", ">"]
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _CODES = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _MOST_ENTRIES = 4096
+#: Values may share bytes, but a small file must not fill the memory: all together are at most so often its size.
+_MOST_TIMES = 2
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def read_directory(data: bytes, at: int, header: Header) -> Directory:
     """The directory at an offset. Entries of unknown type, or whose value lies outside the data, are left out.
 
     Raises:
-        ValueError: The directory itself lies outside the data or is absurdly large.
+        ValueError: The directory itself lies outside the data or is absurdly large, or its values overlap.
     """
     order = header.order
     count_code, size, inline, offset_code = ("Q", 20, 8, "Q") if header.big else ("H", 12, 4, "I")
@@ -99,6 +101,7 @@ def read_directory(data: bytes, at: int, header: Header) -> Directory:
     if count > _MOST_ENTRIES or end > len(data):
         raise ValueError("a directory is cut off")
     entries: dict[int, Entry] = {}
+    left = _MOST_TIMES * len(data)
     for place in range(at + lead, end, size):
         tag, kind, values = struct.unpack_from(f"{order}HH{offset_code}", data, place)
         length = _SIZES.get(kind, 0) * values
@@ -106,6 +109,9 @@ def read_directory(data: bytes, at: int, header: Header) -> Directory:
         if length > inline:
             start = struct.unpack_from(f"{order}{offset_code}", data, start)[0]
         if length and start + length <= len(data) and tag not in entries:
+            left -= length
+            if left < 0:
+                raise ValueError("the values of a directory overlap")
             entries[tag] = Entry(kind, values, data[start : start + length])
     following = 0
     if end + inline <= len(data):

@@ -67,7 +67,13 @@ def check_length(published: str) -> None:
 
 
 def numbered(published: str, number: int) -> str:
-    """Another name, when the first is taken by somebody's file: ``fox (shaded).png``, ``fox (shaded 2).png``."""
+    """Another name, when the first is taken by somebody's file: ``fox (shaded).png``, ``fox (shaded 2).png``.
+
+    A name that would be too long for its sidecar loses its last characters before the number.
+    """
     suffix = PurePath(published).suffix
     stem = published[: len(published) - len(suffix)] if suffix else published
-    return f"{stem} (shaded{f' {number}' if number > 1 else ''}){suffix}"
+    ending = f" (shaded{f' {number}' if number > 1 else ''}){suffix}"
+    while stem and len(os.fsencode(sidecar_name(stem + ending))) > LONGEST_NAME:
+        stem = stem[:-1]
+    return stem + ending

@@ -17,8 +17,12 @@ _ANIMATION = ("it is an animation", "Export one still picture of it as PNG or JP
 _PAGES = ("it holds several pages", "Save each page as a file of its own")
 _CMYK = ("its colours are CMYK (for print)", "Convert it to RGB and save it again")
 _RAW = ("it is a camera raw file", "Develop it in your raw converter and export a JPEG or TIFF")
+_SCANS = ("it is stored in an absurd number of passes", "Open it in a picture editor and save it again")
 _HDR = ("it is a high-dynamic-range picture", "Export a standard-range (SDR) version")
 _MOST_PAGES = 64
+#: Each scan of a progressive JPEG costs a pass over the whole picture and may have a few bytes only; libjpeg's own
+#: scripts have ten, the finest that is of any use some dozens.
+_MOST_SCANS = 100
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ def _jpeg(data: bytes) -> Probe:
         raise Cut("there is no frame header")
     if data.rfind(b"\xff\xd9") < 0:
         raise Cut("the file ends before its end mark")
+    if data.count(b"\xff\xda") > _MOST_SCANS:  # inside coded data 0xFF is always followed by 0
+        return Probe(frame.width, frame.height, _SCANS)
     return frame
 
 
@@ -123,12 +129,12 @@ def _webp(data: bytes) -> Probe:
 
 
 def tiff_pages(data: bytes) -> tuple[Header, list[Directory]]:
-    """The full-size pages of a TIFF; reduced copies (thumbnails, bit 0 of NewSubfileType) are passed over."""
+    """The first two full-size pages of a TIFF; reduced copies (thumbnails, NewSubfileType bit 0) are passed over."""
     header = read_header(data)
     pages: list[Directory] = []
     seen: set[int] = set()
     at = header.first
-    while at and at not in seen and len(seen) < _MOST_PAGES:
+    while at and at not in seen and len(seen) < _MOST_PAGES and len(pages) < 2:
         seen.add(at)
         page = read_directory(data, at, header)
         if not pages or not page.number(254, header.order) & 1:
@@ -137,23 +143,41 @@ def tiff_pages(data: bytes) -> tuple[Header, list[Directory]]:
     return header, pages
 
 
+#: TIFF compression numbers whose decoders write no more than a strip has room for: none, CCITT, LZW, deflate, PackBits,
+#: LZMA, Zstandard; and JPEG, which is looked into. A whole picture of another format may be a bomb of any size.
+_BOUNDED = frozenset({1, 2, 3, 4, 5, 8, 32946, 32773, 34925, 50000})
+_JPEG_INSIDE = 7
+_MOST_SAMPLES = 16
+
+
 def _tiff_obstacle(page: Directory, header: Header) -> tuple[str, str] | None:
     order = header.order
     photometric = page.number(262, order, -1)
-    bits = page.entries[258].integers(order) if 258 in page.entries else (1,)
-    kinds = page.entries[339].integers(order) if 339 in page.entries else (1,)
     if 50706 in page.entries or photometric in (32803, 34892) or (page.number(254, order) & 1 and 330 in page.entries):
         return _RAW
     if photometric == 5:
         return _CMYK
-    if photometric == 6 and page.number(259, order) == 7:
+    compression = page.number(259, order, 1)
+    if compression not in (*_BOUNDED, _JPEG_INSIDE):
+        return f"its compression (TIFF scheme {compression}) is not read here", "Save it with LZW or ZIP compression"
+    if photometric == 6 and compression == _JPEG_INSIDE:
         photometric = 2
     if photometric not in (0, 1, 2, 3):
         return "its colour model is not gray, palette or RGB", "Convert it to RGB and save it again"
+    return _samples_obstacle(page, header, photometric)
+
+
+def _samples_obstacle(page: Directory, header: Header, photometric: int) -> tuple[str, str] | None:
+    order = header.order
+    bits = page.entries[258].integers(order) if 258 in page.entries else (1,)
+    kinds = page.entries[339].integers(order) if 339 in page.entries else (1,)
+    samples = page.number(277, order, 1)
+    if samples > _MOST_SAMPLES:
+        return f"it has {samples} channels", "Save it without the saved selections"
     if set(kinds) - {1, 4}:
         return "its pixels are not plain whole numbers (floating point or signed)", "Save it with 16 bits per channel"
     if len(set(bits)) != 1 or not (bits[0] in (8, 16) or bits[0] == 1 or (photometric == 3 and bits[0] in (2, 4))):
-        return f"it has {bits[0]} bits per channel", "Save it with 8 or 16 bits per channel"
+        return f"it has {bits[0] if bits else 0} bits per channel", "Save it with 8 or 16 bits per channel"
     return None
 
 
@@ -172,9 +196,24 @@ def _tiff(data: bytes) -> Probe:
         if offsets in page.entries and counts in page.entries:
             places = page.entries[offsets].integers(header.order)
             sizes = page.entries[counts].integers(header.order)
-            if any(at + length > len(data) for at, length in zip(places, sizes, strict=False)):
+            pieces = list(zip(places, sizes, strict=False))
+            if any(at + length > len(data) for at, length in pieces):
                 raise Cut("the pixels are cut off")
+            if page.number(259, header.order, 1) == _JPEG_INSIDE:
+                _check_jpegs(data, pieces, page, header)
     return Probe(*size)
+
+
+def _check_jpegs(data: bytes, pieces: list[tuple[int, int]], page: Directory, header: Header) -> None:
+    """Raise ``ValueError`` where a strip or tile that is a JPEG is larger than its place in the picture."""
+    width = page.number(322, header.order) or page.number(256, header.order)
+    height = page.number(323, header.order) or page.number(278, header.order) or page.number(257, header.order)
+    for at, length in pieces:
+        for marker, _, content in jpeg_segments(data[at : at + length]):
+            if 0xC0 <= marker[0] <= 0xCF and marker[0] not in (0xC4, 0xC8, 0xCC):
+                down, across = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
+                if across > width + 15 or down > height + 15:
+                    raise ValueError("a part is larger than its place in the picture")
 
 
 def avif_facts(data: bytes) -> AvifFacts:

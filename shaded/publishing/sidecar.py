@@ -23,7 +23,8 @@ if TYPE_CHECKING:  # reading a sidecar must not load numpy
     from shaded.publishing.picture import Picture
 
 SCHEMA_VERSION = 1
-_LARGEST = 10_000_000
+#: A sidecar is never longer, in bytes.
+LARGEST = 10_000_000
 _SCHEMA_ADDRESS = "https://json-schema.org/draft/2020-12/schema"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -255,10 +256,10 @@ def read_sidecar(path: Path) -> Sidecar:
     """
     try:
         with path.open("rb") as stream:
-            data = stream.read(_LARGEST + 1)
+            data = stream.read(LARGEST + 1)
     except OSError as error:
         raise from_os_error(error, path) from error
-    if len(data) > _LARGEST:
+    if len(data) > LARGEST:
         raise Unreadable("the sidecar is far too large to be one", path=path)
     return parse_sidecar(data, path)
 

@@ -25,6 +25,8 @@ _OPEN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
 _CLOSE = '\n<?xpacket end="r"?>'
 _DEEPEST = 60
 _LARGEST = 4_000_000
+#: Elements and attributes; a document of more would take a hundred times its size in memory.
+_MOST_NODES = 20_000
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 #: Properties that hold or point at further pictures: (namespace, local name; empty: all of the namespace).
@@ -44,15 +46,18 @@ class BadPacket(ValueError):  # noqa: N818 - says what the packet is
 
 
 def _guard(packet: bytes) -> None:
-    """One pass that builds nothing and stops at a document type, at great depth, and at bad XML."""
-    depth = 0
+    """One pass that builds nothing and stops at a document type, great depth, too many nodes, and bad XML."""
+    depth = nodes = 0
     parser = expat.ParserCreate()
 
-    def opened(_name: str, _attributes: dict[str, str]) -> None:
-        nonlocal depth
+    def opened(_name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth, nodes
         depth += 1
+        nodes += 1 + len(attributes)
         if depth > _DEEPEST:
             raise BadPacket("it is nested too deeply")
+        if nodes > _MOST_NODES:
+            raise BadPacket("it has too many parts")
 
     def closed(_name: str) -> None:
         nonlocal depth

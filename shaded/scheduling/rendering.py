@@ -6,7 +6,6 @@ codec gave back, after they were saved. A file over its budget is shaded less; w
 
 from __future__ import annotations
 
-import hashlib
 import os
 import resource
 import sys
@@ -21,9 +20,9 @@ import torch
 from torch import Tensor
 
 from shaded import __version__
-from shaded.errors import Refusal, SourceChanged
+from shaded.errors import Refusal
 from shaded.evidence.measure import Check, mean_pull, measure_budget, measure_strength, measure_survival
-from shaded.outbox.screening import read_bytes, screen
+from shaded.outbox.screening import read_bytes, read_settled, screen
 from shaded.publishing import sidecar
 from shaded.publishing.metadata import rights_in
 from shaded.publishing.picture import Picture
@@ -188,10 +187,10 @@ class RenderingEngine:
 
     def _read(self, task: ShadeTask) -> Source:
         begun = time.monotonic()
-        data = read_bytes(task.source, task.root, task.max_bytes)
-        digest = hashlib.sha256(data).hexdigest()
-        if task.sha256 and digest != task.sha256:
-            raise SourceChanged("the file changed after it had settled", path=task.source)
+        if task.sha256:
+            data = read_settled(task.source, task.root, task.max_bytes, task.sha256)
+        else:
+            data = read_bytes(task.source, task.root, task.max_bytes)
         screen(data, task.source, task.max_pixels)
         picture = decode(data, task.source)
         facts = sidecar.describe(data, picture, task.name)

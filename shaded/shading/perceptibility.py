@@ -49,7 +49,10 @@ def build_lpips(convolutions: Mapping[str, Tensor]) -> Any:
     with warnings.catch_warnings():
         # lpips asks torchvision for random weights with an argument that torchvision has renamed.
         warnings.simplefilter("ignore", UserWarning)
-        model = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
+        model = lpips.LPIPS(net="alex", pnet_rand=True, pretrained=False, verbose=False)
+    # Its own loader would unpickle the package's file of weights under a PyTorch before 2.6; this reads tensors only.
+    linear = torch.load(f"{lpips.__path__[0]}/weights/v0.1/alex.pth", map_location="cpu", weights_only=True)
+    model.load_state_dict(linear, strict=False)
     slices = {0: "slice1.0", 3: "slice2.3", 6: "slice3.6", 8: "slice4.8", 10: "slice5.10"}
     modules = dict(model.net.named_modules())
     for number, name in slices.items():

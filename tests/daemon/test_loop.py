@@ -99,12 +99,13 @@ def test_a_rendered_file_that_was_lost_is_rendered_again(rig, monkeypatch):
 
 
 def test_leftovers_in_staging_are_removed_at_the_start(rig):
-    """Files that a crash left in the staging folder are removed, those still needed are not."""
-    (rig.settings.staging_dir / "77").mkdir()
-    (rig.settings.staging_dir / "77" / "torn.png").write_bytes(b"x")
+    """Folders that a crash left in the staging folder are removed; what is not named as ours is not."""
+    for name in ("77", "publish-5", "holiday"):
+        (rig.settings.staging_dir / name).mkdir()
+        (rig.settings.staging_dir / name / "torn.png").write_bytes(b"x")
     (rig.settings.staging_dir / "stray").write_bytes(b"x")
     rig.restart()
-    assert list(rig.settings.staging_dir.iterdir()) == []
+    assert sorted(path.name for path in rig.settings.staging_dir.iterdir()) == ["holiday", "stray"]
 
 
 def test_a_renamed_copy_is_published_without_shading(rig):

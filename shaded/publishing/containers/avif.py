@@ -26,6 +26,8 @@ def decode(data: bytes) -> Picture:
     """L, LA, RGB or RGBA, 8 bits."""
     facts = avif_facts(data)
     with AvifImagePlugin.AvifImageFile(io.BytesIO(data)) as image:
+        if image.width * image.height > facts.width * facts.height:
+            raise ValueError("its parts disagree on its size")
         image.load()
         colour, alpha = split(np.array(image))
         icc = image.info.get("icc_profile")

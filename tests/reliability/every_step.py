@@ -1,0 +1,98 @@
+"""Dies before every single durable step of one picture's way, one after the other: ``python every_step.py FOLDER``.
+
+Each death is a real one (``SIGKILL`` of a forked process), so no ``finally`` runs; then another process does the rest.
+Prints one JSON object: how many steps there were, and a sentence for each that went wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from shaded import logs
+from shaded.publishing.sidecar import read_sidecar, sidecar_path
+from tests.daemon.rig import FakeExecutor, Rig
+from tests.reliability.engine import RetouchingEngine, note, rendered_counts
+from tests.reliability.mortality import Mortality
+from tests.reliability.pictures import KINDS
+
+
+class RetouchingExecutor(FakeExecutor):
+    """Renders in this process: so the worker's durable steps are died before, too."""
+
+    def __init__(self, log):
+        super().__init__()
+        self._engine = RetouchingEngine(log)
+
+    def work(self):
+        for task in self.held:
+            self.said.append(self._engine.shade(task, self.said.append))
+        self.held = []
+
+
+def live(base, last):
+    """One daemon's life in a process of its own; its exit status as ``os.waitpid`` gives it."""
+    child = os.fork()
+    if child == 0:
+        mortality = Mortality(last, lambda name: note(base / "placed", name.replace(" ", "?")))
+        try:
+            rig = Rig(base, executor=RetouchingExecutor(base / "renders"))
+            rig.settle(8)
+            rig.close()
+            (base / "steps").write_text(str(mortality.taken))
+        except BaseException as error:  # noqa: BLE001 - told to the parent
+            os.write(2, f"{type(error).__name__}: {error}\n".encode())
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+def troubles(base, name, source):
+    """What is wrong after the rest was done, a sentence each."""
+    found = {path.name for path in (base / "pub").iterdir()}
+    if found != {name, f"{name}.shaded.json", "theirs.png"}:
+        return [f"the publish folder has {sorted(found)}"]
+    published = (base / "pub" / name).read_bytes()
+    stated = read_sidecar(sidecar_path(base / "pub" / name))
+    placed = (base / "placed").read_text().splitlines().count(name)
+    begun, ended = rendered_counts(base / "renders")
+    checks = {
+        "picture and sidecar do not belong together": stated.published.sha256 == hashlib.sha256(published).hexdigest(),
+        "the sidecar names another source": stated.source.sha256 == hashlib.sha256(source).hexdigest(),
+        "something is left in staging": not list((base / "state" / "staging").iterdir()),
+        f"it was put into place {placed} times": placed == 1,
+        f"it was rendered {begun} {ended} times": sum(begun.values()) <= 2 and sum(ended.values()) <= 2,
+    }
+    return [sentence for sentence, holds in checks.items() if not holds]
+
+
+def main():
+    """Try every step."""
+    folder = Path(sys.argv[1])
+    logs.configure("error", "json")
+    name, source = "fox.png", KINDS["see-through.png"](1)
+    wrong, last, steps = [], 0, -1
+    while steps < 0 or last < steps:
+        base = folder / f"step {last}"
+        (base / "out").mkdir(parents=True)
+        (base / "pub").mkdir()
+        (base / "out" / name).write_bytes(source)
+        (base / "pub" / "theirs.png").write_bytes(b"somebody's")
+        status = live(base, last)
+        if last == 0:
+            steps = int((base / "steps").read_text())
+        elif not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):
+            wrong.append(f"step {last}: it did not die but ended with {status}")
+        if status and live(base, 0):
+            wrong.append(f"step {last}: the next daemon failed")
+        wrong += [f"step {last}: {what}" for what in troubles(base, name, source)]
+        last += 1
+    print(json.dumps({"steps": steps, "wrong": wrong}))  # noqa: T201 - the answer
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""A whole daemon that may be told to die: ``python mortal_daemon.py CONFIG LAST_STEP RENDER_LOG PLACED_LOG``.
+
+Everything but the engine is the product's own. ``LAST_STEP`` is the durable step before which it kills itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from shaded import logs
+from shaded.daemon.assembly import run_daemon
+from shaded.settings import load_settings
+from tests.reliability.engine import note
+from tests.reliability.mortality import Mortality
+
+WORKER = Path(__file__).with_name("mortal_worker.py")
+
+
+def main():
+    """Run until told to stop, or until the step."""
+    config, last, renders, placed = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+    logs.configure("info", "json")
+    Mortality(last, lambda name: note(placed, name.replace(" ", "?")) if not name.startswith(".~") else None)
+    doom = str(config.with_name("doom"))
+    run_daemon(load_settings(config), command=(sys.executable, str(WORKER), renders, doom, "0.02"))
+
+
+if __name__ == "__main__":
+    main()
