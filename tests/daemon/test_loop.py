@@ -313,7 +313,7 @@ def test_jobs_wait_while_their_outbox_is_missing(make_rig, tmp_path):
     rig.settle(30)
     (record,) = rig.ledger.find(rig.outbox / "fox.png")
     assert record.job.state == "settled"
-    assert "its outbox is missing" in record.job.reason
+    assert "its outbox is missing" in rig.daemon.view.blocked[rig.outbox]
     assert rig.ledger.counts()["settled"] == 2
     (tmp_path / "away").rename(rig.outbox)
     rig.settle(60)

@@ -55,7 +55,7 @@ def test_the_service_manager_is_told(tmp_path, abstract):
         notifier.status("idle\nor so")
         notifier.status("idle\nor so")
         notifier.stopping()
-        assert [manager.recv(200) for _ in range(3)] == [b"READY=1", b"STATUS=idle or so", b"STOPPING=1"]
+        assert [manager.recv(200) for _ in range(3)] == [b"READY=1", b"STATUS=idle\\nor so", b"STOPPING=1"]
 
 
 def test_no_service_manager_is_no_trouble(tmp_path):
