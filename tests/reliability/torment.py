@@ -131,7 +131,9 @@ class Torment:
         def done():
             nonlocal retried
             told = self.ask("status")
-            if told is not None and told["counts"].get("failed"):
+            if told is None:  # it has not come up yet, and could not end well
+                return False
+            if told["counts"].get("failed"):
                 retried += (self.ask("retry") or {"retried": 0})["retried"]
             return all((self.publish / name).exists() for name in self.inputs) and self._all_published()
 
