@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from shaded.evidence.page import Cell, Figure, Interval, Section, Table, interval_figure, picture_grid, write_page
+from shaded.evidence.trial.materials import sheet
 from shaded.evidence.trial.pictures import with_article
-from shaded.evidence.trial.storage import write_whole
+from shaded.evidence.trial.storage import read_pixels, write_whole
 
 _SHEET_SIDE = 1280
+_COLUMNS = 10
 
 #: What the page says about itself, whatever came out.
 NOT_SHOWN = (
@@ -44,18 +47,22 @@ NOT_SHOWN = (
 
 
 def write_report(document: Mapping[str, Any], folder: Path) -> Path:
-    """Write ``report.html`` beside the trial's other files, and its plots as files of their own; the page's path.
+    """Write ``report.html`` beside the trial's other files; its plots and ``source.webp`` also as files of their own.
+
+    ``source.webp`` has a row for each arm: what its first model draws for the source. Returns the page's path.
 
     Raises:
         PictureError: It cannot be written.
     """
     plan = document["plan"]
     path = folder / "report.html"
-    plots = figures(document)
+    plots, rows = figures(document), _source_rows(document["arms"], plan["source"], folder)
     title = f"What a model draws for “{with_article(plan['source'])}”"
-    write_page(path, title, introduction(document), sections(document, plots, folder))
+    write_page(path, title, introduction(document), sections(document, plots, rows, folder))
     for name, plot in plots.items():
         write_whole(folder / f"{name}.svg", partial(_write_text, plot.svg))
+    picture = Image.fromarray(rows)
+    write_whole(folder / "source.webp", lambda place: picture.save(place, "WEBP", quality=92))
     return path
 
 
@@ -122,7 +129,9 @@ def _percent(rate: Mapping[str, Any]) -> str:
     return f"{rate['value']:.0%} ({rate['low']:.0%} to {rate['high']:.0%})"
 
 
-def sections(document: Mapping[str, Any], plots: Mapping[str, Figure], folder: Path) -> list[Section]:
+def sections(
+    document: Mapping[str, Any], plots: Mapping[str, Figure], rows: NDArray[np.uint8], folder: Path
+) -> list[Section]:
     """The page's parts: doses, budgets, arms, drawings, what is not shown, how to do it again."""
     arms, judge = document["arms"], document["classifier"]
     titles = {"doses": "Dose and response", "budgets": "What a larger budget would do"}
@@ -135,7 +144,10 @@ def sections(document: Mapping[str, Any], plots: Mapping[str, Figure], folder: P
         ),
     ]
     drawings = picture_grid(_sheets(arms, folder), _SHEET_SIDE)
+    a_source = with_article(document["plan"]["source"])
+    legend = "A row for each arm: " + ", ".join(arm["name"] for arm in arms) + "."
     return [
+        Section(f"Asked for “{a_source}”", text=[legend], pictures=picture_grid([(rows, a_source)], _SHEET_SIDE)),
         *parts,
         Section("All arms", text=[f"Intervals: {document['intervals']}."], tables=[_arms_table(arms)]),
         Section("What the models draw", text=[_legend(arms)], pictures=drawings),
@@ -246,6 +258,16 @@ def _facts_table(document: Mapping[str, Any]) -> Table:
 
 def _legend(arms: Sequence[Mapping[str, Any]]) -> str:
     return "Of each arm's first seed; one row for each prompt: " + ", ".join(arms[0]["read"]) + "."
+
+
+def _source_rows(arms: Sequence[Mapping[str, Any]], source: str, folder: Path) -> NDArray[np.uint8]:
+    """What each arm's first model draws for the source, one row below the other ``(arms * H, columns * W, 3)``."""
+    rows = []
+    for arm in arms:
+        drawings = read_pixels(folder / "models" / f"{arm['name']}-seed{arm['seeds'][0]}" / "drawings.npz")
+        assert drawings is not None  # noqa: S101 - every arm of the document has drawn
+        rows.append(drawings[source][:_COLUMNS])
+    return sheet(np.stack(rows))
 
 
 def _sheets(arms: Sequence[Mapping[str, Any]], folder: Path) -> list[tuple[Any, str]]:

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from shaded.errors import ModelError, UsageError
 from shaded.evidence.trial import generator
@@ -259,6 +260,8 @@ def test_the_report_shows_every_arm_and_what_is_not_shown(document, materials):
     assert text.count("data:image/png;base64") >= len(document["arms"])
     assert "<svg" in text
     assert (materials.folder / "doses.svg").read_text("utf-8") in text
+    with Image.open(materials.folder / "source.webp") as rows:
+        assert rows.size == (64 * document["plan"]["drawings"], 64 * len(document["arms"]))
     assert not (materials.folder / "budgets.svg").exists()  # there is one only
     assert "does not show" in text
 
