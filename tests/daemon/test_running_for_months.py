@@ -155,9 +155,22 @@ def test_a_daemon_without_a_settings_reader_says_so(rig):
     assert rig.published() == ["fox.png"]
 
 
-def test_sighup_reads_the_settings_anew(reloadable):
-    """SIGHUP to a running daemon lets it follow the changed file; SIGTERM ends it, and the handlers are put back."""
-    rig, before = reloadable, signal.getsignal(signal.SIGHUP)
+@pytest.fixture
+def hangup():
+    """Sets what SIGHUP does at first, whatever the tests themselves were started with."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield partial(signal.signal, signal.SIGHUP)
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(("first", "expected"), [(signal.SIG_DFL, 9), (signal.SIG_IGN, 60)])
+def test_sighup_reads_the_settings_anew(reloadable, hangup, first, expected):
+    """SIGHUP lets a running daemon follow the changed file, unless it was started to ignore it, as by ``nohup``.
+
+    SIGTERM ends it, and the handlers are put back.
+    """
+    rig = reloadable
+    hangup(first)
     rig.write(retry=9)
 
     def send():
@@ -166,8 +179,8 @@ def test_sighup_reads_the_settings_anew(reloadable):
 
     threading.Timer(0.5, send).start()
     rig.daemon.run()
-    assert rig.daemon.settings.scheduling.retry_seconds == 9
-    assert signal.getsignal(signal.SIGHUP) is before
+    assert rig.daemon.settings.scheduling.retry_seconds == expected
+    assert signal.getsignal(signal.SIGHUP) is first
 
 
 def test_a_manager_that_does_not_listen_stops_nothing(tmp_path, monkeypatch):

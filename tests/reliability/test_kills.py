@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.pictures import picture
-from tests.reliability.torment import Torment
+from tests.reliability.torment import ROOT, Torment
 
 pytestmark = [pytest.mark.real_disk, pytest.mark.real_process]
 
@@ -83,8 +84,9 @@ def test_a_death_before_every_single_step(tmp_path):
     """One picture's way, cut off before each durable step in turn: it is put into place once, and nothing is left."""
     script = Path(__file__).with_name("every_step.py")
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, check=False, timeout=850
-    )
+        [sys.executable, str(script), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, timeout=850,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     sys.stdout.write(f"{told['steps']} steps\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -19,6 +20,7 @@ from shaded.publishing import xmp
 from shaded.publishing.ifd import read_directory, read_header
 from tests.publishing.samples import saved, smooth
 from tests.reliability.crafted import CRAFTED, strip_tiff, tiff, wide_packet
+from tests.reliability.torment import ROOT
 
 WORKER = Path(__file__).with_name("mutation_worker.py")
 #: What one file may take beyond the libraries; pictures here have at most two million pixels.
@@ -31,7 +33,7 @@ def ordeal(folder, what):
     while left:
         done = subprocess.run(
             [sys.executable, str(WORKER), str(folder), str(MOST_BYTES), *left],
-            capture_output=True, text=True, check=False, timeout=3000,
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, timeout=3000,
         )  # fmt: skip
         begun = {}
         for line in done.stdout.splitlines():
