@@ -159,12 +159,16 @@ def run_daemon(
         wake = Wake()
         ledger = Ledger.open(settings.state_dir / LEDGER_NAME, clock, settings.scheduling)
         executor = process_executor(settings, clock, on_event=wake.ring, command=command)
+
+        def outboxes_of(present: Settings) -> Callable[[Intake], list[Outbox]]:
+            return lambda intake: _outboxes(present, clock, wake, ledger, intake)
+
         parts = Parts(
             settings=settings,
             clock=clock,
             ledger=ledger,
             executor=executor,
-            outboxes=partial(_outboxes, settings, clock, wake, ledger),
+            outboxes=outboxes_of(settings),
             wake=wake,
             notifier=Notifier(),
             audience=audience or Nobody(),
@@ -179,8 +183,7 @@ def run_daemon(
             logging = fresh.settings.logging
             logs.configure(logging.level, logs.resolve_format(logging.format, sys.stderr), logging.repeat_seconds)
             configure_executor(executor, fresh.settings)
-            outboxes = partial(_outboxes, fresh.settings, clock, wake)
-            return replace(parts, settings=fresh.settings, outboxes=outboxes), fresh.kept
+            return replace(parts, settings=fresh.settings, outboxes=outboxes_of(fresh.settings)), fresh.kept
 
         try:
             daemon = Daemon(replace(parts, again=again), once=once)

@@ -17,7 +17,7 @@ import pytest
 
 from shaded.clock import SystemClock
 from shaded.control import request
-from shaded.errors import DaemonNotRunning
+from shaded.errors import DaemonNotRunning, ShadedError
 from shaded.ledger import LedgerReader
 from shaded.publishing.sidecar import is_own_output
 from tests.daemon.rig import png
@@ -220,6 +220,29 @@ def test_sigterm_finishes_the_picture_under_way(real):
     real.save("slow2.png", png(2))
     assert real.stop() == 0
     assert real.published() == ({"slow1.png"}, set())
+
+
+def test_sighup_and_the_command_read_the_settings_anew(real):
+    """A folder that is added to the settings of a running daemon is watched after SIGHUP, and left after a reload."""
+    process = real.start()
+    second = real.base / "second"
+    config = real.base / "config.toml"
+    before = config.read_text()
+    config.write_text(f'{before}[[folder]]\noutbox = "{second}"\npublish = "{real.base}/pub2"\n')
+    process.send_signal(signal.SIGHUP)
+    real.until(lambda: len(request(real.state, "status")["folders"]) == 2)
+    (second / "fox.png").write_bytes(png(1))
+    real.save("hen.png", png(2))
+    real.until((real.base / "pub2" / "fox.png").exists)
+    real.until_published({"hen.png"})
+    config.write_text("no settings at all")
+    with pytest.raises(ShadedError):
+        request(real.state, "reload")
+    assert len(request(real.state, "status")["folders"]) == 2
+    config.write_text(before)
+    assert request(real.state, "reload")["reloaded"]
+    assert len(request(real.state, "status")["folders"]) == 1
+    assert process.poll() is None, real.log()
 
 
 def test_a_second_signal_ends_at_once(real):
