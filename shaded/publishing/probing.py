@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from shaded.publishing.formats import Format, brands
 from shaded.publishing.ifd import Directory, Header, read_directory, read_header
-from shaded.publishing.walking import Cut, iso_boxes, jpeg_segments, png_chunks, riff_chunks
+from shaded.publishing.walking import Cut, iso_boxes, jpeg_scans, jpeg_segments, png_chunks, riff_chunks
 
 _ANIMATION = ("it is an animation", "Export one still picture of it as PNG or JPEG")
 _PAGES = ("it holds several pages", "Save each page as a file of its own")
@@ -84,7 +84,7 @@ def _jpeg(data: bytes) -> Probe:
         raise Cut("there is no frame header")
     if data.rfind(b"\xff\xd9") < 0:
         raise Cut("the file ends before its end mark")
-    if data.count(b"\xff\xda") > _MOST_SCANS:  # inside coded data 0xFF is always followed by 0
+    if jpeg_scans(data) > _MOST_SCANS:
         return Probe(frame.width, frame.height, _SCANS)
     return frame
 

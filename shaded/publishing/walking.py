@@ -6,12 +6,15 @@ ends the walk (:class:`Cut`), so that a truncated or hostile file costs no more 
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+#: A marker in coded data that is neither a stuffed zero, a fill byte nor a restart.
+_MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 
 
@@ -51,6 +54,18 @@ def jpeg_segments(data: bytes) -> Iterator[Part]:
         if marker == 0xDA:
             return
         at += size
+
+
+def jpeg_scans(data: bytes) -> int:
+    """How many scans a JPEG has before its end mark; what follows that (a phone's film, say) is no part of it.
+
+    In coded data a byte 0xFF is followed by 0 or a restart marker (JPEG, B.1.1.5); any other marker ends the scan.
+    """
+    scans, at = 0, next((part.at - 4 for part in jpeg_segments(data) if part.kind == b"\xda"), len(data))
+    while (found := _MARKER.search(data, at)) is not None and found[1] != b"\xd9":
+        scans += found[1] == b"\xda"
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return scans
 
 
 def png_chunks(data: bytes) -> Iterator[Part]:

@@ -52,7 +52,9 @@ def build_lpips(convolutions: Mapping[str, Tensor]) -> Any:
         model = lpips.LPIPS(net="alex", pnet_rand=True, pretrained=False, verbose=False)
     # Its own loader would unpickle the package's file of weights under a PyTorch before 2.6; this reads tensors only.
     linear = torch.load(f"{lpips.__path__[0]}/weights/v0.1/alex.pth", map_location="cpu", weights_only=True)
-    model.load_state_dict(linear, strict=False)
+    unknown = model.load_state_dict(linear, strict=False).unexpected_keys  # the convolutions come below
+    if unknown or not linear:
+        raise RuntimeError(f"this version of lpips has other linear layers: {unknown}")
     slices = {0: "slice1.0", 3: "slice2.3", 6: "slice3.6", 8: "slice4.8", 10: "slice5.10"}
     modules = dict(model.net.named_modules())
     for number, name in slices.items():

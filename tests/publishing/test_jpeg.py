@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shaded.outbox.screening import screen
 from shaded.publishing import iptc
 from shaded.publishing.reading import decode
-from shaded.publishing.walking import jpeg_segments
+from shaded.publishing.walking import jpeg_scans, jpeg_segments
 from shaded.publishing.writing import encode
 from tests.publishing.samples import (
     THUMBNAIL,
@@ -119,6 +120,16 @@ def test_a_large_profile_is_split_over_segments_and_read_whole():
     icc = ICC_RGB[:20] + np.random.default_rng(0).bytes(150_000)
     picture = decode(saved(smooth(), "JPEG", icc_profile=icc))
     assert decode(encode(picture, picture.colour).data).container.icc == icc
+
+
+def test_scans_are_counted_up_to_the_end_of_the_picture():
+    """A plain JPEG has one scan, a progressive one some; a film behind the picture adds none and is no obstacle."""
+    film = np.random.default_rng(0).bytes(12_000_000)
+    assert film.count(b"\xff\xda") > 100
+    plain, progressive = saved(smooth(), "JPEG"), saved(smooth(), "JPEG", progressive=True)
+    assert jpeg_scans(plain) == jpeg_scans(plain + film) == 1
+    assert 5 < jpeg_scans(progressive) == jpeg_scans(progressive + film) < 20
+    assert screen(plain + film, None, 10_000_000).width == 64
 
 
 def test_segments_are_walked_up_to_the_first_scan():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
@@ -23,6 +25,17 @@ def test_lpips_of_a_picture_to_itself_is_zero(lpips, textured):
     mean, worst = ReferenceDistance(lpips, textured).mean_and_worst(textured)
     assert float(mean) == pytest.approx(0, abs=1e-6)
     assert float(worst) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_linear_layers_are_the_package_s_own(lpips):
+    """What weighs the features is what the lpips package ships, layer by layer, and not chance."""
+    import lpips as package
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        own = package.LPIPS(net="alex", pnet_rand=True, verbose=False)
+    for ours, theirs in zip(lpips.lins, own.lins, strict=True):
+        assert torch.equal(ours.model[-1].weight, theirs.model[-1].weight)
 
 
 def test_cached_features_give_the_package_s_own_number(lpips, textured):
