@@ -122,31 +122,21 @@ class Policy:
             ``transient`` is tried again after a pause (``retry_seconds``) that doubles each time, with jitter, up to
             a quarter of an hour.
         counts: Whether a try is counted, so that after ``max_attempts`` the picture has failed.
-        sentence: The same for a person, one clause without a final stop.
     """
 
     outcome: Outcome
     counts: bool
-    sentence: str
 
 
 #: One policy for each class of error; a class that is not named has its base's.
 POLICIES: dict[type[Exception], Policy] = {
-    Refusal: Policy(
-        "refused", counts=False, sentence="it is not tried again until the file changes, or you ask with `shaded retry`"
-    ),
-    Unreadable: Policy(
-        "failed", counts=False, sentence="it is not tried again until the file changes, or you ask with `shaded retry`"
-    ),
-    SourceChanged: Policy("changed", counts=False, sentence="it is looked at again once it has come to rest"),
-    OutOfMemory: Policy(
-        "transient", counts=True, sentence="it is tried a few times more, and set aside if that does not help"
-    ),
-    Transient: Policy(
-        "transient", counts=False, sentence="it is tried again by itself, for as long as it takes; no try is counted"
-    ),
+    Refusal: Policy("refused", counts=False),
+    Unreadable: Policy("failed", counts=False),
+    SourceChanged: Policy("changed", counts=False),
+    OutOfMemory: Policy("transient", counts=True),
+    Transient: Policy("transient", counts=False),
     # A bug: trying the same bytes again would meet it again.
-    Exception: Policy("failed", counts=False, sentence="it is not tried again until you ask with `shaded retry`"),
+    Exception: Policy("failed", counts=False),
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from shaded.daemon.audience import Flight
 from shaded.ledger import Job, LedgerReader, Placement, Queued, Record, State
+from shaded.ledger.records import times
 from shaded.settings import Settings
 
 #: How many errors ``status`` names.
@@ -203,7 +204,7 @@ def _why(record: Record, queued: Queued | None, against: str = "") -> str:
 def _next(job: Job, queued: Queued | None, settings: Settings) -> str:
     """What happens next by itself, and after how many tries it does not any more, one clause; empty where all is well.
 
-    The sentences say in words what :data:`shaded.errors.POLICIES` and the ledger do.
+    For a person, what :data:`shaded.errors.POLICIES` and the ledger do.
     """
     scheduling = settings.scheduling
     if job.state in ("refused", "failed"):
@@ -212,10 +213,11 @@ def _next(job: Job, queued: Queued | None, settings: Settings) -> str:
         return ""
     if job.deaths:
         left = max(0, scheduling.max_deaths - job.deaths)
-        return f"it took the worker or the machine down {job.deaths} times; at {left} more it is set aside"
+        often = f"it took the worker or the machine down {times(job.deaths)}"
+        return f"{often}; if that happens {times(left)} more, it is set aside"
     if job.attempts:
         left = max(0, scheduling.max_attempts - job.attempts)
-        return f"it is tried again by itself, {left} times at most; then it is set aside"
+        return f"it is tried again by itself, {times(left)} at most; then it is set aside"
     return "it is tried again by itself for as long as it takes, after pauses that double up to a quarter of an hour"
 
 

@@ -34,6 +34,9 @@ logger = logs.get_logger("daemon")
 INTAKE_SECONDS = 0.25
 #: How long the daemon leaves a disk alone on which the ledger could not be written, in seconds.
 LEDGER_PAUSE = 5.0
+#: In the ledger from the first signal on: when a machine that is shut down does not wait for the picture under way, the
+#: picture is not to blame.
+_STOP_ASKED = "stop_asked"
 #: How often the ledger is put in order, in seconds, and how long after the start the first time.
 MAINTENANCE_SECONDS = 86_400.0
 FIRST_MAINTENANCE = 600.0
@@ -118,8 +121,10 @@ class Daemon:
 
     def start(self) -> None:
         """Mend what a crash left, begin to watch, look at everything once, and say ready."""
-        for job_id in self._ledger.recover(machine_state()):
+        asked = self._ledger.meta_get(_STOP_ASKED) is not None
+        for job_id in self._ledger.recover("" if asked else machine_state()):
             logger.info("taken up again after an interruption", job=job_id)
+        self._ledger.meta_set(_STOP_ASKED, None)
         self.delivery.tidy(folder.publish for folder in self._settings.folder)
         for outbox in self._outboxes:
             outbox.start()
@@ -242,6 +247,8 @@ class Daemon:
     def _work(self) -> None:
         if self._clock.monotonic() < self._rest_until:
             return
+        if self._signals and self._ledger.meta_get(_STOP_ASKED) is None:
+            self._ledger.meta_set(_STOP_ASKED, "yes")
         if self._hangups:
             self._hangups = 0
             with suppress(ShadedError):  # it is in the log and in the status

@@ -210,3 +210,8 @@ def placement_from(values: tuple[Any, ...]) -> Placement:
 def both_from(row: sqlite3.Row) -> tuple[Job, Placement]:
     """Read the columns of ``JOB_COLUMNS`` followed by those of ``PLACEMENT_COLUMNS``; more may follow."""
     return job_from(row), placement_from(tuple(row)[len(_JOB_FIELDS) :])
+
+
+def times(count: int) -> str:
+    """For a person: ``once``, ``3 times``."""
+    return "once" if count == 1 else f"{count} times"

@@ -16,6 +16,7 @@ from shaded.ledger.records import (
     both_from,
     path_from_blob,
     path_to_blob,
+    times,
 )
 
 #: How many events are kept.
@@ -122,9 +123,8 @@ class LedgerSteps(LedgerReader):
         row = self._one("SELECT deaths FROM jobs WHERE id = :job AND state = 'running'", job=job_id)
         if row is None or row["deaths"] < self._scheduling.max_deaths:
             return False
-        often = "once" if row["deaths"] == 1 else f"{row['deaths']} times"
         remedy = "The others go on without it. Try it again with `shaded retry`, or report the picture"
-        return self._end(job_id, "failed", f"{what} ({often} with this picture)", remedy)
+        return self._end(job_id, "failed", f"{what} ({times(row['deaths'])} with this picture)", remedy)
 
     def _end(self, job_id: str, state: State, reason: str, remedy: str) -> bool:
         ended = self._do(
