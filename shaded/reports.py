@@ -173,7 +173,8 @@ def _why_unknown(settings: Settings, path: Path, running: bool) -> str:
     if not roots:
         return "it lies in no watched outbox"
     rules = IgnoreRules.for_root(roots[0], settings.watching.ignore)
-    against = why_not_taken(roots[0], path.relative_to(roots[0]), rules)
+    downloads = settings.watching.placeholders == "download"
+    against = why_not_taken(roots[0], path.relative_to(roots[0]), rules, downloads=downloads)
     if against is not None:
         return against
     if running:

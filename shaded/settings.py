@@ -91,6 +91,7 @@ class Watching(_Table):
     longest_wait_seconds: float = Field(default=1800.0, ge=1)
     rescan_seconds: float = Field(default=300.0, ge=1)
     poll_seconds: float = Field(default=10.0, ge=1)
+    placeholders: Literal["wait", "download"] = "wait"
     ignore: tuple[str, ...] = ()
     max_pixels: int = Field(default=200_000_000, ge=1)
     max_bytes: int = Field(default=1_000_000_000, ge=1)

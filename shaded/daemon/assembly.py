@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from shaded import logs
 from shaded.clock import Clock, SystemClock
@@ -19,9 +18,10 @@ from shaded.daemon.loop import Daemon
 from shaded.daemon.notify import Notifier
 from shaded.daemon.parts import Parts
 from shaded.daemon.reloading import Reader, reread
+from shaded.daemon.remembering import RootMemory, used_before
 from shaded.daemon.wake import Wake
 from shaded.errors import ConfigurationError
-from shaded.ledger import Ledger, LedgerReader
+from shaded.ledger import Ledger
 from shaded.outbox.arrivals import Outbox
 from shaded.outbox.observer import NativeObserver
 from shaded.scheduling.messages import Start
@@ -69,7 +69,7 @@ def configure_executor(executor: ProcessExecutor, settings: Settings) -> None:
 
 
 def prepare_folders(settings: Settings) -> None:
-    """Make the folders that are missing, saying so; an outbox that was in use before is waited for instead.
+    """Make the folders that are missing, saying so; one that was in use before is waited for instead.
 
     Raises:
         ConfigurationError: No folder is watched, or one cannot be made.
@@ -81,41 +81,11 @@ def prepare_folders(settings: Settings) -> None:
         )
     prepare_folder(settings.state_dir, "state_dir", private=True)
     prepare_folder(settings.staging_dir, "publishing.staging", private=True)
-    used = _used_before(settings)
+    used = used_before(settings)
     for number, folder in enumerate(settings.folder):
         for kind, path in (("outbox", folder.outbox), ("publish", folder.publish)):
             if path not in used and prepare_folder(path, f"folder.{number}.{kind}"):
                 logger.info("made a missing folder", kind=kind, path=str(path))
-
-
-class RootMemory:
-    """Remembers in the ledger what an outbox was mounted on."""
-
-    def __init__(self, ledger: Ledger, outbox: Path) -> None:
-        self._ledger = ledger
-        self._key = _memory_key(outbox)
-
-    def recall(self) -> str | None:
-        """What was remembered last."""
-        return self._ledger.meta_get(self._key)
-
-    def remember(self, text: str) -> None:
-        """Keep this."""
-        self._ledger.meta_set(self._key, text)
-
-
-def _memory_key(outbox: Path) -> str:
-    return f"outbox {str(outbox)!a}"
-
-
-def _used_before(settings: Settings) -> set[Path]:
-    """The outboxes that were in use once: a missing one of these is away, and making it would hide that."""
-    reader = LedgerReader.open_readonly(settings.state_dir / LEDGER_NAME, SystemClock())
-    if reader is None:
-        return set()
-    with reader:
-        outboxes = [folder.outbox for folder in settings.folder]
-        return {outbox for outbox in outboxes if reader.meta_get(_memory_key(outbox)) is not None}
 
 
 def _outboxes(settings: Settings, clock: Clock, wake: Wake, ledger: Ledger, intake: Intake) -> list[Outbox]:
@@ -126,7 +96,7 @@ def _outboxes(settings: Settings, clock: Clock, wake: Wake, ledger: Ledger, inta
             clock,
             NativeObserver(folder.outbox, wake.ring),
             partial(intake.already_known, folder.outbox),
-            RootMemory(ledger, folder.outbox),
+            RootMemory(ledger, "outbox", folder.outbox),
         )
         for folder in settings.folder
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -71,6 +72,7 @@ class Intake:
     @property
     def put_off(self) -> dict[Path, PictureError]:
         """Files that could not be read, and why; each is tried again at the next scan."""
+        self._put_off = {path: error for path, error in self._put_off.items() if os.path.lexists(path)}
         return self._put_off
 
     def why_not(self, path: Path) -> str | None:
@@ -85,6 +87,10 @@ class Intake:
             return True
         source = self._sources[root]
         return self._ledger.stat_known(root, relative, stat, source.digest)
+
+    def tidy(self) -> None:
+        """Keep no books of this program's own copies that are gone from the outboxes: a daemon runs for months."""
+        self._own = {path: stat for path, stat in self._own.items() if os.path.lexists(path)}
 
     def add(self, arrivals: Iterable[Arrival]) -> None:
         """Queue arrivals."""
@@ -131,6 +137,9 @@ class Intake:
             self._tell_decided(admission)
         return admission
 
+    def _look(self, path: Path) -> FileStat | None:
+        return look(path, downloads=self._watching.placeholders == "download")
+
     def _read(self, arrival: Arrival) -> str | None:
         """The file's hash; ``None`` where it is this program's own output.
 
@@ -142,7 +151,7 @@ class Intake:
         except UnicodeEncodeError:
             raise Refusal("its name is not valid UTF-8", remedy="Rename it") from None
         data = read_bytes(arrival.path, arrival.root, self._watching.max_bytes)
-        if look(arrival.path) != arrival.stat:
+        if self._look(arrival.path) != arrival.stat:
             raise SourceChanged("it changed while it was read", path=arrival.path)
         sha256 = hashlib.sha256(data).hexdigest()
         if self._ledger.is_own_output(sha256) or _is_stated_beside(arrival, sha256):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import shaded
@@ -19,6 +20,7 @@ from shaded.daemon.intake import Intake
 from shaded.daemon.machine import machine_state
 from shaded.daemon.parts import Parts
 from shaded.daemon.pausing import Pause
+from shaded.daemon.remembering import RootMemory
 from shaded.daemon.shading import Shading
 from shaded.daemon.signals import listening_to_signals
 from shaded.daemon.space import LOOK_SECONDS, Disks
@@ -88,7 +90,7 @@ class Daemon:
     def _settle_in(self, parts: Parts) -> None:
         """Make what depends on the settings."""
         self._settings = parts.settings
-        self.disks = Disks(parts.settings, parts.clock)
+        self.disks = Disks(parts.settings, parts.clock, partial(RootMemory, parts.ledger, "publish"))
         self.intake = Intake(parts.ledger, parts.settings, parts.audience)
         self._outboxes = tuple(parts.outboxes(self.intake))
         self.delivery = Delivery(
@@ -280,6 +282,7 @@ class Daemon:
         if self._clock.monotonic() < self._maintain_at or self._shading.busy or len(self.intake):
             return
         self._maintain_at = self._clock.monotonic() + MAINTENANCE_SECONDS
+        self.intake.tidy()
         self._ledger.compact()
         logs.shorten()
 

@@ -1,4 +1,4 @@
-"""Whether the disks have room, before work is begun: each folder's file system, its free bytes and its minimum.
+"""Whether the disks are there and have room, before work is begun: each folder's file system, free bytes and minimum.
 
 Nothing here is a promise: a disk may fill up a moment later, and then the write itself fails and is tried again. But a
 check that costs one system call spares minutes of shading for a result that cannot be saved, and leaves the user the
@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from shaded.clock import Clock
 from shaded.errors import Transient
+from shaded.outbox.roots import Memory, Root, ShortMemory
 from shaded.settings import Settings, free_bytes_wanted
 
 #: How long a look at the disks is good for, in seconds; also how soon work goes on once there is room.
@@ -79,7 +80,7 @@ def look_at(disk: Disk, needed: int = 0, look: Look = os.statvfs) -> Room:
     try:
         found = look(disk.path)
     except OSError:
-        return Room(disk, 0, 0, None)  # missing folders are somebody else's to tell
+        return Room(disk, 0, 0, None)  # what is missing was told before, and the write itself tells the rest
     free = found.f_bavail * found.f_frsize
     wanted = free_bytes_wanted(disk.min_free, found.f_blocks * found.f_frsize)
     return Room(disk, free, wanted, _trouble(disk, found, free, wanted + needed if wanted else 0))
@@ -120,12 +121,22 @@ class Disks:
     Args:
         settings: The folders and the minimums.
         clock: A look is good for ``LOOK_SECONDS`` of it.
+        memory_of: Remembers what a publish folder was mounted on, so that the mount point of a disk that is away is not
+            taken for it.
         look: The system call; tests put another in.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, look: Look = os.statvfs) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        memory_of: Callable[[Path], Memory] = lambda _path: ShortMemory(),
+        look: Look = os.statvfs,
+    ) -> None:
         self._clock = clock
         self._look = look
+        publish_folders = {folder.publish for folder in settings.folder}
+        self._roots = {path: Root(path, memory_of(path), marks=False) for path in publish_folders}
         self._staging = Disk("staging", settings.staging_dir, settings.space.staging)
         self._state = Disk("state", settings.state_dir, settings.space.state)
         self._publish = {f.outbox: Disk("publish", f.publish, settings.space.publish) for f in settings.folder}
@@ -137,12 +148,23 @@ class Disks:
         """Every disk as it was a moment ago."""
         if self._clock.monotonic() >= self._good_until:
             disks = dict.fromkeys((self._state, self._staging, *self._publish.values()))
-            self._rooms = tuple(look_at(disk, look=self._look) for disk in disks)
+            self._rooms = tuple(self._look_at(disk) for disk in disks)
             self._good_until = self._clock.monotonic() + LOOK_SECONDS
         return self._rooms
 
+    def _look_at(self, disk: Disk, needed: int = 0) -> Room:
+        """Whether the folder is there, and has room for so many bytes."""
+        if disk.path in self._roots:
+            verdict, _ = self._roots[disk.path].look()
+            if not verdict.there:
+                away = Transient(
+                    f"the {disk.kind} folder is missing: {verdict.why}", path=disk.path, remedy="It goes on by itself"
+                )
+                return Room(disk, 0, 0, away)
+        return look_at(disk, needed, self._look)
+
     def blocked(self) -> dict[Path, str]:
-        """The outboxes whose pictures are not begun now because a disk has no room, and which."""
+        """The outboxes whose pictures are not begun now because a disk has no room or is away, and which."""
         against = {room.disk: room.trouble.what for room in self.rooms if room.trouble is not None}
         for_all = against.get(self._state) or against.get(self._staging)
         found = {}
@@ -163,7 +185,7 @@ class Disks:
         together = publish is not None and _same_device(publish.path, self._staging.path)
         for disk, bytes_needed in ((self._staging, 2 * needed if together else needed), (publish, needed)):
             if disk is not None:
-                _raise(look_at(disk, bytes_needed, self._look))
+                _raise(self._look_at(disk, bytes_needed))
 
     def refuse_if_unpublishable(self, outbox: Path, size: int) -> None:
         """Before a finished picture of ``size`` bytes is moved into its publish folder.
@@ -173,7 +195,7 @@ class Disks:
         """
         publish = self._publish.get(outbox)
         if publish is not None:
-            _raise(look_at(publish, size + OVERHEAD // 4, self._look))
+            _raise(self._look_at(publish, size + OVERHEAD // 4))
 
 
 def _raise(room: Room) -> None:

@@ -81,6 +81,7 @@ class Outbox:
         self._clock = clock
         self._observer = observer
         self._already_known = already_known
+        self._downloads = watching.placeholders == "download"
         self._tracker = StabilityTracker(watching.quiet_seconds, watching.longest_wait_seconds)
         self._ignored: list[str] = []
         self._rules = IgnoreRules(watching.ignore)
@@ -118,7 +119,7 @@ class Outbox:
         if drained.overflowed or now >= self._scan_at:
             self.rescan()
         for relative in self._tracker.due(now):
-            self._tracker.note(relative, look(self._root / relative), now)
+            self._tracker.note(relative, look(self._root / relative, downloads=self._downloads), now)
         self._complain_of_restless()
         return [
             Arrival(self._root, relative, stat)
@@ -140,7 +141,7 @@ class Outbox:
         if ignored != self._ignored:
             self._ignored, self._rules = ignored, IgnoreRules(self._watching.ignore, ignored)
         self._troubles.clear()
-        self._note_all(scan(self._root, self._rules, self._trouble))
+        self._note_all(scan(self._root, self._rules, self._trouble, downloads=self._downloads))
         end = self._clock.monotonic()
         self._last_scan = begin
         self._scan_at = max(self._scan_at, end + REST_PER_SCAN * (end - begin))
@@ -208,9 +209,10 @@ class Outbox:
         if not path.is_relative_to(self._root) or path == self._root:
             return
         relative = path.relative_to(self._root)
-        stat = look(path)
+        stat = look(path, downloads=self._downloads)
         if stat is None and _is_folder(path):
-            self._note_all(scan_below(self._root, relative, self._rules, self._trouble))
+            below = scan_below(self._root, relative, self._rules, self._trouble, downloads=self._downloads)
+            self._note_all(below)
         elif self._rules.ignored(relative) is None:
             self._note_all([(relative, stat)])
 

@@ -1,4 +1,4 @@
-"""Whether the folder that stands at an outbox's path is the outbox: "missing" told from "empty".
+"""Whether the folder that stands at a watched path is the one that is meant: "missing" told from "empty".
 
 The rule, in one place. An outbox carries a marker file, written when it is first taken into use, and the daemon
 remembers what the outbox was mounted on then.
@@ -12,8 +12,8 @@ remembers what the outbox was mounted on then.
   upon; then the disk is away, somebody saves into its empty mount point, and that is said.
 - No marker, nothing in it, and none of these: missing. Most likely the disk is not mounted.
 
-A folder that cannot be marked (read-only) is known by its mount alone. Nothing is ever concluded from a missing one: no
-file counts as removed, and jobs wait.
+A folder that cannot be marked (read-only) is known by its mount alone, and so is a publish folder, which others see:
+no marker is put there. Nothing is ever concluded from a missing one: no file counts as removed, and jobs wait.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Sight:
     Attributes:
         identity: Device and inode; ``None`` where it could not be opened.
         trouble: Why it could not be opened, with what to do.
-        marked: Whether its marker is there.
+        marked: Whether its marker is there; ``None`` for a folder that carries none.
         empty: Whether nothing but hidden files is there.
     """
 
     identity: tuple[int, int] | None = None
     trouble: str = ""
-    marked: bool = False
+    marked: bool | None = False
     empty: bool = False
 
 
@@ -79,7 +79,7 @@ def judge(sight: Sight, mount: Mount | None, remembered: str | None) -> Verdict:
     if sight.trouble:
         return Verdict(there=False, why=sight.trouble)
     if sight.marked or remembered is None:
-        return Verdict(there=True, mark=not sight.marked)
+        return Verdict(there=True, mark=sight.marked is False)
     known = Mount.from_text(remembered)
     same = mount is not None and mount.to_text() == remembered
     moved = mount is not None and known is not None and mount.point != known.point
@@ -87,28 +87,34 @@ def judge(sight: Sight, mount: Mount | None, remembered: str | None) -> Verdict:
     unmounted = moved and mount is not None and known is not None and known.point.is_relative_to(mount.point)
     away = "its disk is not mounted" if known is None else f"{known} is not mounted"
     if same or on_top or not sight.empty:
-        odd = f"{away}, and what lies in the empty mount point is taken instead: mount it again" if unmounted else ""
-        return Verdict(there=True, mark=not unmounted, why=odd)
+        odd = f"{away}, and the folder in its mount point is used instead: mount it again" if unmounted else ""
+        return Verdict(there=True, mark=sight.marked is False and not unmounted, why=odd)
+    missed = "it is empty" if sight.marked is None else f"it is empty and its marker {MARKER} is gone"
+    thing = "a file" if sight.marked is None else "a picture"
     return Verdict(
         there=False,
-        why=f"it is empty and its marker {MARKER} is gone; perhaps {away}: mount it, or put a picture into the folder"
-        " if it is the right one",
+        why=f"{missed}; perhaps {away}: mount it, or put {thing} into the folder if it is the right one",
     )
 
 
-def see(root: Path) -> Sight:
-    """Look at a root; the root itself may be a link."""
+def see(root: Path, *, marks: bool = True) -> Sight:
+    """Look at a root, which may be a link itself; ``marks`` says whether it carries a marker."""
     try:
         descriptor = os.open(root, _OPEN_FOLDER)
         try:
             status = os.fstat(descriptor)
-            marked = _has(descriptor, MARKER)
-            empty = not marked and all(_is_hidden(name) for name in os.listdir(descriptor))  # noqa: PTH208 - a descriptor
+            marked = _has(descriptor, MARKER) if marks else None
+            empty = not marked and _is_empty(descriptor)
         finally:
             os.close(descriptor)
     except OSError as error:
         return Sight(trouble=_said(error))
     return Sight((status.st_dev, status.st_ino), marked=marked, empty=empty)
+
+
+def _is_empty(descriptor: int) -> bool:
+    with os.scandir(descriptor) as entries:
+        return all(_is_hidden(entry.name) for entry in entries)
 
 
 def _is_hidden(name: str) -> bool:
@@ -150,7 +156,7 @@ def write_marker(root: Path) -> None:
 
 
 class Memory(Protocol):
-    """Keeps one text per outbox beyond the end of the process."""
+    """Keeps one text per folder beyond the end of the process."""
 
     def recall(self) -> str | None:
         """What was remembered last; ``None`` if nothing ever was."""
@@ -175,31 +181,33 @@ class ShortMemory:
 
 
 class Root:
-    """One outbox's folder, looked at again and again.
+    """One outbox's or publish folder, looked at again and again.
 
     Args:
         path: The folder.
         memory: Remembers what it was mounted on.
         table: The system's mounts.
+        marks: Whether the marker is written into it.
 
     Attributes:
         mount: What it is on, as of the last look that needed to know.
         unmarkable: Why the marker cannot be written; empty where it can.
     """
 
-    def __init__(self, path: Path, memory: Memory, table: Table = read_mounts) -> None:
+    def __init__(self, path: Path, memory: Memory, table: Table = read_mounts, *, marks: bool = True) -> None:
         self.path = path
+        self._marks = marks
         self.mount: Mount | None = None
         self.unmarkable = ""
         self._memory = memory
         self._table = table
         self._last: Sight | None = None
         self._verdict = Verdict(there=False)
-        self._log = get_logger("outbox").bind(outbox=str(path))
+        self._log = get_logger("outbox").bind(folder=str(path))
 
     def look(self) -> tuple[Verdict, bool]:
         """Whether it is there, and whether it is another folder than at the last look."""
-        sight = see(self.path)
+        sight = see(self.path, marks=self._marks)
         other = self._last is None or sight.identity != self._last.identity
         if sight.marked and not other and self._verdict.there and not self._verdict.why:
             return self._verdict, False

@@ -40,9 +40,16 @@ _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 Trouble = Callable[[Path, OSError], None]
 
 
-def is_placeholder(result: os.stat_result, path: Path) -> bool:
-    """Whether a cloud client holds the content elsewhere; asking downloads nothing."""
-    if getattr(result, "st_flags", 0) & SF_DATALESS or path.name.endswith(STUBS):
+def is_placeholder(result: os.stat_result, path: Path, *, downloads: bool = False) -> bool:
+    """Whether a cloud client holds the content elsewhere; asking downloads nothing.
+
+    Where ``downloads`` is allowed, only stubs are placeholders: reading anything else brings the content.
+    """
+    if path.name.endswith(STUBS):
+        return True
+    if downloads:
+        return False
+    if getattr(result, "st_flags", 0) & SF_DATALESS:
         return True
     return result.st_size < _TINY and any(_says(path, name, value) for name, value in _ATTRIBUTES)
 
@@ -57,18 +64,23 @@ def _says(path: Path, attribute: str, value: bytes | None) -> bool:
     return value is None or found == value
 
 
-def _taken(result: os.stat_result, path: Path) -> FileStat | None:
-    """The stat of a regular, local file; ``None`` for anything else."""
-    return FileStat.of(result) if mode.S_ISREG(result.st_mode) and not is_placeholder(result, path) else None
+def _taken(result: os.stat_result, path: Path, *, downloads: bool) -> FileStat | None:
+    """The stat of a regular file that may be read; ``None`` for anything else."""
+    if not mode.S_ISREG(result.st_mode) or is_placeholder(result, path, downloads=downloads):
+        return None
+    return FileStat.of(result)
 
 
-def scan(root: Path, rules: IgnoreRules, trouble: Trouble) -> Iterator[tuple[Path, FileStat]]:
+def scan(
+    root: Path, rules: IgnoreRules, trouble: Trouble, *, downloads: bool = False
+) -> Iterator[tuple[Path, FileStat]]:
     """Every regular, local file below ``root`` that is not ignored, in the order of the names.
 
     Args:
         root: The outbox; it may itself be a link.
         rules: What is left out; ignored folders are not entered.
         trouble: Told which folder or file could not be looked at, and why. Vanishing is no trouble.
+        downloads: Whether files are taken too whose content a cloud client brings when they are read.
 
     Yields:
         The path relative to ``root``, and its stat.
@@ -78,21 +90,23 @@ def scan(root: Path, rules: IgnoreRules, trouble: Trouble) -> Iterator[tuple[Pat
     except OSError as error:
         trouble(root, error)
         return
-    yield from _Walk(root, rules, trouble).below(descriptor, Path())
+    yield from _Walk(root, rules, trouble, downloads).below(descriptor, Path())
 
 
-def scan_below(root: Path, relative: Path, rules: IgnoreRules, trouble: Trouble) -> Iterator[tuple[Path, FileStat]]:
+def scan_below(
+    root: Path, relative: Path, rules: IgnoreRules, trouble: Trouble, *, downloads: bool = False
+) -> Iterator[tuple[Path, FileStat]]:
     """The same for one folder inside ``root``, given relative to it."""
     if rules.ignored(relative, is_dir=True) is not None:
         return
     try:
-        descriptor = os.open(root / relative, _OPEN_FOLDER)
+        descriptor = _open_inside(root, relative)
     except FileNotFoundError:
         return
     except OSError as error:
         trouble(root / relative, error)
         return
-    yield from _Walk(root, rules, trouble).below(descriptor, relative)
+    yield from _Walk(root, rules, trouble, downloads).below(descriptor, relative)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,7 @@ class _Walk:
     root: Path
     rules: IgnoreRules
     trouble: Trouble
+    downloads: bool
 
     def below(self, descriptor: int, relative: Path) -> Iterator[tuple[Path, FileStat]]:
         """Everything in an open folder, which is closed at the end."""
@@ -121,7 +136,7 @@ class _Walk:
             if self.rules.ignored(relative, is_dir) is not None:
                 return
             if not is_dir:
-                found = _taken(entry.stat(follow_symlinks=False), self.root / relative)
+                found = _taken(entry.stat(follow_symlinks=False), self.root / relative, downloads=self.downloads)
                 if found is not None:
                     yield relative, found
                 return
@@ -140,15 +155,30 @@ def _open_below(descriptor: int, name: str, depth: int) -> int:
     return os.open(name, _OPEN_FOLDER, dir_fd=descriptor)
 
 
-def look(path: Path) -> FileStat | None:
-    """How a regular, local file looks now; ``None`` where it is gone or anything else."""
+def _open_inside(root: Path, relative: PurePath) -> int:
+    """Open a folder step by step, so that none on the way is a link."""
+    descriptor = os.open(root, _OPEN_FOLDER & ~os.O_NOFOLLOW)
+    for depth, name in enumerate(relative.parts, start=1):
+        above = descriptor
+        try:
+            descriptor = _open_below(above, name, depth)
+        finally:
+            os.close(above)
+    return descriptor
+
+
+def look(path: Path, *, downloads: bool = False) -> FileStat | None:
+    """How a regular file that may be read looks now; ``None`` where it is gone or anything else."""
     try:
-        return _taken(os.lstat(path), path)
+        return _taken(os.lstat(path), path, downloads=downloads)
     except (OSError, ValueError):
         return None
 
 
-_IN_THE_CLOUD = "its content is still in the cloud; it is taken once it is on this machine"
+_IN_THE_CLOUD = (
+    "its content is still in the cloud; it is taken once it is on this machine"
+    ' (watching.placeholders = "download" fetches what the cloud client brings on reading)'
+)
 
 
 def _has_stub(path: Path) -> bool:
@@ -156,7 +186,7 @@ def _has_stub(path: Path) -> bool:
     return any(os.path.lexists(path.with_name(f"{dot}{path.name}{stub}")) for stub in STUBS for dot in ("", "."))
 
 
-def why_not_taken(root: Path, relative: PurePath, rules: IgnoreRules) -> str | None:
+def why_not_taken(root: Path, relative: PurePath, rules: IgnoreRules, *, downloads: bool = False) -> str | None:
     """Why a path in an outbox is not taken, one clause; ``None`` where nothing stands against it."""
     try:
         result = os.lstat(root / relative)
@@ -167,7 +197,10 @@ def why_not_taken(root: Path, relative: PurePath, rules: IgnoreRules) -> str | N
     is_dir = mode.S_ISDIR(result.st_mode)
     ignored = rules.ignored(relative, is_dir)
     answers = (
-        (mode.S_ISREG(result.st_mode) and is_placeholder(result, root / relative), _IN_THE_CLOUD),
+        (
+            mode.S_ISREG(result.st_mode) and is_placeholder(result, root / relative, downloads=downloads),
+            _IN_THE_CLOUD,
+        ),
         (ignored is not None, f"it is ignored by the pattern {ignored}"),
         (mode.S_ISLNK(result.st_mode), "it is a symbolic link, and links are never followed"),
         (is_dir, "it is a folder; the pictures in it are taken one by one"),

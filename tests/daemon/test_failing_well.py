@@ -235,9 +235,13 @@ def test_a_clock_set_back_holds_no_pause_after_a_restart(rig):
 def test_books_of_what_is_gone_are_closed(make_rig):
     """A trouble with publishing a picture that is not wanted any more is not told for ever."""
     rig = make_rig(retry_seconds=5)
-    shutil.rmtree(rig.publish)
+    rig.executor.automatic = False
     path = rig.put("fox.png")
     rig.settle()
+    shutil.rmtree(rig.publish)
+    rig.executor.work()
+    rig.executor.automatic = True
+    rig.settle(3)
     assert rig.daemon.delivery.troubles
     path.write_bytes(png(9, size=9))
     rig.publish.mkdir()

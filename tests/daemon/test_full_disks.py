@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -86,6 +87,29 @@ def test_a_disk_that_becomes_read_only_is_waited_out(small):
     small.settle(60)
     assert small.published() == ["fox.png"]
     assert small.daemon.view.problems() == []
+
+
+@pytest.mark.real_disk
+def test_nothing_is_published_into_the_mount_point_of_a_disk_that_is_away(tmp_path):
+    """While the publish folder's disk is away, also after a restart, pictures wait; mounted again, it gets them."""
+    with small_disk(tmp_path / "pub"):
+        rig = Rig(tmp_path, retry_seconds=5)
+        rig.put("before.png")
+        rig.settle(10)
+        assert rig.published() == ["before.png"]
+        subprocess.run(["umount", str(rig.publish)], check=True)
+        rig.put("fox.png", png(2))
+        rig.settle(30)
+        rig.restart()
+        rig.settle(30)
+        assert list(rig.publish.iterdir()) == []
+        assert len(rig.executor.submitted) == 1
+        assert any("publish folder is missing" in problem for problem in rig.daemon.view.problems())
+        assert mount("-t", "tmpfs", "tmpfs", str(rig.publish))
+        rig.settle(60)
+        assert rig.published() == ["fox.png"]
+        assert rig.daemon.view.problems() == []
+        rig.close()
 
 
 @pytest.mark.real_disk

@@ -3,7 +3,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from shaded.daemon.assembly import RootMemory
+from shaded.daemon.remembering import RootMemory
 from shaded.publishing.sidecar import read_sidecar, sidecar_path
 from shaded.settings import Folder
 from tests.daemon.rig import FakeExecutor, png
@@ -326,7 +326,7 @@ def test_an_outbox_that_was_in_use_is_not_made_again(make_rig, tmp_path):
     rig = make_rig()
     rig.put("fox.png")
     rig.settle()
-    RootMemory(rig.ledger, rig.outbox).remember("")
+    RootMemory(rig.ledger, "outbox", rig.outbox).remember("")
     rig.outbox.rename(tmp_path / "away")
     rig.restart()
     rig.settle()
@@ -353,18 +353,25 @@ def test_a_source_that_vanishes_is_forgotten(make_rig):
 
 
 def test_a_missing_publish_folder_is_waited_for(make_rig):
-    """While the publish folder is away the result waits, and it is published when the folder is back."""
+    """While the publish folder is away a result waits, nothing more is begun, and both go on when it is back."""
     rig = make_rig(retry_seconds=30)
-    rig.publish.rmdir()
+    rig.executor.automatic = False
     rig.put("fox.png")
     rig.settle()
+    rig.publish.rmdir()
+    rig.executor.work()
+    rig.executor.automatic = True
+    rig.put("wolf.png", png(2))
+    rig.settle()
     assert rig.ledger.counts()["rendered"] == 1
+    assert len(rig.executor.submitted) == 1
     assert "publish folder is missing" in str(rig.daemon.view.troubles)
     rig.publish.mkdir()
     rig.settle(60)
-    assert rig.published() == ["fox.png"]
-    assert len(rig.executor.submitted) == 1
+    assert rig.published() == ["fox.png", "wolf.png"]
+    assert len(rig.executor.submitted) == 2
     assert rig.daemon.view.troubles == {}
+    assert rig.daemon.view.problems() == []
 
 
 def test_no_process_to_be_had_is_passing_trouble(make_rig):

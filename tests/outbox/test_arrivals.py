@@ -334,7 +334,7 @@ def test_polling_leaves_a_slow_share_alone_most_of_the_time(tmp_path, monkeypatc
     world = World(tmp_path, events="polling")
     scans = []
 
-    def slow(*_):
+    def slow(*_, **_named):
         scans.append(world.clock.monotonic())
         world.clock.advance(60)
         return iter(())
@@ -400,7 +400,7 @@ def test_a_scan_that_takes_long_does_not_shorten_the_quiet_period(world, monkeyp
     world.write("b.png", heard=False)
     real = module.scan
 
-    def slow(*arguments):
+    def slow(*arguments, **_named):
         for found in real(*arguments):
             world.clock.advance(10)
             yield found

@@ -20,6 +20,9 @@ DEEP = Mount(PurePath("/mnt/art/out"), "ext4", "/dev/sdb1")
 EMPTY, FULL, MARKED = Sight((1, 2), empty=True), Sight((1, 2)), Sight((1, 2), marked=True)
 
 
+PLAIN_EMPTY, PLAIN_FULL = Sight((1, 2), marked=None, empty=True), Sight((1, 2), marked=None)
+
+
 @pytest.mark.parametrize(
     ("sight", "mount", "remembered", "there", "mark"),
     [
@@ -38,6 +41,10 @@ EMPTY, FULL, MARKED = Sight((1, 2), empty=True), Sight((1, 2)), Sight((1, 2), ma
         pytest.param(EMPTY, None, "", False, False, id="empty, and mounts are not known"),
         pytest.param(FULL, None, "", True, True, id="full, and mounts are not known"),
         pytest.param(EMPTY, None, SHARE, False, False, id="empty, and the mount is not known now"),
+        pytest.param(PLAIN_EMPTY, DISK, None, True, False, id="a folder without markers, used first"),
+        pytest.param(PLAIN_EMPTY, DISK, DISK, True, False, id="without markers, empty as before"),
+        pytest.param(PLAIN_EMPTY, DISK, SHARE, False, False, id="without markers, unmounted"),
+        pytest.param(PLAIN_FULL, OTHER_SHARE, SHARE, True, False, id="without markers, another disk at the same point"),
         pytest.param(Sight(trouble="gone"), None, None, False, False, id="cannot be opened"),
         pytest.param(Sight(trouble="gone"), DISK, DISK, False, False, id="cannot be opened any more"),
     ],
@@ -96,6 +103,19 @@ def test_the_first_look_marks_the_folder_and_remembers_its_mount(world):
     assert world.names() == [MARKER, "a.png"]
     assert "never shaded" in (world.path / MARKER).read_text()
     assert world.memory.recall() == DISK.to_text()
+
+
+def test_a_folder_that_others_see_is_never_marked(world):
+    """A publish folder is known by its mount alone; the sentence about a missing one names no marker."""
+    plain = Root(world.path, world.memory, world.table, marks=False)
+    assert plain.look()[0].there
+    assert world.names() == []
+    world.memory.remember(Mount(PurePath(world.path), "cifs", "//nas/art").to_text())
+    verdict, _ = Root(world.path, world.memory, world.table, marks=False).look()
+    assert not verdict.there
+    assert "//nas/art" in verdict.why
+    assert MARKER not in verdict.why
+    assert world.names() == []
 
 
 def test_the_marker_is_never_taken_for_a_picture():

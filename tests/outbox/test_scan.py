@@ -234,6 +234,35 @@ def test_a_placeholder_is_recognised_by_its_attribute(tmp_path, attribute, value
     assert names(tmp_path) == ["fox.png"]
 
 
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="the attributes are those of clients on Linux")
+def test_what_a_client_fills_on_reading_is_taken_where_downloads_are_allowed(tmp_path):
+    """By setting, a placeholder with the picture's own name counts as a file; a stub, which holds nothing, never."""
+    path = put(tmp_path, "fox.png", b" ")
+    put(tmp_path, "owl.png.nextcloud", b" ")
+    try:
+        os.setxattr(path, "user.openvfs.state", b"dehydrated")
+    except OSError:
+        pytest.skip("this file system keeps no such attributes")
+    taken = [str(name) for name, _ in scan(tmp_path, IgnoreRules(), lambda *_: None, downloads=True)]
+    assert taken == ["fox.png"]
+    assert look(path, downloads=True) is not None
+    assert look(path) is None
+    assert why_not_taken(tmp_path, PurePath("fox.png"), IgnoreRules(), downloads=True) is None
+    assert "placeholders" in why_not_taken(tmp_path, PurePath("fox.png"), IgnoreRules())
+
+
+def test_one_folder_is_not_reached_through_a_link(tmp_path):
+    """A link on the way to the folder is reported, and nothing behind it is seen."""
+    put(tmp_path / "elsewhere", "inner/secret.png")
+    root = tmp_path / "outbox"
+    root.mkdir()
+    (root / "linked").symlink_to(tmp_path / "elsewhere")
+    troubles = []
+    found = scan_below(root, Path("linked/inner"), IgnoreRules(), lambda path, error: troubles.append(path))
+    assert list(found) == []
+    assert troubles == [root / "linked/inner"]
+
+
 def test_every_reason_for_not_taking_a_file_is_a_sentence(tmp_path):
     """What stands in the way of a path is said plainly; nothing is said of a good one."""
     put(tmp_path, "a.png")

@@ -1,0 +1,45 @@
+"""What the ledger remembers of watched folders: the mount that each was on when it was last in use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from shaded.clock import SystemClock
+from shaded.daemon.instance import LEDGER_NAME
+from shaded.ledger import Ledger, LedgerReader
+from shaded.settings import Settings
+
+Kind = Literal["outbox", "publish"]
+
+
+class RootMemory:
+    """Remembers in the ledger what a folder was mounted on; see :class:`shaded.outbox.roots.Memory`."""
+
+    def __init__(self, ledger: Ledger, kind: Kind, path: Path) -> None:
+        self._ledger = ledger
+        self._key = _key(kind, path)
+
+    def recall(self) -> str | None:
+        """What was remembered last."""
+        return self._ledger.meta_get(self._key)
+
+    def remember(self, text: str) -> None:
+        """Keep this."""
+        self._ledger.meta_set(self._key, text)
+
+
+def _key(kind: Kind, path: Path) -> str:
+    return f"{kind} {str(path)!a}"
+
+
+def used_before(settings: Settings) -> set[Path]:
+    """The folders that were in use once: a missing one of these is away, and making it would hide that."""
+    reader = LedgerReader.open_readonly(settings.state_dir / LEDGER_NAME, SystemClock())
+    if reader is None:
+        return set()
+    with reader:
+        folders = settings.folder
+        keys = {path: _key("outbox", path) for path in (folder.outbox for folder in folders)}
+        keys |= {path: _key("publish", path) for path in (folder.publish for folder in folders)}
+        return {path for path, key in keys.items() if reader.meta_get(key) is not None}
