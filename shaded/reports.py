@@ -39,6 +39,7 @@ class DaemonView:
         settings_loaded_at: When the settings were read (seconds since 1970).
         settings_trouble: What was wrong with them when they were last to be read anew.
         stuck: Parts that do not do what is due.
+        shortage: Why nothing is begun although pictures wait and nothing is under way.
     """
 
     pid: int
@@ -59,6 +60,7 @@ class DaemonView:
     settings_loaded_at: float | None = None
     settings_trouble: str = ""
     stuck: tuple[str, ...] = ()
+    shortage: str = ""
 
     def problems(self) -> list[str]:
         """What keeps the daemon from doing all its work, one sentence each without a final stop; empty: healthy."""
@@ -70,6 +72,7 @@ class DaemonView:
         ]
         found += [f"the ledger: {self.ledger_trouble}"] if self.ledger_trouble else []
         found += [f"the settings: {self.settings_trouble}"] if self.settings_trouble else []
+        found += [self.shortage] if self.shortage else []
         found += [*self.stuck]
         return [problem.rstrip(".") for problem in found]
 

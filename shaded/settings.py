@@ -122,8 +122,32 @@ class Budget(_Table):
     max_delta_e: float | None = Field(default=None, gt=0, le=50)
 
 
+_UNITS = {"%": 0, "": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_FREE = re.compile(r"\A(\d+(?:\.\d+)?) ?(%|B|kB|MB|GB|TB|)\Z")
+
+
+def bytes_of_share(text: str, total: int) -> int:
+    """What ``"1 %"`` or ``"500 MB"`` means of a disk or memory of ``total`` bytes.
+
+    Raises:
+        ValueError: The text is neither a share of it nor a number of bytes.
+    """
+    found = _FREE.match(text)
+    if found is None or (found[2] == "%" and float(found[1]) > 100):
+        raise ValueError('write a share such as "1 %", or a size such as "500 MB"')
+    return round(float(found[1]) * (_UNITS[found[2]] or total / 100))
+
+
+def _is_share(text: str) -> str:
+    bytes_of_share(text, 0)
+    return text
+
+
+Share = Annotated[str, AfterValidator(_is_share)]
+
+
 class Scheduling(_Table):
-    """When jobs run, how often they are tried, and how long an idle worker is kept."""
+    """When jobs run and how many at once, how often they are tried, and how long an idle worker is kept."""
 
     max_attempts: int = Field(default=3, ge=1, le=100)
     max_deaths: int = Field(default=2, ge=1, le=100)
@@ -132,6 +156,9 @@ class Scheduling(_Table):
     worker_idle_seconds: float = Field(default=60.0, ge=0)
     ageing_seconds: float = Field(default=600.0, gt=0)
     niceness: int = Field(default=10, ge=0, le=19)
+    workers: int = Field(default=0, ge=0, le=64)
+    memory_limit: Share = "100 %"
+    memory_reserve: Share = "10 %"
 
 
 class Publishing(_Table):
@@ -140,36 +167,12 @@ class Publishing(_Table):
     staging: FolderPath | None = None
 
 
-_UNITS = {"%": 0, "": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_FREE = re.compile(r"\A(\d+(?:\.\d+)?) ?(%|B|kB|MB|GB|TB|)\Z")
-
-
-def free_bytes_wanted(text: str, total: int) -> int:
-    """What ``"1 %"`` or ``"500 MB"`` means on a disk of ``total`` bytes.
-
-    Raises:
-        ValueError: The text is neither a share of the disk nor a number of bytes.
-    """
-    found = _FREE.match(text)
-    if found is None or (found[2] == "%" and float(found[1]) > 100):
-        raise ValueError('write a share of the disk such as "1 %", or a size such as "500 MB"')
-    return round(float(found[1]) * (_UNITS[found[2]] or total / 100))
-
-
-def _is_free_space(text: str) -> str:
-    free_bytes_wanted(text, 0)
-    return text
-
-
-FreeSpace = Annotated[str, AfterValidator(_is_free_space)]
-
-
 class Space(_Table):
     """How much of each disk stays free: pictures wait while there is less."""
 
-    publish: FreeSpace = "1 %"
-    staging: FreeSpace = "1 %"
-    state: FreeSpace = "1 %"
+    publish: Share = "1 %"
+    staging: Share = "1 %"
+    state: Share = "1 %"
 
 
 class Logging(_Table):

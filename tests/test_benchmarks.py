@@ -151,3 +151,16 @@ def test_detectors_are_tested_on_other_pictures(corpus) -> None:
     assert window.shape == (1, 3, 64, 64)
     assert float(window.min()) >= 0
     assert (window == program["cut"](plan[0], 64)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.real_encoder
+def test_scheduler_compares_one_worker_with_several(pictures, tmp_path, monkeypatch, capsys) -> None:
+    """Each way gets its seconds and its memory, and what ran beside what changes no byte."""
+    out = tmp_path / "scheduler.json"
+    _run(monkeypatch, "scheduler.py", pictures, "--count", 3, "--sides", 64, 300, "--canvas", 65536, "--json", out)
+    found = json.loads(out.read_text())
+    assert set(found["ways"]) == {"one", "groups", "pool"}
+    assert all(way["seconds"] > 0 and way["most_bytes"] > 0 for way in found["ways"].values())
+    assert found["same_bytes"]
+    assert "times the throughput of one" in capsys.readouterr().out

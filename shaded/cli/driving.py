@@ -33,7 +33,7 @@ def foreground_settings(config: Path | None) -> Settings:
 def foreground_executor(settings: Settings) -> Iterator[Executor]:
     """A worker for as long as a command runs."""
     from shaded.clock import SystemClock  # noqa: PLC0415 - not needed to print help
-    from shaded.daemon.assembly import process_executor  # noqa: PLC0415
+    from shaded.daemon.executors import process_executor  # noqa: PLC0415
 
     executor = process_executor(settings, SystemClock())
     try:

@@ -12,60 +12,23 @@ from shaded.clock import Clock, SystemClock
 from shaded.control import ControlServer
 from shaded.daemon.audience import Audience, Nobody
 from shaded.daemon.commands import answerer
+from shaded.daemon.executors import configure_pool, open_pool
 from shaded.daemon.instance import LEDGER_NAME, only_instance, prepare_folder
 from shaded.daemon.intake import Intake
 from shaded.daemon.loop import Daemon
 from shaded.daemon.notify import Notifier
 from shaded.daemon.parts import Parts
 from shaded.daemon.reloading import Reader, reread
-from shaded.daemon.remembering import RootMemory, used_before
+from shaded.daemon.remembering import root_memory, used_before
 from shaded.daemon.wake import Wake
 from shaded.errors import ConfigurationError
 from shaded.ledger import Ledger
 from shaded.outbox.arrivals import Outbox
 from shaded.outbox.observer import NativeObserver
-from shaded.scheduling.messages import Start
-from shaded.scheduling.process import WORKER_COMMAND, ProcessExecutor
+from shaded.scheduling.process import WORKER_COMMAND
 from shaded.settings import Settings
 
 logger = logs.get_logger("daemon")
-
-
-def start_message(settings: Settings) -> Start:
-    """What a worker is told first: it logs like this process."""
-    return Start(
-        shading=settings.shading,
-        niceness=settings.scheduling.niceness,
-        log_level=settings.logging.level,
-        log_format=logs.resolve_format(settings.logging.format, sys.stderr),
-    )
-
-
-def process_executor(
-    settings: Settings,
-    clock: Clock,
-    on_event: Callable[[], None] = lambda: None,
-    command: Sequence[str] = WORKER_COMMAND,
-) -> ProcessExecutor:
-    """The executor that these settings ask for."""
-    return ProcessExecutor(
-        start_message(settings),
-        idle_seconds=settings.scheduling.worker_idle_seconds,
-        silence_seconds=settings.scheduling.lease_seconds,
-        clock=clock,
-        on_event=on_event,
-        command=command,
-    )
-
-
-def configure_executor(executor: ProcessExecutor, settings: Settings) -> None:
-    """Let a running executor follow other settings, from its next worker on."""
-    scheduling = settings.scheduling
-    executor.renew(
-        start_message(settings),
-        idle_seconds=scheduling.worker_idle_seconds,
-        silence_seconds=scheduling.lease_seconds,
-    )
 
 
 def prepare_folders(settings: Settings) -> None:
@@ -96,7 +59,7 @@ def _outboxes(settings: Settings, clock: Clock, wake: Wake, ledger: Ledger, inta
             clock,
             NativeObserver(folder.outbox, wake.ring),
             partial(intake.already_known, folder.outbox),
-            RootMemory(ledger, "outbox", folder.outbox),
+            root_memory(ledger, "outbox", folder.outbox),
         )
         for folder in settings.folder
     ]
@@ -128,7 +91,7 @@ def run_daemon(
     with only_instance(settings.state_dir):
         wake = Wake()
         ledger = Ledger.open(settings.state_dir / LEDGER_NAME, clock, settings.scheduling)
-        executor = process_executor(settings, clock, on_event=wake.ring, command=command)
+        executor = open_pool(settings, clock, ledger, on_event=wake.ring, command=command)
 
         def outboxes_of(present: Settings) -> Callable[[Intake], list[Outbox]]:
             return lambda intake: _outboxes(present, clock, wake, ledger, intake)
@@ -152,7 +115,7 @@ def run_daemon(
             prepare_folders(fresh.settings)
             logging = fresh.settings.logging
             logs.configure(logging.level, logs.resolve_format(logging.format, sys.stderr), logging.repeat_seconds)
-            configure_executor(executor, fresh.settings)
+            configure_pool(executor, fresh.settings)
             return replace(parts, settings=fresh.settings, outboxes=outboxes_of(fresh.settings)), fresh.kept
 
         try:

@@ -112,7 +112,7 @@ class Intake:
         source = self._sources[arrival.root]
         self._put_off.pop(arrival.path, None)
         try:
-            sha256 = self._read(arrival)
+            sha256, pixels = self._read(arrival)
         except SourceChanged as error:
             logger.debug("not taken yet", file=str(arrival.path), why=error.what)
             return None
@@ -130,7 +130,9 @@ class Intake:
             self._own[arrival.path] = arrival.stat
             logger.info("passed over", file=str(arrival.path), why=OWN_OUTPUT)
             return None
-        admission = self._ledger.admit(arrival.root, arrival.relative, arrival.stat, sha256, source.digest, source.json)
+        admission = self._ledger.admit(
+            arrival.root, arrival.relative, arrival.stat, sha256, source.digest, source.json, pixels=pixels
+        )
         with logs.about_job(admission.job.id):
             logger.info("picture taken up", file=str(arrival.path), kind=admission.kind)
         if admission.kind in ("refused", "failed"):
@@ -140,8 +142,8 @@ class Intake:
     def _look(self, path: Path) -> FileStat | None:
         return look(path, downloads=self._watching.placeholders == "download")
 
-    def _read(self, arrival: Arrival) -> str | None:
-        """The file's hash; ``None`` where it is this program's own output.
+    def _read(self, arrival: Arrival) -> tuple[str | None, int]:
+        """The file's hash and how many pixels it has; ``None`` where it is this program's own output.
 
         Raises:
             PictureError: It cannot be shaded, or not now.
@@ -155,9 +157,9 @@ class Intake:
             raise SourceChanged("it changed while it was read", path=arrival.path)
         sha256 = hashlib.sha256(data).hexdigest()
         if self._ledger.is_own_output(sha256) or _is_stated_beside(arrival, sha256):
-            return None
-        screen(data, arrival.path, self._watching.max_pixels)
-        return sha256
+            return None, 0
+        screened = screen(data, arrival.path, self._watching.max_pixels)
+        return sha256, screened.width * screened.height
 
     def _set_aside(self, arrival: Arrival, source: Source, error: PictureError) -> Admission:
         logger.warning("picture refused", file=str(arrival.path), why=error.what, remedy=error.remedy)

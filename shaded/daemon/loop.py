@@ -20,7 +20,7 @@ from shaded.daemon.intake import Intake
 from shaded.daemon.machine import machine_state
 from shaded.daemon.parts import Parts
 from shaded.daemon.pausing import Pause
-from shaded.daemon.remembering import RootMemory
+from shaded.daemon.remembering import root_memory
 from shaded.daemon.shading import Shading
 from shaded.daemon.signals import listening_to_signals
 from shaded.daemon.space import LOOK_SECONDS, Disks
@@ -90,7 +90,7 @@ class Daemon:
     def _settle_in(self, parts: Parts) -> None:
         """Make what depends on the settings."""
         self._settings = parts.settings
-        self.disks = Disks(parts.settings, parts.clock, partial(RootMemory, parts.ledger, "publish"))
+        self.disks = Disks(parts.settings, parts.clock, partial(root_memory, parts.ledger, "publish"))
         self.intake = Intake(parts.ledger, parts.settings, parts.audience)
         self._outboxes = tuple(parts.outboxes(self.intake))
         self.delivery = Delivery(
@@ -265,14 +265,14 @@ class Daemon:
                 self.delivery.note()
         self.delivery.work()
         blocked = self._blocked()
-        while self._may_start() and not self._executor.busy and self._shading.start_next(blocked):
+        while self._may_start() and self._shading.start_next(blocked):
             pass
         self._note_what_is_owed()
         self._maintain()
 
     def _note_what_is_owed(self) -> None:
         """Since when a picture could be begun and was not: never for long, unless something is stuck."""
-        if not self._may_start() or self._executor.busy or self._ledger.next_ready_in(self._blocked()) != 0:
+        if not self._may_start() or self._executor.full or self._ledger.next_ready_in(self._blocked()) != 0:
             self._owed_since = None
         elif self._owed_since is None:
             self._owed_since = self._clock.monotonic()
@@ -306,7 +306,7 @@ class Daemon:
         deadlines = [self._shading.next_deadline, self.delivery.next_deadline]
         if not self._signals:
             deadlines += [outbox.next_deadline() for outbox in self._outboxes]
-        if self._may_start() and not self._executor.busy:
+        if self._may_start() and not self._executor.full:
             blocked = self._blocked()
             ready = self._ledger.next_ready_in(blocked)
             deadlines.append(None if ready is None else now + ready)
@@ -392,4 +392,5 @@ class Daemon:
             settings_loaded_at=self._loaded_at,
             settings_trouble=self._settings_trouble,
             stuck=tuple(self._stuck),
+            shortage=self._executor.shortage,
         )

@@ -1,4 +1,4 @@
-"""What the ledger remembers of watched folders: the mount that each was on when it was last in use."""
+"""What the ledger remembers for other rooms: the mount that each watched folder was on when it was last in use."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from shaded.settings import Settings
 Kind = Literal["outbox", "publish"]
 
 
-class RootMemory:
-    """Remembers in the ledger what a folder was mounted on; see :class:`shaded.outbox.roots.Memory`."""
+class LedgerMemory:
+    """Keeps one text in the ledger under a key; see :class:`shaded.outbox.roots.Memory`."""
 
-    def __init__(self, ledger: Ledger, kind: Kind, path: Path) -> None:
+    def __init__(self, ledger: Ledger, key: str) -> None:
         self._ledger = ledger
-        self._key = _key(kind, path)
+        self._key = key
 
     def recall(self) -> str | None:
         """What was remembered last."""
@@ -27,6 +27,11 @@ class RootMemory:
     def remember(self, text: str) -> None:
         """Keep this."""
         self._ledger.meta_set(self._key, text)
+
+
+def root_memory(ledger: Ledger, kind: Kind, path: Path) -> LedgerMemory:
+    """Remembers what a watched folder was mounted on."""
+    return LedgerMemory(ledger, _key(kind, path))
 
 
 def _key(kind: Kind, path: Path) -> str:

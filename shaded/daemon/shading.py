@@ -18,12 +18,15 @@ from shaded.daemon.space import Disks
 from shaded.errors import ConfigurationError, ModelError, ShadedError, Transient
 from shaded.ledger import Claim, Ledger
 from shaded.publishing.naming import published_name
-from shaded.scheduling.executor import AnyEvent, Executor
+from shaded.scheduling.executor import AnyEvent, Candidate, Executor
 from shaded.scheduling.messages import Failure, Progress, Ready, Rendered, ShadeTask, Unusable, WorkerDied
 from shaded.scheduling.worker import failure_of
 from shaded.settings import Profile, Settings
 
 logger = logs.get_logger("shading")
+
+#: So many waiting jobs are looked at for one that there is memory for.
+LOOKAHEAD = 32
 
 
 class Shading:
@@ -121,11 +124,15 @@ class Shading:
         self._renew_at = self._clock.monotonic() + self._settings.scheduling.lease_seconds / 3
 
     def start_next(self, blocked: Collection[Path] = ()) -> bool:
-        """Hand the next waiting job to the executor, if it is free; whether there was one outside ``blocked``."""
-        if self._executor.busy or self._unbooked:
+        """Hand a waiting job to the executor, if it takes one; whether one outside ``blocked`` was begun or decided."""
+        if self._executor.full or self._unbooked:
             return False
-        claims = self._ledger.claim(1, blocked, machine_state())
-        tasks = [task for claim in claims if (task := self._prepare(claim)) is not None]
+        waiting = self._ledger.waiting(LOOKAHEAD, blocked)
+        pick = self._executor.pick([Candidate(job.id, job.pixels) for job in waiting])
+        if pick is None:
+            return False
+        claims = self._ledger.claim(1, blocked, machine_state(), waiting[pick.index].id)
+        tasks = [task for claim in claims if (task := self._prepare(claim, pick.canvas_pixels)) is not None]
         if tasks:
             self._heard_at = self._clock.monotonic()
             try:
@@ -142,7 +149,7 @@ class Shading:
             self._ledger.release(job_id)
             self._forget(job_id, remove_staging=True)
 
-    def _prepare(self, claim: Claim) -> ShadeTask | None:
+    def _prepare(self, claim: Claim, canvas_pixels: int) -> ShadeTask | None:
         """The task for a claimed job; ``None`` where it cannot be begun, which is booked."""
         job, placement = claim.job, claim.placement
         with logs.about_job(job.id):
@@ -153,7 +160,7 @@ class Shading:
                 return None
             self._claims[job.id] = claim
             try:
-                task = self._task(claim)
+                task = self._task(claim, canvas_pixels)
             except Exception as error:
                 failure = failure_of(job.id, error)
                 logger.warning("the picture could not be begun", why=failure.what, exc_info=failure.outcome == "failed")
@@ -165,7 +172,7 @@ class Shading:
             self._audience.progress(self._flights[job.id])
             return task
 
-    def _task(self, claim: Claim) -> ShadeTask:
+    def _task(self, claim: Claim, canvas_pixels: int) -> ShadeTask:
         """What the worker is told, with an empty staging folder made for it.
 
         Raises:
@@ -193,6 +200,7 @@ class Shading:
             secret=self._secret,
             max_pixels=self._settings.watching.max_pixels,
             max_bytes=self._settings.watching.max_bytes,
+            canvas_pixels=canvas_pixels,
         )
 
     def _book(self, event: AnyEvent) -> bool:

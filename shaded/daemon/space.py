@@ -16,7 +16,7 @@ from typing import Any, Literal
 from shaded.clock import Clock
 from shaded.errors import Transient
 from shaded.outbox.roots import Memory, Root, ShortMemory
-from shaded.settings import Settings, free_bytes_wanted
+from shaded.settings import Settings, bytes_of_share
 
 #: How long a look at the disks is good for, in seconds; also how soon work goes on once there is room.
 LOOK_SECONDS = 5.0
@@ -82,7 +82,7 @@ def look_at(disk: Disk, needed: int = 0, look: Look = os.statvfs) -> Room:
     except OSError:
         return Room(disk, 0, 0, None)  # what is missing was told before, and the write itself tells the rest
     free = found.f_bavail * found.f_frsize
-    wanted = free_bytes_wanted(disk.min_free, found.f_blocks * found.f_frsize)
+    wanted = bytes_of_share(disk.min_free, found.f_blocks * found.f_frsize)
     return Room(disk, free, wanted, _trouble(disk, found, free, wanted + needed if wanted else 0))
 
 

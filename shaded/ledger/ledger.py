@@ -30,7 +30,7 @@ from typing import Any
 from shaded.clock import Clock
 from shaded.filestat import FileStat
 from shaded.ledger.connection import explain, open_writable, writing
-from shaded.ledger.reader import OPEN, RANK, READY, hex_paths, stat_columns
+from shaded.ledger.reader import RANK, WAITING, hex_paths, stat_columns
 from shaded.ledger.records import Admission, Claim, State, path_to_blob
 from shaded.ledger.steps import UNREAD, LedgerSteps, admission_kind, source_path
 from shaded.settings import Scheduling
@@ -99,10 +99,11 @@ class Ledger(LedgerSteps):
         profile_digest: str,
         profile_json: str,
         priority: int = 0,
+        pixels: int = 0,
     ) -> Admission:
         """Take up a settled file whose bytes hash to ``sha256``; the same one again changes nothing."""
         with writing(self._connection, self._path):
-            job_id, made = self._job_for(sha256, profile_digest, profile_json, "settled", priority)
+            job_id, made = self._job_for(sha256, profile_digest, profile_json, "settled", priority, pixels)
             job, placement = self._place(root, relative, stat, job_id)
             kind = admission_kind(job.state, fresh=made, published=placement.published is not None)
             if kind in _ADMITTED:
@@ -152,30 +153,31 @@ class Ledger(LedgerSteps):
 
     # --- Leases ---
 
-    def claim(self, limit: int = 1, blocked: Collection[Path] = (), machine: str = "") -> list[Claim]:
+    def claim(self, limit: int = 1, blocked: Collection[Path] = (), machine: str = "", only: str = "") -> list[Claim]:
         """Lease the jobs that are to run next, the first first, each with the place to read it from.
 
         Args:
             limit: How many at most.
             blocked: Outboxes whose pictures cannot be worked on now.
             machine: The state of the machine, for :meth:`recover` to compare.
+            only: A job's id: that one or none.
         """
         with writing(self._connection, self._path):
             claimed = self._rows(
                 "UPDATE jobs SET state = 'running', attempts = attempts + 1, not_before = 0, "  # noqa: S608
                 "lease_until = :lease, claimed_on = :machine, changed_at = :now WHERE id IN (SELECT id FROM jobs "
-                f"WHERE state = 'settled' AND {READY} AND {OPEN} ORDER BY {RANK} DESC, id LIMIT :limit) "
+                f"WHERE {WAITING} AND :only IN ('', CAST(id AS TEXT)) ORDER BY {RANK} DESC, id LIMIT :limit) "
                 f"RETURNING id, attempts, {RANK} AS rank",
                 lease=self._lease(),
                 machine=machine,
                 blocked=hex_paths(blocked),
                 limit=limit,
+                only=only,
             )
             for row in claimed:
                 self._tell(row["id"], f"Shading began (attempt {row['attempts']}).")
             order = {str(row["id"]): (-row["rank"], row["id"]) for row in claimed}
-            mine = [claim for claim in self.running() if claim.job.id in order]
-            return sorted(mine, key=lambda claim: order[claim.job.id])
+            return sorted((c for c in self.running() if c.job.id in order), key=lambda claim: order[claim.job.id])
 
     def renew(self, job_id: str) -> bool:
         """Prolong a lease; ``False`` says that it was lost."""

@@ -39,6 +39,8 @@ OPEN = (
     "(:blocked = '[]' OR EXISTS (SELECT 1 FROM placements AS o WHERE o.job_id = jobs.id "
     "AND hex(o.root) NOT IN (SELECT value FROM json_each(:blocked))))"
 )
+#: The job may be claimed now.
+WAITING = f"state = 'settled' AND {READY} AND {OPEN}"
 #: The place to read a job's content from: the one seen last.
 SOURCE = (
     "placements.id = (SELECT p.id FROM placements AS p WHERE p.job_id = jobs.id "
@@ -105,6 +107,15 @@ class LedgerReader:
             ready = bool(row["ready"])
             queued.append(Queued(job, placement, position, ready, row["rank"], _why(job, ready, self._clock.time())))
         return queued
+
+    def waiting(self, limit: int, blocked: Collection[Path] = ()) -> list[Job]:
+        """What may be claimed now, the first first."""
+        rows = self._rows(
+            f"SELECT {JOB_COLUMNS} FROM jobs WHERE {WAITING} ORDER BY {RANK} DESC, id LIMIT :limit",  # noqa: S608 - constants
+            blocked=hex_paths(blocked),
+            limit=limit,
+        )
+        return [job_from(row) for row in rows]
 
     def running(self) -> list[Claim]:
         """What is leased now, the earliest begun first."""

@@ -43,6 +43,7 @@ class Job:
         reason: Why it was refused, failed or put off.
         remedy: What to do about it.
         changed_at: When the state last changed (seconds since 1970).
+        pixels: How many the picture has; 0: not known.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Job:
     reason: str
     remedy: str
     changed_at: float
+    pixels: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,8 +85,13 @@ _FAILING_WELL = (
     "CREATE INDEX placements_unpublished ON placements (job_id) WHERE published IS NULL",
 )
 
+_MEMORY = (
+    # How many pixels the picture has, from which its memory is reckoned; 0 where it was queued before this step.
+    "ALTER TABLE jobs ADD COLUMN pixels INTEGER NOT NULL DEFAULT 0",
+)
+
 #: Step ``n`` (counted from one) leads from version ``n - 1`` to version ``n``.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FAILING_WELL)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FAILING_WELL, _MEMORY)
 NEWEST = len(MIGRATIONS)
 
 

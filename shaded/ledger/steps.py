@@ -43,17 +43,20 @@ def admission_kind(state: State, *, fresh: bool, published: bool) -> AdmissionKi
 class LedgerSteps(LedgerReader):
     """Private building blocks of :class:`~shaded.ledger.ledger.Ledger`."""
 
-    def _job_for(self, sha256: str, profile_digest: str, profile: str, state: State, priority: int) -> tuple[str, bool]:
+    def _job_for(
+        self, sha256: str, profile_digest: str, profile: str, state: State, priority: int, pixels: int = 0
+    ) -> tuple[str, bool]:
         """The id of the job with this identity, and whether it had to be made."""
         made = self._do(
-            "INSERT INTO jobs (sha256, profile_digest, profile, state, priority, queued_at, changed_at) "
-            "VALUES (:sha256, :digest, :profile, :state, :priority, :now, :now) "
+            "INSERT INTO jobs (sha256, profile_digest, profile, state, priority, queued_at, changed_at, pixels) "
+            "VALUES (:sha256, :digest, :profile, :state, :priority, :now, :now, :pixels) "
             "ON CONFLICT (sha256, profile_digest) DO NOTHING",
             sha256=sha256,
             digest=profile_digest,
             profile=profile,
             state=state,
             priority=priority,
+            pixels=pixels,
         )
         (row,) = self._rows(
             "SELECT id FROM jobs WHERE sha256 = :sha256 AND profile_digest = :digest",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from shaded.scheduling.memory import Footprint
 from shaded.scheduling.messages import (
     Audited,
     AuditTask,
@@ -13,6 +15,7 @@ from shaded.scheduling.messages import (
     Ready,
     Rendered,
     ShadeTask,
+    Spent,
     Unusable,
     Verified,
     VerifyTask,
@@ -20,7 +23,34 @@ from shaded.scheduling.messages import (
 )
 
 AnyTask = ShadeTask | VerifyTask | AuditTask
-AnyEvent = Ready | Progress | Rendered | Verified | Audited | Failure | WorkerDied | Unusable
+AnyEvent = Ready | Progress | Spent | Rendered | Verified | Audited | Failure | WorkerDied | Unusable
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A picture that may be begun: its job, and how many pixels it has (0: not known)."""
+
+    job_id: str
+    pixels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """The picture that an executor takes next.
+
+    Attributes:
+        index: Which of the candidates.
+        canvas_pixels: The canvas it is to be shaded on, where that is smaller than the settings say; 0: as they say.
+        needed: What it is expected to hold at most, in bytes; 0: not known.
+        footprint: What that was reckoned from.
+        alone: Whether nothing is begun beside it.
+    """
+
+    index: int
+    canvas_pixels: int = 0
+    needed: int = 0
+    footprint: Footprint | None = None
+    alone: bool = False
 
 
 class Executor(Protocol):
@@ -31,11 +61,22 @@ class Executor(Protocol):
         """Whether tasks were submitted whose outcome was not given yet."""
 
     @property
+    def full(self) -> bool:
+        """Whether nothing more can be begun now, as far as the last :meth:`pick` told."""
+
+    @property
+    def shortage(self) -> str:
+        """Why nothing was begun at the last :meth:`pick` although nothing is under way, for a person; usually empty."""
+
+    @property
     def next_check(self) -> float | None:
         """When :meth:`events` must be called although nothing happened (on ``Clock.monotonic``), or ``None``."""
 
+    def pick(self, candidates: Sequence[Candidate]) -> Pick | None:
+        """Which of the waiting pictures, the first first, is begun now; ``None``: none of them."""
+
     def submit(self, batch: Sequence[AnyTask]) -> None:
-        """Hand over tasks that may run together. Called only while not busy."""
+        """Hand over tasks: pictures that were picked, or anything else while not busy."""
 
     def events(self, timeout: float) -> Sequence[AnyEvent]:
         """Wait at most ``timeout`` seconds for something to report; possibly nothing."""

@@ -34,6 +34,7 @@ class ShadeTask(_Message):
         secret: The installation's secret as hexadecimal digits; it chooses targets.
         max_pixels: Pictures with more pixels are refused before they are decoded.
         max_bytes: Larger files are refused before they are read.
+        canvas_pixels: A smaller canvas than the worker was started with, because memory is short; 0: none.
     """
 
     kind: Literal["shade"] = "shade"
@@ -50,6 +51,7 @@ class ShadeTask(_Message):
     secret: str
     max_pixels: int = 200_000_000
     max_bytes: int = 1_000_000_000
+    canvas_pixels: int = 0
 
 
 class VerifyTask(_Message):
@@ -113,6 +115,14 @@ class Progress(_Message):
     pull: float | None = None
 
 
+class Spent(_Message):
+    """What the picture whose outcome comes next made the worker hold at most, in bytes; also where it failed."""
+
+    kind: Literal["spent"] = "spent"
+    job_id: str
+    peak_bytes: int
+
+
 class Rendered(_Message):
     """A shaded file stands in the staging folder, measured and inside its budget.
 
@@ -151,7 +161,8 @@ class Failure(_Message):
 
     ``outcome``: ``refused`` is a decision and final; ``failed`` is permanent until the file changes; ``changed`` means
     that the file is no longer what was settled on; ``transient`` may pass by itself. ``blames_picture`` is false where
-    the machine's state is to blame (a full disk, say), so that the attempt is not counted.
+    the machine's state is to blame (a full disk, say), so that the attempt is not counted. ``out_of_memory`` says that
+    memory ran out.
     """
 
     kind: Literal["failure"] = "failure"
@@ -160,6 +171,7 @@ class Failure(_Message):
     what: str
     remedy: str = ""
     blames_picture: bool = True
+    out_of_memory: bool = False
 
 
 class WorkerDied(_Message):
@@ -185,10 +197,11 @@ class Unusable(_Message):
 
 
 Event = Annotated[
-    Ready | Progress | Rendered | Verified | Audited | Failure | WorkerDied | Unusable, Field(discriminator="kind")
+    Ready | Progress | Spent | Rendered | Verified | Audited | Failure | WorkerDied | Unusable,
+    Field(discriminator="kind"),
 ]
 
 REQUESTS: TypeAdapter[ShadeTask | VerifyTask | AuditTask | Stop] = TypeAdapter(Request)
-EVENTS: TypeAdapter[Ready | Progress | Rendered | Verified | Audited | Failure | WorkerDied | Unusable] = TypeAdapter(
-    Event
+EVENTS: TypeAdapter[Ready | Progress | Spent | Rendered | Verified | Audited | Failure | WorkerDied | Unusable] = (
+    TypeAdapter(Event)
 )

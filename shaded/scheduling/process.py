@@ -24,7 +24,7 @@ from pydantic import ValidationError
 import shaded
 from shaded import logs
 from shaded.clock import Clock, SystemClock
-from shaded.scheduling.executor import AnyEvent, AnyTask
+from shaded.scheduling.executor import AnyEvent, AnyTask, Candidate, Pick
 from shaded.scheduling.messages import (
     EVENTS,
     Audited,
@@ -120,12 +120,28 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def thread_count(threads: int) -> int:
-    """The number of compute threads: as set, or the cores that this process may use."""
-    if threads:
-        return threads
+#: More threads than this make a picture little faster; cores beyond them shade another picture instead.
+MOST_THREADS = 4
+
+
+def core_count() -> int:
+    """The cores that this process may use."""
     allowed = getattr(os, "sched_getaffinity", None)  # not on macOS
     return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
+
+
+def thread_count(threads: int) -> int:
+    """The number of compute threads of one worker: as set, or the cores there are, up to a few.
+
+    It never depends on how many workers there are: sums are rounded otherwise with other numbers of threads, and a
+    picture's result is the same beside others and alone.
+    """
+    return threads or min(core_count(), MOST_THREADS)
+
+
+def worker_count(workers: int, threads: int) -> int:
+    """The number of workers on a CPU: as set, or as many as have their threads' cores to themselves."""
+    return workers or max(1, core_count() // thread_count(threads))
 
 
 #: Torch asks for the same large blocks in every step. glibc would give each back to the system and have it zeroed anew
@@ -191,6 +207,20 @@ class ProcessExecutor:
     def busy(self) -> bool:
         """Whether a submitted task's outcome is still to come."""
         return bool(self._held)
+
+    @property
+    def full(self) -> bool:
+        """Whether it has a task."""
+        return self.busy
+
+    @property
+    def shortage(self) -> str:
+        """It asks for no memory before it begins."""
+        return ""
+
+    def pick(self, candidates: Sequence[Candidate]) -> Pick | None:
+        """The first, while it is free."""
+        return Pick(0) if candidates and not self.busy else None
 
     @property
     def worker_pid(self) -> int | None:
@@ -335,10 +365,15 @@ class ProcessExecutor:
             self._heard_at = self._clock.monotonic()
             worker.kill(f"the worker said nothing for {self._silence_seconds:.0f} seconds and was ended")
             return
-        worker.stop()
-        self._retired.append(worker)
-        self._worker = None
+        self.rest()
         logger.debug("worker stopped after an idle time", pid=worker.process.pid)
+
+    def rest(self) -> None:
+        """Stop the worker if it has nothing to do, so that its memory is free."""
+        if self._worker is not None and not self._held:
+            self._worker.stop()
+            self._retired.append(self._worker)
+            self._worker = None
 
 
 def _relay(worker: _Worker) -> None:

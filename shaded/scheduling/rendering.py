@@ -7,8 +7,6 @@ codec gave back, after they were saved. A file over its budget is shaded less; w
 from __future__ import annotations
 
 import os
-import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,6 +29,7 @@ from shaded.publishing.resizing import fit_side
 from shaded.publishing.writing import Encoded, encode
 from shaded.scheduling import stating
 from shaded.scheduling.messages import Audited, AuditTask, Progress, Rendered, ShadeTask, Start, Verified, VerifyTask
+from shaded.scheduling.peak import peak_bytes
 from shaded.scheduling.subject import Subject, decide, place_anchor
 from shaded.scheduling.toolbox import Toolbox, open_toolbox
 from shaded.scheduling.views import gray_was_kept, mask_of, psnr_of, shows_no_colour, view_of, with_shading
@@ -120,12 +119,6 @@ def canvas_of(picture: Picture, canvas: Canvas, device: torch.device) -> Tensor:
     return to_canvas(view_of(picture, device), canvas)
 
 
-def peak_memory() -> int:
-    """The most memory this process ever held, in bytes."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
-
-
 class RenderingEngine:
     """Shades, verifies and audits pictures with one set of loaded models."""
 
@@ -196,7 +189,7 @@ class RenderingEngine:
         facts = sidecar.describe(data, picture, task.name)
         picture = fit_side(picture, task.profile.max_side)
         full = view_of(picture, self._toolbox.device)
-        canvas = plan_canvas(int(full.shape[-2]), int(full.shape[-1]), self._canvas_pixels)
+        canvas = plan_canvas(int(full.shape[-2]), int(full.shape[-1]), task.canvas_pixels or self._canvas_pixels)
         view = to_canvas(full, canvas)
         return Source(picture, facts, canvas, view, ground_of(view), shows_no_colour(picture), begun)
 
@@ -291,17 +284,19 @@ class RenderingEngine:
                 device=self.device,
                 dtype=box.dtype,
                 canvas=(width, height),
-                canvas_pixels=self._canvas_pixels,
+                canvas_pixels=task.canvas_pixels or self._canvas_pixels,
                 batch=(1, 3, height, width),
                 scale=round(shaded.scale * saved.scale, 4),
                 seconds=round(time.monotonic() - source.begun, 2),
-                peak_memory_bytes=peak_memory(),
+                peak_memory_bytes=peak_bytes(),
             ),
             rights=rights_in(saved.picture),
             warnings=[
                 *source.picture.container.warnings,
                 *saved.encoded.warnings,
-                *stating.warnings(subject.concept, pull, reduced=source.canvas.reduced),
+                *stating.warnings(
+                    subject.concept, pull, reduced=source.canvas.reduced, short_of_memory=bool(task.canvas_pixels)
+                ),
             ],
         )
 

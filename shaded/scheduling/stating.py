@@ -51,7 +51,7 @@ def survival(measured: Mapping[str, Survival]) -> sidecar.Survival:
     return sidecar.Survival(launderings=launderings, worst=worst)
 
 
-def warnings(concept: sidecar.Concept, pull: float, *, reduced: bool) -> list[str]:
+def warnings(concept: sidecar.Concept, pull: float, *, reduced: bool, short_of_memory: bool = False) -> list[str]:
     """Sentences for a person about what was measured."""
     sentences = []
     if pull < WEAK_PULL:
@@ -61,6 +61,8 @@ def warnings(concept: sidecar.Concept, pull: float, *, reduced: bool) -> list[st
             f"The tagger is unsure that this shows {concept.tag!r}; name the concept in the profile or in the "
             "picture's keywords."
         )
+    if short_of_memory:
+        sentences.append("Memory was short: the shading was found on a smaller canvas than the settings say.")
     if reduced:
         sentences.append("Strength was measured at the canvas, the size that a trainer would see, not at full size.")
     return sentences

@@ -38,12 +38,14 @@ from shaded.scheduling.messages import (
     Ready,
     Rendered,
     ShadeTask,
+    Spent,
     Start,
     Stop,
     Unusable,
     Verified,
     VerifyTask,
 )
+from shaded.scheduling.peak import begin_counting, peak_bytes
 
 logger = logs.get_logger("worker")
 
@@ -116,7 +118,10 @@ def failure_of(job_id: str, error: Exception) -> Failure:
         what = f"an unexpected error ({type(error).__name__}: {error})"
         remedy = "The log has the details; please report them"
     blames = policy.counts or policy.outcome != "transient"
-    return Failure(job_id=job_id, outcome=policy.outcome, what=what, remedy=remedy, blames_picture=blames)
+    return Failure(
+        job_id=job_id, outcome=policy.outcome, what=what, remedy=remedy, blames_picture=blames,
+        out_of_memory=isinstance(error, OutOfMemory),
+    )  # fmt: skip
 
 
 def _unusable(error: Exception) -> Unusable:
@@ -154,11 +159,12 @@ def _outcome(engine: Engine, task: AnyTask, voice: _Voice) -> AnyEvent:
 
 
 def _do(engine: Engine, task: AnyTask, voice: _Voice) -> None:
-    """Do one task and say how it ended.
+    """Do one task and say how it ended; of a shading also what memory it took.
 
     Raises:
         ModelError, ConfigurationError: Nothing can be shaded any more.
     """
+    begin_counting()
     try:
         outcome = _outcome(engine, task, voice)
     except (ModelError, ConfigurationError):
@@ -168,6 +174,8 @@ def _do(engine: Engine, task: AnyTask, voice: _Voice) -> None:
         if failure.outcome == "failed" and not isinstance(error, PictureError):
             logger.error("the picture failed unexpectedly", exc_info=True)  # noqa: G201 - structlog's own way
         outcome = failure
+    if isinstance(task, ShadeTask):
+        voice.say(Spent(job_id=task.job_id, peak_bytes=peak_bytes()))
     voice.say(outcome)
 
 

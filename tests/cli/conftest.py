@@ -9,7 +9,7 @@ import structlog
 
 from shaded import logs
 from shaded.cli import main
-from shaded.daemon import assembly
+from shaded.daemon import assembly, executors
 
 FAKE_WORKER = Path(__file__).parents[1] / "scheduling" / "fake_worker.py"
 
@@ -39,4 +39,4 @@ def fake_engine(monkeypatch):
     command = (sys.executable, str(FAKE_WORKER))
     monkeypatch.setenv("PYTHONPATH", str(FAKE_WORKER.parents[2]))
     monkeypatch.setattr(assembly, "run_daemon", partial(assembly.run_daemon, command=command))
-    monkeypatch.setattr(assembly, "process_executor", partial(assembly.process_executor, command=command))
+    monkeypatch.setattr(executors, "process_executor", partial(executors.process_executor, command=command))

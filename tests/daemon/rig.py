@@ -19,6 +19,7 @@ from shaded.ledger import Ledger
 from shaded.outbox.arrivals import Outbox
 from shaded.outbox.observer import FakeObserver
 from shaded.publishing.sidecar import read_sidecar, sidecar_path
+from shaded.scheduling.executor import Pick
 from shaded.scheduling.messages import Ready, WorkerDied
 from shaded.scheduling.worker import failure_of
 from shaded.settings import Folder, Scheduling, load_settings
@@ -49,6 +50,12 @@ class FakeExecutor:
     @property
     def busy(self):
         return bool(self.held)
+
+    full = busy
+    shortage = ""
+
+    def pick(self, candidates):
+        return Pick(0) if candidates and not self.held else None
 
     def submit(self, batch):
         if self.refuse_submit is not None:

@@ -18,7 +18,7 @@ from shaded.daemon.assembly import prepare_folders
 from shaded.daemon.instance import LEDGER_NAME
 from shaded.daemon.loop import Daemon, Parts
 from shaded.daemon.notify import Notifier
-from shaded.daemon.remembering import RootMemory
+from shaded.daemon.remembering import root_memory
 from shaded.daemon.wake import Wake
 from shaded.ledger import Ledger
 from shaded.outbox.arrivals import Outbox
@@ -88,7 +88,7 @@ def test_a_flood_of_pictures_is_published_once(base, count):
 
     def outboxes(intake):
         known = partial(intake.already_known, folder.outbox)
-        return [Outbox(folder, watching, clock, observer, known, RootMemory(ledger, "outbox", folder.outbox))]
+        return [Outbox(folder, watching, clock, observer, known, root_memory(ledger, "outbox", folder.outbox))]
 
     daemon = Daemon(Parts(settings, clock, ledger, executor, outboxes, wake, Notifier({}), audience))
     daemon.start()

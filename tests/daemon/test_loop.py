@@ -3,7 +3,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from shaded.daemon.remembering import RootMemory
+from shaded.daemon.remembering import root_memory
 from shaded.publishing.sidecar import read_sidecar, sidecar_path
 from shaded.settings import Folder
 from tests.daemon.rig import FakeExecutor, png
@@ -326,7 +326,7 @@ def test_an_outbox_that_was_in_use_is_not_made_again(make_rig, tmp_path):
     rig = make_rig()
     rig.put("fox.png")
     rig.settle()
-    RootMemory(rig.ledger, "outbox", rig.outbox).remember("")
+    root_memory(rig.ledger, "outbox", rig.outbox).remember("")
     rig.outbox.rename(tmp_path / "away")
     rig.restart()
     rig.settle()

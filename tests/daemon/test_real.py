@@ -185,6 +185,30 @@ def test_a_restart_publishes_nothing_twice(real):
     assert real.shaded_times() == 2
 
 
+def test_pictures_are_shaded_side_by_side(real, monkeypatch):
+    """Two workers have two pictures at once, one killed costs a second try, and the daemon's death ends both."""
+    monkeypatch.setenv("SHADED_SCHEDULING__WORKERS", "2")
+    real.start()
+    for name in ("a-slow.png", "b-slow.png", "c-slow.png"):
+        real.save(name, png(ord(name[0])))
+    real.until(lambda: len(request(real.state, "status")["current"]) == 2)
+    workers = real.worker_pids()
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    real.until_published({"a-slow.png", "b-slow.png", "c-slow.png"})
+    assert real.shaded_times() == 4
+    real.save("d-slow.png", png(5))
+    real.save("e-slow.png", png(6))
+    real.until(lambda: len(request(real.state, "status")["current"]) == 2)
+    workers = real.worker_pids()
+    real.end()
+    real.until(lambda: not any(map(_alive, workers)))
+    real.start()
+    real.until_published({"d-slow.png", "e-slow.png"})
+    assert real.stop() == 0
+    assert real.published()[1] == set()
+
+
 def test_killing_the_daemon_in_the_middle(real):
     """After kill -9 in the middle of a picture no worker stays, and the restart publishes it whole, once."""
     real.start()

@@ -1,6 +1,6 @@
 """A worker with an engine that copies: what the file name says is what happens.
 
-``python fake_worker.py [option...]``; options: ``slow-open``, ``no-model``, ``bad-settings``, ``dies-opening``.
+``python fake_worker.py [option...]``, of ``slow-open``, ``no-model``, ``bad-settings``, ``dies-opening``, ``cuda``.
 A picture whose name contains ``die``, ``hang``, ``print``, ``refuse``, ``unreadable``, ``busy``, ``memory``, ``bug`` or
 ``slow`` meets that fate.
 """
@@ -160,7 +160,10 @@ def open_copying(options):
             raise ConfigurationError("shading.device: there is no cuda here", remedy="Set it to auto")
         if "dies-opening" in options:
             os._exit(7)
-        return CopyingEngine()
+        engine = CopyingEngine()
+        if "cuda" in options:
+            engine.device = "cuda:0"
+        return engine
 
     return open_engine
 

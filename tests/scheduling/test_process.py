@@ -80,13 +80,13 @@ def _gone(pid: int) -> bool:
 
 
 def test_a_picture_is_shaded_by_another_process(start_executor, tmp_path):
-    """A submitted task starts a worker, which reports ready, progress and the rendered file."""
+    """A submitted task starts a worker, which reports ready, progress, the memory it took and the rendered file."""
     executor = start_executor()
     assert executor.worker_pid is None
     executor.submit([_task(tmp_path, "a.png")])
     assert executor.busy
     told = _until_free(executor)
-    assert [e.kind for e in told if e.kind != "progress"] == ["ready", "rendered"]
+    assert [e.kind for e in told if e.kind != "progress"] == ["ready", "spent", "rendered"]
     assert told[-1].picture.read_bytes() == b"pictureshaded"
     assert executor.worker_pid not in (None, os.getpid())
 
@@ -152,7 +152,7 @@ def test_a_worker_killed_while_idle_costs_no_picture(start_executor, tmp_path):
     os.kill(pid, signal.SIGKILL)
     _wait_for(lambda: _gone(pid))
     executor.submit([_task(tmp_path, "b.png")])
-    assert [e.kind for e in _until_free(executor) if e.kind != "progress"] == ["ready", "rendered"]
+    assert [e.kind for e in _until_free(executor) if e.kind != "progress"] == ["ready", "spent", "rendered"]
 
 
 def test_a_silent_worker_is_ended(start_executor, tmp_path):

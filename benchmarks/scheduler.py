@@ -1,0 +1,198 @@
+"""What shading side by side gains, and how well memory is foreseen: ``python benchmarks/scheduler.py PICTURES``.
+
+A queue of pictures of many sizes, made from those of a folder, is shaded by the real workers in three ways:
+
+- ``one``: one worker that has every core. The baseline.
+- ``groups``: a worker for each core, in groups of four; the next group begins when the last of a group has ended.
+- ``pool``: a worker for each core, each given the next picture that there is memory for as soon as it is free.
+
+Printed: seconds in all and their ratio to the baseline, how far each peak of memory was from what was expected (from
+the sixth picture on), the most that all workers held at once beside the budget, and whether ``groups`` and ``pool``,
+which differ in nothing but what runs beside what, gave the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from PIL import Image
+
+from shaded.clock import SystemClock
+from shaded.outbox.roots import ShortMemory
+from shaded.scheduling.available import resident_bytes, total_bytes
+from shaded.scheduling.executor import Candidate
+from shaded.scheduling.memory import Footprint
+from shaded.scheduling.messages import Failure, Rendered, ShadeTask, Start, WorkerDied
+from shaded.scheduling.pool import WorkerPool
+from shaded.scheduling.process import ProcessExecutor, core_count
+from shaded.scheduling.room import Allowance, Room
+from shaded.settings import Profile, Shading
+
+GROUP = 4
+SUFFIXES = {".jpg", ".png"}
+
+
+class WatchedRoom(Room):
+    """A room that remembers how each picture's memory compares with what was expected."""
+
+    def __init__(self, canvas_pixels: int) -> None:
+        super().__init__(canvas_pixels, ShortMemory(), SystemClock())
+        self.seen: list[tuple[int, int]] = []
+
+    def measured(self, footprint: Footprint, expected: int, peak: int, *, failed: bool = False) -> None:
+        """Learn, and remember what was expected and what it was."""
+        self.seen.append((expected, peak))
+        super().measured(footprint, expected, peak, failed=failed)
+
+    def errors(self) -> list[float]:
+        """How far each peak was from what was expected, as a share of the peak, from the sixth picture on."""
+        return [abs(expected / peak - 1) for expected, peak in self.seen[5:]]
+
+
+@dataclass
+class Watch:
+    """Looks at what the workers hold, many times a second."""
+
+    pool: WorkerPool
+    most: int = 0
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.05):
+            self.most = max(self.most, sum(resident_bytes(e.worker_pid) for e in self.pool.executors))
+
+
+def make_queue(pictures: Path, folder: Path, count: int, sides: tuple[int, int]) -> list[tuple[str, int]]:
+    """Pictures of many sizes, upright and lying, as PNG in a folder; each name and how many pixels it has."""
+    dice = random.Random(1)
+    sources = []
+    for path in sorted(pictures.iterdir()):
+        if path.suffix in SUFFIXES:
+            with Image.open(path) as opened:
+                if opened.mode in ("RGB", "RGBA", "L"):
+                    sources.append(path)
+    queue = []
+    for number in range(count):
+        with Image.open(sources[number % len(sources)]) as opened:
+            side = round(sides[0] * (sides[1] / sides[0]) ** dice.random())
+            long, short = side, max(sides[0], round(side * dice.choice((0.5, 2 / 3, 3 / 4, 1.0))))
+            size = (long, short) if dice.random() < 0.5 else (short, long)
+            picture = opened.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        name = f"{number:03}.jpg"
+        picture.save(folder / name, quality=92)
+        queue.append((name, size[0] * size[1]))
+    return queue
+
+
+def make_pool(workers: int, threads: int, canvas: int, limit: int) -> tuple[WorkerPool, WatchedRoom]:
+    """A pool of real workers."""
+    room = WatchedRoom(canvas)
+    start = Start(shading=Shading(threads=threads, canvas_pixels=canvas, device="cpu"), log_level="warning")
+
+    def make(ring):  # noqa: ANN001, ANN202 - a callback
+        return ProcessExecutor(start, idle_seconds=600, silence_seconds=1800, on_event=ring)
+
+    allowance = Allowance(limit=limit, reserve=0)
+    return WorkerPool(make, workers, room, allowance, clock=SystemClock()), room
+
+
+def task_for(folder: Path, name: str, canvas_pixels: int) -> ShadeTask:
+    """What the worker is told."""
+    staging = folder / f"staging-{name}"
+    staging.mkdir(exist_ok=True)
+    return ShadeTask(
+        job_id=name, root=folder, source=folder / name, name=name, staging=staging, output_name=name,
+        profile=Profile(quality="fast"), secret="00" * 32, canvas_pixels=canvas_pixels,
+    )  # fmt: skip
+
+
+def run(pool: WorkerPool, folder: Path, queue: Sequence[tuple[str, int]], group: int = 0) -> dict[str, str]:
+    """Shade the queue; each name's hash. With ``group``, so many at a time, the next when all of them have ended."""
+    waiting, hashes, left = list(queue), {}, 0
+    while waiting or pool.busy:
+        if not pool.busy:
+            left = group or len(waiting)
+        while waiting and left and not pool.full:
+            pick = pool.pick([Candidate(*each) for each in waiting[:left]])
+            if pick is None:
+                break
+            name, _ = waiting.pop(pick.index)
+            left -= 1
+            pool.submit([task_for(folder, name, pick.canvas_pixels)])
+        for event in pool.events(1.0):
+            if isinstance(event, Rendered):
+                hashes[event.job_id] = event.sha256
+            elif isinstance(event, Failure | WorkerDied):
+                raise SystemExit(str(event))
+    return hashes
+
+
+def main() -> None:
+    """Run the three ways and print their ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("--count", type=int, default=64)
+    parser.add_argument("--sides", type=int, nargs=2, default=(256, 4000), help="the longer side, in pixels")
+    parser.add_argument("--canvas", type=int, default=262_144, help="pixels of the canvas")
+    parser.add_argument("--limit", type=float, default=0.0, help="what the workers may hold, in GB; 0: all there is")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    cores = core_count()
+    limit = round(options.limit * 1e9) or total_bytes()
+    ways = {"one": (1, cores, 0), "groups": (cores, 1, GROUP), "pool": (cores, 1, 0)}
+    rows: dict[str, dict[str, object]] = {}
+    hashes = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        queue = make_queue(options.pictures, folder, options.count, options.sides)
+        (folder / "first.jpg").write_bytes((folder / queue[0][0]).read_bytes())
+        for way, (workers, threads, group) in ways.items():
+            pool, room = make_pool(workers, threads, options.canvas, limit)
+            try:
+                run(pool, folder, [("first.jpg", queue[0][1])])  # loads the models
+                with Watch(pool) as watch:
+                    begun = time.monotonic()
+                    hashes[way] = run(pool, folder, queue, group)
+                    seconds = time.monotonic() - begun
+            finally:
+                pool.close(now=True)
+            errors = room.errors()
+            rows[way] = {
+                "workers": workers, "threads": threads, "seconds": round(seconds, 1),
+                "worst_error": round(max(errors), 3) if errors else None,
+                "errors_over_15_percent": sum(error > 0.15 for error in errors), "pictures_judged": len(errors),
+                "most_bytes": watch.most, "limit_bytes": limit,
+            }  # fmt: skip
+            ratio = rows["one"]["seconds"] / seconds  # type: ignore[operator]
+            worst = f"{max(errors):.0%}" if errors else "-"
+            print(
+                f"{way:7} {workers} x {threads} threads: {seconds:.0f} s, {ratio:.2f} times the throughput of one; "
+                f"worst memory error {worst}; at most {watch.most / 1e9:.2f} of {limit / 1e9:.1f} GB",
+                flush=True,
+            )
+    same = hashes["groups"] == hashes["pool"]
+    print(f"groups and pool gave {'the same' if same else 'DIFFERENT'} bytes for {len(hashes['pool'])} pictures")
+    if options.json:
+        options.json.write_text(json.dumps({"cores": cores, "ways": rows, "same_bytes": same}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

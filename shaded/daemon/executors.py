@@ -1,0 +1,86 @@
+"""The workers that settings ask for: one for a command in the foreground, several for the daemon."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+
+from shaded import logs
+from shaded.clock import Clock
+from shaded.daemon.remembering import LedgerMemory
+from shaded.ledger import Ledger
+from shaded.scheduling.available import total_bytes
+from shaded.scheduling.messages import Start
+from shaded.scheduling.pool import WorkerPool
+from shaded.scheduling.process import WORKER_COMMAND, ProcessExecutor, thread_count, worker_count
+from shaded.scheduling.room import Allowance, Room
+from shaded.settings import Settings, bytes_of_share
+
+
+def start_message(settings: Settings) -> Start:
+    """What a worker is told first: it logs like this process."""
+    return Start(
+        shading=settings.shading.model_copy(update={"threads": thread_count(settings.shading.threads)}),
+        niceness=settings.scheduling.niceness,
+        log_level=settings.logging.level,
+        log_format=logs.resolve_format(settings.logging.format, sys.stderr),
+    )
+
+
+def process_executor(
+    settings: Settings,
+    clock: Clock,
+    on_event: Callable[[], None] = lambda: None,
+    command: Sequence[str] = WORKER_COMMAND,
+) -> ProcessExecutor:
+    """One worker as these settings ask for."""
+    return ProcessExecutor(
+        start_message(settings),
+        idle_seconds=settings.scheduling.worker_idle_seconds,
+        silence_seconds=settings.scheduling.lease_seconds,
+        clock=clock,
+        on_event=on_event,
+        command=command,
+    )
+
+
+def allowance_of(settings: Settings) -> Allowance:
+    """How much memory the workers may hold."""
+    total = total_bytes()
+    return Allowance(
+        limit=bytes_of_share(settings.scheduling.memory_limit, total),
+        reserve=bytes_of_share(settings.scheduling.memory_reserve, total),
+    )
+
+
+def workers_of(settings: Settings) -> int:
+    """How many pictures are shaded at once on a CPU."""
+    return worker_count(settings.scheduling.workers, settings.shading.threads)
+
+
+def open_pool(
+    settings: Settings, clock: Clock, ledger: Ledger, on_event: Callable[[], None], command: Sequence[str]
+) -> WorkerPool:
+    """The daemon's workers; what is learned about memory is kept in the ledger, for each set of models."""
+    models = settings.shading.model_dump_json(include={"device", "threads", "surrogates"})
+    key = f"memory {hashlib.sha256(models.encode()).hexdigest()[:16]}"
+    return WorkerPool(
+        lambda ring: process_executor(settings, clock, on_event=ring, command=command),
+        workers_of(settings),
+        Room(settings.shading.canvas_pixels, LedgerMemory(ledger, key), clock),
+        allowance_of(settings),
+        clock=clock,
+        on_event=on_event,
+    )
+
+
+def configure_pool(pool: WorkerPool, settings: Settings) -> None:
+    """Let a running pool follow other settings: each worker from its next picture on."""
+    pool.configure(workers_of(settings), allowance_of(settings), settings.shading.canvas_pixels)
+    for executor in pool.executors:
+        executor.renew(
+            start_message(settings),
+            idle_seconds=settings.scheduling.worker_idle_seconds,
+            silence_seconds=settings.scheduling.lease_seconds,
+        )

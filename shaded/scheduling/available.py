@@ -1,0 +1,82 @@
+"""How much memory may still be taken on this machine: what the system says, and what a control group allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+_GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
+#: A limit of control groups of the first version that means "none" is a number of pages near 2**63.
+_NO_LIMIT = 1 << 60
+
+#: For each version: the files with the limit and with what is used, and the line of ``memory.stat`` for pages of files
+#: that are given back before anything runs out.
+_SECOND = ("memory.max", "memory.current", "inactive_file")
+_FIRST = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+
+
+def available_bytes(groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> int:
+    """What can be taken now without swapping and without meeting the limit of any control group around this process."""
+    system = int(psutil.virtual_memory().available)
+    return min([system, *group_rooms(groups, own)])
+
+
+def total_bytes() -> int:
+    """The machine's memory."""
+    return int(psutil.virtual_memory().total)
+
+
+def group_rooms(groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> list[int]:
+    """What each control group around this process that has a limit lets through, in bytes; none outside Linux.
+
+    Args:
+        groups: Where the control groups' file system is mounted.
+        own: Names this process's groups (cgroups(7), ``/proc/[pid]/cgroup``).
+    """
+    found = []
+    with suppress(OSError, ValueError):
+        for line in own.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers == "":
+                found += _rooms_up(groups, path, _SECOND)
+            elif "memory" in controllers.split(","):
+                found += _rooms_up(groups / "memory", path, _FIRST)
+    return found
+
+
+def _rooms_up(mounted: Path, path: str, files: tuple[str, str, str]) -> list[int]:
+    """The group's own room and that of every group above it: each of them may have a limit."""
+    here = mounted / path.lstrip("/")
+    rooms = [_room(group, *files) for group in (here, *here.parents) if group.is_relative_to(mounted)]
+    return [room for room in rooms if room is not None]
+
+
+def _room(group: Path, limit: str, used: str, cached: str) -> int | None:
+    try:
+        most = int((group / limit).read_text())
+        if most >= _NO_LIMIT:
+            return None
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return max(0, most - int((group / used).read_text()) + int(statistics.get(cached, "0")))
+    except (OSError, ValueError):  # "max" is no number
+        return None
+
+
+def resident_bytes(pid: int | None) -> int:
+    """What a process holds in memory now; 0 for one that is gone, or none."""
+    if pid is None:
+        return 0
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+#: Tells what may still be taken; tests put their own in.
+Available = Callable[[], int]
+#: Tells what a process holds.
+Resident = Callable[[int | None], int]

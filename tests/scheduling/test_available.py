@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import os
+
+import psutil
+import pytest
+
+from shaded.scheduling.available import available_bytes, group_rooms, resident_bytes, total_bytes
+
+GB = 10**9
+
+
+def group(folder, names, limit, used, cached):
+    """A control group with these numbers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in zip(names, (limit, used), strict=True):
+        (folder / name).write_text(f"{value}\n")
+    (folder / "memory.stat").write_text(f"anon 1\ninactive_file {cached}\ntotal_inactive_file {cached}\n")
+
+
+SECOND = ("memory.max", "memory.current")
+FIRST = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Names the process's groups, of both versions."""
+    path = tmp_path / "cgroup"
+    path.write_text("5:cpu:/x\n4:memory:/box/inner\n0::/user.slice/shaded.service\n")
+    return path
+
+
+def test_the_nearest_limit_of_a_control_group_counts(tmp_path, own):
+    """Pages of files are not counted as used, a group without a limit is passed over, and those above count too."""
+    group(tmp_path / "user.slice/shaded.service", SECOND, 4 * GB, 3 * GB, GB)
+    group(tmp_path / "user.slice", SECOND, "max", 9 * GB, 0)
+    assert group_rooms(tmp_path, own) == [2 * GB]
+    group(tmp_path / "user.slice", SECOND, 10 * GB, 9 * GB, 0)
+    assert group_rooms(tmp_path, own) == [2 * GB, GB]
+    assert available_bytes(tmp_path, own) <= GB
+
+
+def test_control_groups_of_the_first_version(tmp_path, own):
+    """Their limit counts alike; the number that means none is none; a group over its limit has no room."""
+    group(tmp_path / "memory/box/inner", FIRST, 9223372036854771712, GB, 0)
+    group(tmp_path / "memory/box", FIRST, 2 * GB, 3 * GB, 0)
+    assert group_rooms(tmp_path, own) == [0]
+
+
+def test_without_control_groups_the_system_is_asked(tmp_path):
+    """Where none can be read, what the system says is what there is."""
+    assert group_rooms(tmp_path, tmp_path / "missing") == []
+    assert 0 < available_bytes(tmp_path, tmp_path / "missing") <= total_bytes()
+
+
+def test_what_a_process_holds():
+    """This process holds something; one that is gone, or none, holds nothing."""
+    assert resident_bytes(os.getpid()) > 1_000_000
+    assert resident_bytes(None) == 0
+    assert resident_bytes(max(psutil.pids()) + 10_000) == 0

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shaded.clock import SystemClock
+from shaded.outbox.roots import ShortMemory
+from shaded.scheduling.executor import Candidate
+from shaded.scheduling.memory import Footprint, MemoryModel
+from shaded.scheduling.messages import Failure, Rendered, Start, VerifyTask, WorkerDied
+from shaded.scheduling.pool import WorkerPool
+from shaded.scheduling.process import ProcessExecutor
+from shaded.scheduling.room import LEAST_CANVAS, Allowance, Room
+from shaded.settings import Shading
+from tests.scheduling.test_process import FAKE_WORKER, _task, _wait_for
+
+pytestmark = pytest.mark.real_process
+
+CANVAS = 4 * LEAST_CANVAS
+PLENTY = Allowance(limit=10**12, reserve=0)
+
+
+class Pool:
+    """A pool over fake workers; ``free`` is what the machine can spare."""
+
+    def __init__(self, folder: Path, *options: str, workers: int = 2):
+        self.folder = folder
+        self.free = 10**12
+        self.options = options
+        self.memory = ShortMemory()
+        self.told = []
+        clock = SystemClock()
+
+        def make(ring):
+            return ProcessExecutor(
+                Start(shading=Shading(threads=1)),
+                idle_seconds=1000,
+                silence_seconds=1000,
+                clock=clock,
+                on_event=ring,
+                command=(sys.executable, str(FAKE_WORKER), *self.options),
+            )
+
+        self.pool = WorkerPool(
+            make, workers, Room(CANVAS, self.memory, clock), PLENTY, clock=clock, available=lambda: self.free
+        )
+
+    def begin(self, *names: str, pixels: int = CANVAS) -> list[str]:
+        """Offer pictures by name, as the daemon does, until none is taken; which were."""
+        waiting, taken = list(names), []
+        while not self.pool.full:
+            pick = self.pool.pick([Candidate(name, pixels) for name in waiting])
+            if pick is None:
+                break
+            name = waiting.pop(pick.index)
+            task = _task(self.folder, name)
+            self.pool.submit([task.model_copy(update={"canvas_pixels": pick.canvas_pixels})])
+            taken.append(name)
+        return taken
+
+    def listen(self, until, seconds: float = 30.0):
+        """Hear what is said until a condition holds."""
+        end = time.monotonic() + seconds
+        while not until():
+            assert time.monotonic() < end, self.told
+            self.told.extend(self.pool.events(0.5))
+
+    def finish(self):
+        """Hear everything until nothing is under way; what the outcomes were since the last call."""
+        before = len(self.told)
+        self.listen(lambda: not self.pool.busy)
+        return [event for event in self.told[before:] if isinstance(event, Rendered | Failure | WorkerDied)]
+
+    def warm(self):
+        """Shade one picture, so that the device is known."""
+        self.begin("warm.png")
+        self.finish()
+
+
+@pytest.fixture
+def make_pool(tmp_path, monkeypatch):
+    """Build pools and stop them afterwards."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    made = []
+
+    def build(*options, **more):
+        made.append(Pool(tmp_path, *options, **more))
+        return made[-1]
+
+    yield build
+    for each in made:
+        each.pool.close(now=True)
+
+
+def test_pictures_are_shaded_side_by_side_once_the_device_is_known(make_pool):
+    """The first worker opens its models alone; then each of two workers has a picture, in a process of its own."""
+    made = make_pool()
+    assert made.begin("a-slow.png", "b-slow.png", "c.png") == ["a-slow.png"]
+    made.listen(lambda: not made.pool.full)
+    assert made.begin("b-slow.png", "c.png") == ["b-slow.png"]
+    first, second = (executor.worker_pid for executor in made.pool.executors)
+    assert None not in (first, second)
+    assert first != second
+    assert sorted(event.job_id for event in made.finish()) == ["a-slow.png", "b-slow.png"]
+
+
+def test_a_gpu_has_one_worker(make_pool):
+    """Where the first worker found a GPU, no second one is started beside it."""
+    made = make_pool("cuda")
+    made.warm()
+    assert made.begin("a-slow.png", "b.png") == ["a-slow.png"]
+    made.finish()
+    assert made.begin("b.png") == ["b.png"]
+
+
+def test_a_picture_waits_for_memory_and_goes_on_by_itself(make_pool):
+    """While memory is short nothing is begun beside the one that runs; the pool says when to look again."""
+    made = make_pool()
+    made.warm()
+    assert made.begin("a-slow.png") == ["a-slow.png"]
+    made.free = 0
+    assert made.begin("b.png") == []
+    assert made.pool.full
+    assert made.pool.next_check < SystemClock().monotonic() + 6
+    assert made.pool.shortage == ""
+    made.finish()
+    assert not made.pool.full
+    assert made.begin("b.png") == []
+    assert "memory is short" in made.pool.shortage
+    made.free = 10**12
+    assert made.pool.pick([Candidate("b.png", CANVAS)]) is not None
+
+
+def test_an_idle_worker_makes_room(make_pool):
+    """Memory that an idle worker holds is given back where another picture needs it."""
+    made = make_pool()
+    made.warm()
+    made.begin("a-slow.png", "b-slow.png")
+    made.finish()
+    held = [executor.worker_pid for executor in made.pool.executors]
+    assert None not in held
+    model = MemoryModel(made.memory.recall())
+    made.pool.configure(2, Allowance(limit=model.predict(Footprint(CANVAS, CANVAS)), reserve=0), CANVAS)
+    assert made.begin("c.png") == ["c.png"]
+    assert [executor.worker_pid for executor in made.pool.executors].count(None) == 1
+    made.finish()
+
+
+def test_every_picture_teaches_the_model(make_pool):
+    """After a few pictures of fake workers, which hold little, much less is expected."""
+    made = make_pool()
+    before = MemoryModel().predict(Footprint(CANVAS, CANVAS))
+    for number in range(3):
+        made.begin(f"{number}.png")
+        made.finish()
+    learned = MemoryModel(made.memory.recall())
+    assert learned.pictures == 3
+    assert learned.predict(Footprint(CANVAS, CANVAS)) < before / 2
+
+
+def test_running_out_of_memory_is_not_the_pictures_fault_at_once(make_pool):
+    """Beside others, then alone, then on a smaller canvas; only when nothing is left to try is it to blame."""
+    made = make_pool()
+    made.warm()
+    assert made.begin("a-slow.png", "memory.png") == ["a-slow.png", "memory.png"]
+    outcomes = {event.job_id: event for event in made.finish()}
+    assert isinstance(outcomes["a-slow.png"], Rendered)
+    assert outcomes["memory.png"].out_of_memory
+    assert not outcomes["memory.png"].blames_picture
+    blamed = []
+    for _ in range(3):
+        assert made.begin("memory.png", "b.png") == ["memory.png"]
+        (failure,) = made.finish()
+        blamed.append(failure.blames_picture)
+    assert blamed == [False, True, True]
+
+
+def test_a_worker_that_dies_takes_one_picture_with_it(make_pool):
+    """The other's picture ends well, and the next one gets a new worker."""
+    made = make_pool()
+    made.warm()
+    made.begin("a-slow.png", "b-slow.png")
+    victim = next(e for e in made.pool.executors if e.busy)
+    _wait_for(lambda: victim.worker_pid is not None)
+    os.kill(victim.worker_pid, signal.SIGKILL)
+    outcomes = made.finish()
+    assert sorted(event.kind for event in outcomes) == ["died", "rendered"]
+    assert made.begin("c.png", "d.png") == ["c.png", "d.png"]
+    assert [event.kind for event in made.finish()] == ["rendered", "rendered"]
+
+
+def test_what_is_no_shading_needs_no_pick(make_pool):
+    """A verification is given to any worker that is free."""
+    made = make_pool()
+    made.pool.submit([VerifyTask(job_id="v", published=made.folder / "a.png")])
+    made.listen(lambda: not made.pool.busy)
+    assert made.told[-1].problems == ("there is no sidecar",)
+
+
+def test_the_number_of_workers_can_change(make_pool):
+    """More are added, and of fewer the spare ones are given nothing more."""
+    made = make_pool(workers=1)
+    made.warm()
+    assert made.begin("a-slow.png", "b-slow.png") == ["a-slow.png"]
+    made.pool.configure(2, PLENTY, CANVAS)
+    assert made.begin("b-slow.png") == ["b-slow.png"]
+    made.pool.configure(1, PLENTY, CANVAS)
+    assert made.pool.full
+    made.finish()
+    assert made.begin("c.png", "d.png") == ["c.png"]
+    made.finish()
