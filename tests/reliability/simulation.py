@@ -30,12 +30,12 @@ class PatchyExecutor(FakeExecutor):
     def __init__(self, rng):
         super().__init__()
         self._rng = rng
-        self.full = False
+        self.disk_full = False
         self.deaths = 0
 
     def events(self, timeout):
         if self.held and self._rng.random() < 0.7:
-            if self.full:
+            if self.disk_full:
                 self.said += [
                     Failure(job_id=t.job_id, outcome="transient", what="the disk is full", blames_picture=False)
                     for t in self.held
@@ -140,7 +140,7 @@ class Day:
         """A disk is full for some minutes."""
         which = self.rng.choice(("publish", "staging", "ledger"))
         self._mend_at[which] = self.rig.clock.monotonic() + self.rng.uniform(30, 900)
-        self.rig.executor.full = "staging" in self._mend_at
+        self.rig.executor.disk_full = "staging" in self._mend_at
         if which == "ledger":
             connection = self.rig.ledger._connection
             (pages,) = connection.execute("PRAGMA page_count").fetchone()
@@ -196,7 +196,7 @@ class Day:
             del self._mend_at[which]
             if which == "ledger":
                 self.rig.ledger._connection.execute("PRAGMA max_page_count = 1073741823")
-        self.rig.executor.full = "staging" in self._mend_at
+        self.rig.executor.disk_full = "staging" in self._mend_at
 
     def _restart(self):
         self._fatal = 0
