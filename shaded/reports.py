@@ -83,8 +83,10 @@ class DaemonView:
             doing = "stopping"
         elif self.flights:
             doing = "shading " + ", ".join(flight.path.name for flight in self.flights)
+        elif self.paused:
+            doing = "paused"
         else:
-            doing = "paused" if self.paused else "idle"
+            doing = f"waiting: {next(iter(self.blocked.values()))}" if self.blocked and waiting else "idle"
         return f"{doing}; {waiting} waiting, {self.counts.get('published', 0)} published"
 
 
@@ -109,12 +111,17 @@ def status_document(reader: LedgerReader | None, view: DaemonView | None) -> dic
         "health": {"ok": not problems, "problems": problems},
         "daemon": daemon,
         "disks": [] if view is None else list(view.disks),
-        "folders": [] if view is None else list(view.folders),
+        "folders": [] if view is None else [_folder(folder, view) for folder in view.folders],
         "counts": {} if reader is None else dict(reader.counts()),
         "current": [] if view is None else [_flight(flight, view.now) for flight in view.flights],
         "troubles": {} if view is None else view.troubles,
         "errors": [] if reader is None else [_error(record) for record in reader.recent_errors(MOST_ERRORS)],
     }
+
+
+def _folder(folder: dict[str, Any], view: DaemonView) -> dict[str, Any]:
+    """An outbox as it tells of itself, and why its pictures are not begun now."""
+    return folder | {"waits": view.blocked.get(Path(folder["outbox"]))}
 
 
 def queue_document(reader: LedgerReader | None) -> dict[str, Any]:

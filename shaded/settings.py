@@ -146,6 +146,31 @@ def _is_share(text: str) -> str:
 Share = Annotated[str, AfterValidator(_is_share)]
 
 
+_HOURS = re.compile(r"\A([01]\d|2[0-3]):([0-5]\d) ?- ?([01]\d|2[0-3]):([0-5]\d)\Z")
+
+
+def hours_of(text: str) -> tuple[int, int]:
+    """What ``"22:00-07:00"`` means: two minutes of the day.
+
+    Raises:
+        ValueError: The text names no two times of a day.
+    """
+    found = _HOURS.match(text)
+    if found is None:
+        raise ValueError('write two times of the day such as "22:00-07:00"')
+    begin_hour, begin_minute, end_hour, end_minute = map(int, found.groups())
+    return begin_hour * 60 + begin_minute, end_hour * 60 + end_minute
+
+
+def _are_hours(text: str) -> str:
+    if text:
+        hours_of(text)
+    return text
+
+
+Hours = Annotated[str, AfterValidator(_are_hours)]
+
+
 class Scheduling(_Table):
     """When jobs run and how many at once, how often they are tried, and how long an idle worker is kept."""
 
@@ -159,6 +184,8 @@ class Scheduling(_Table):
     workers: int = Field(default=0, ge=0, le=64)
     memory_limit: Share = "100 %"
     memory_reserve: Share = "10 %"
+    on_battery: Literal["go", "wait"] = "go"
+    quiet_hours: Hours = ""
 
 
 class Publishing(_Table):

@@ -107,11 +107,7 @@ def status_lines(document: dict[str, Any], now: float) -> list[str]:
         lines = ["The daemon is not running. Start it with `shaded run` or `shaded service install`."]
     if daemon["running"]:
         lines += [f"Not well: {printable(problem)}." for problem in document["health"]["problems"]]
-    for folder in document["folders"]:
-        lines.append(f"{printable(folder['outbox'])} -> {printable(folder['publish'])} (profile {folder['profile']})")
-        if folder["there"]:
-            lines.append(f"  watched by {_BY.get(folder['watching'], folder['watching'])}: {printable(folder['why'])}")
-        lines += [f"  trouble: {printable(trouble)}" for trouble in folder.get("trouble", [])]
+    lines += [line for folder in document["folders"] for line in _folder_lines(folder)]
     if counts:
         shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
         lines.append(f"Pictures: {shown or 'none yet'}.")
@@ -123,6 +119,16 @@ def status_lines(document: dict[str, Any], now: float) -> list[str]:
             when = f"{spoken(now - error['at'])} ago, {error['state']}"
             remedy = f". {printable(error['remedy'])}" if error["remedy"] else ""
             lines.append(f"  {when}: {printable(error['path'])}: {printable(error['reason'])}{remedy}")
+    return lines
+
+
+def _folder_lines(folder: dict[str, Any]) -> list[str]:
+    lines = [f"{printable(folder['outbox'])} -> {printable(folder['publish'])} (profile {folder['profile']})"]
+    if folder["there"]:
+        lines.append(f"  watched by {_BY.get(folder['watching'], folder['watching'])}: {printable(folder['why'])}")
+    lines += [f"  trouble: {printable(trouble)}" for trouble in folder.get("trouble", [])]
+    if folder["there"] and folder.get("waits"):
+        lines.append(f"  its pictures wait: {printable(folder['waits'])}")
     return lines
 
 

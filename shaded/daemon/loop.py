@@ -20,6 +20,7 @@ from shaded.daemon.intake import Intake
 from shaded.daemon.machine import machine_state
 from shaded.daemon.parts import Parts
 from shaded.daemon.pausing import Pause
+from shaded.daemon.politeness import why_wait
 from shaded.daemon.remembering import root_memory
 from shaded.daemon.shading import Shading
 from shaded.daemon.signals import listening_to_signals
@@ -366,7 +367,10 @@ class Daemon:
         return next((outbox.missing() for outbox in self._outboxes if outbox.folder.outbox == root), "")
 
     def _blocked(self) -> dict[Path, str]:
-        """The outboxes whose pictures are not begun now, and why: a disk has no room, or they are missing."""
+        """The outboxes whose pictures are not begun now, and why: the user's wish, a disk without room, or missing."""
+        waiting = "" if self._once else why_wait(self._settings.scheduling, self._clock.time())
+        if waiting:
+            return dict.fromkeys((outbox.folder.outbox for outbox in self._outboxes), waiting)
         missing = {
             outbox.folder.outbox: f"its outbox is missing: {outbox.away}" for outbox in self._outboxes if outbox.away
         }
