@@ -192,6 +192,8 @@ class WorkerPool:
             self._room.measured(footprint, pick.needed, peak, failed=True)
             if self._room.ran_out(event.job_id, footprint, alone=not self.busy):
                 return event.model_copy(update={"blames_picture": False})
+        elif event.outcome != "transient":
+            self._room.done(event.job_id)
         return event
 
     def _free_lane(self) -> _Lane | None:

@@ -30,6 +30,8 @@ SMALLER = 4
 LEAST_CANVAS = 65_536
 #: A picture whose size is not known (it was queued by an older version) is taken for one of so many pixels.
 UNKNOWN_PIXELS = 24_000_000
+#: Of so many pictures it is remembered that they waited for memory.
+MOST_CASES = 1000
 
 
 @dataclass(frozen=True)
@@ -99,28 +101,36 @@ class Room:
         """
         if any(held.alone for held in running):
             return None
-        offered = [c for c in candidates if self._fits_alone(c, budget)]
-        waiting = [self._waiting(candidate) for candidate in offered]
-        index = choose(waiting, len(running), sum(held.most for held in running), budget)
-        if index is None:
-            return None
-        if index > 0:
-            first = offered[0].job_id
-            self._cases[first] = replace(self._case(first), passed=self._case(first).passed + 1)
-        chosen = offered[index]
-        footprint = self.footprint(chosen)
-        return Pick(
-            index=candidates.index(chosen),
-            canvas_pixels=self._case(chosen.job_id).canvas_pixels,
-            needed=self._model.predict(footprint),
-            footprint=footprint,
-            alone=waiting[index].alone,
-        )
+        offers = [offer for i, candidate in enumerate(candidates) if (offer := self._offer(i, candidate, budget))]
+        waiting = [
+            Waiting(candidates[o.index].job_id, o.needed, self._passed(candidates[o.index]), o.alone) for o in offers
+        ]
+        chosen = choose(waiting, len(running), sum(held.most for held in running), budget)
+        if chosen:
+            first = waiting[0].job_id
+            self._note(first, replace(self._case(first), passed=waiting[0].passed + 1))
+        return None if chosen is None else offers[chosen]
 
-    def footprint(self, candidate: Candidate) -> Footprint:
-        """What its memory depends on, with the canvas that it would be given."""
+    def _offer(self, index: int, candidate: Candidate, budget: int) -> Pick | None:
+        """How a picture would be begun; ``None`` while it waits for the memory that it needs even alone."""
+        case = self._case(candidate.job_id)
         source = candidate.pixels or UNKNOWN_PIXELS
-        return Footprint(min(source, self._case(candidate.job_id).canvas_pixels or self.canvas_pixels), source)
+        full = Footprint(min(source, case.canvas_pixels or self.canvas_pixels), source)
+        needed = self._model.predict(full)
+        if needed <= budget:
+            if case.short_since is not None:
+                self._note(candidate.job_id, replace(case, short_since=None))
+            return Pick(index, case.canvas_pixels, needed, full, alone=case.alone)
+        now = self._clock.monotonic()
+        since = now if case.short_since is None else case.short_since
+        self._note(candidate.job_id, replace(case, short_since=since))
+        if now - since < PATIENCE_SECONDS:
+            return None
+        smaller = full
+        while smaller.canvas_pixels > LEAST_CANVAS and self._model.predict(smaller) > budget:
+            smaller = Footprint(max(LEAST_CANVAS, smaller.canvas_pixels // SMALLER), source)
+        canvas = case.canvas_pixels if smaller is full else smaller.canvas_pixels
+        return Pick(index, canvas, self._model.predict(smaller), smaller, alone=True)
 
     def measured(self, footprint: Footprint, expected: int, peak: int, *, failed: bool = False) -> None:
         """Learn from a picture's peak, in bytes; where it ran out of memory, its peak is only the least it needs."""
@@ -142,7 +152,7 @@ class Room:
             case = replace(case, canvas_pixels=smaller)
         else:
             left = True
-        self._cases[job_id] = replace(case, alone=True)
+        self._note(job_id, replace(case, alone=True))
         return left
 
     def done(self, job_id: str) -> None:
@@ -152,28 +162,11 @@ class Room:
     def _case(self, job_id: str) -> _Case:
         return self._cases.get(job_id, _Case())
 
-    def _waiting(self, candidate: Candidate) -> Waiting:
-        case = self._case(candidate.job_id)
-        needed = self._model.predict(self.footprint(candidate))
-        return Waiting(candidate.job_id, needed, passed=case.passed, alone=case.alone)
+    def _note(self, job_id: str, case: _Case) -> None:
+        """Remember this of a picture; of very many, those that were noted first are forgotten."""
+        self._cases[job_id] = case
+        while len(self._cases) > MOST_CASES:
+            del self._cases[next(iter(self._cases))]
 
-    def _fits_alone(self, candidate: Candidate, budget: int) -> bool:
-        """Whether it is offered: it fits while nothing else runs, on a smaller canvas if need be, after a while."""
-        needed = self._model.predict(self.footprint(candidate))
-        case = self._case(candidate.job_id)
-        if needed <= budget:
-            if case.short_since is not None:
-                self._cases[candidate.job_id] = replace(case, short_since=None)
-            return True
-        now = self._clock.monotonic()
-        since = now if case.short_since is None else case.short_since
-        self._cases[candidate.job_id] = replace(case, short_since=since)
-        if now - since < PATIENCE_SECONDS:
-            return False
-        canvas = self.footprint(candidate).canvas_pixels
-        while canvas > LEAST_CANVAS and self._model.predict(Footprint(canvas, candidate.pixels)) > budget:
-            canvas = max(LEAST_CANVAS, canvas // SMALLER)
-        logger.warning("memory is short: a smaller canvas", job=candidate.job_id, needed=needed, budget=budget,
-                       canvas_pixels=canvas)  # fmt: skip
-        self._cases[candidate.job_id] = replace(self._case(candidate.job_id), canvas_pixels=canvas, alone=True)
-        return True
+    def _passed(self, candidate: Candidate) -> int:
+        return self._case(candidate.job_id).passed

@@ -95,6 +95,21 @@ def test_even_the_smallest_canvas_is_tried_when_nothing_fits(world):
     assert world.pick(LARGE, budget=1, running=[Held(1, 1)]) is None
 
 
+def test_a_small_picture_gets_no_smaller_canvas_than_itself(world):
+    """Where the picture itself is no larger than the least canvas, nothing is said of a smaller one."""
+    world.pick(SMALL, budget=1)
+    world.clock.advance(PATIENCE_SECONDS)
+    assert world.pick(SMALL, budget=1).canvas_pixels == 0
+
+
+def test_the_books_stay_small(world, monkeypatch):
+    """Of pictures that wait for memory only so many are remembered: a daemon runs for months."""
+    monkeypatch.setattr("shaded.scheduling.room.MOST_CASES", 10)
+    for number in range(50):
+        world.room.pick([Candidate(str(number), LARGE)], [], 1)
+    assert len(world.room._cases) == 10
+
+
 def test_running_out_beside_others_means_alone_the_next_time(world):
     """The first time the others are to blame: the full canvas is kept, and nothing runs beside it."""
     first = world.pick(LARGE)
