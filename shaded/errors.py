@@ -110,6 +110,10 @@ class OutOfMemory(Transient):
     """There is not enough memory; it may pass, or the picture may be too large for this machine."""
 
 
+class DeviceLost(Transient):
+    """The GPU stopped working under the program: after a suspend, say. A new process may find it well again."""
+
+
 Outcome = Literal["refused", "failed", "changed", "transient"]
 
 

@@ -331,6 +331,8 @@ class ProcessExecutor:
             self._deaths_in_a_row = 0
         if isinstance(said.what, Rendered | Verified | Audited | Failure) and said.what.job_id in self._held:
             self._held.remove(said.what.job_id)
+        if isinstance(said.what, Failure) and said.what.ends_worker and said.worker is self._worker:
+            self._stale = True  # it is ending: the next task needs another
         if isinstance(said.what, Unusable):
             self._held.clear()
         return said.what

@@ -21,6 +21,7 @@ from typing import BinaryIO, Literal, NoReturn, Protocol
 from shaded import logs
 from shaded.errors import (
     ConfigurationError,
+    DeviceLost,
     ModelError,
     OutOfMemory,
     PictureError,
@@ -105,12 +106,27 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
 
 
+#: What PyTorch says when a device's context is of no use any more; every later call in this process fails too.
+_LOST = ("cuda error", "cudnn", "cublas", "device-side assert", "hip error", "mps backend")
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Whether the GPU stopped working for this process, other than by running out of memory."""
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and not is_out_of_memory(error) and any(mark in text for mark in _LOST)
+
+
 def failure_of(job_id: str, error: Exception) -> Failure:
     """Sort an exception into one of the four outcomes."""
     if isinstance(error, OSError):
         error = from_os_error(error)
     elif is_out_of_memory(error):
         error = OutOfMemory("there is not enough memory", remedy="Close other programs; it is tried again by itself")
+    elif is_device_lost(error):
+        error = DeviceLost(
+            f"the GPU stopped working ({str(error).splitlines()[0]})",
+            remedy='It is tried again by itself; if that does not help, set shading.device to "cpu"',
+        )
     policy = policy_of(error)
     if isinstance(error, PictureError):
         what, remedy = error.what, error.remedy
@@ -120,7 +136,7 @@ def failure_of(job_id: str, error: Exception) -> Failure:
     blames = policy.counts or policy.outcome != "transient"
     return Failure(
         job_id=job_id, outcome=policy.outcome, what=what, remedy=remedy, blames_picture=blames,
-        out_of_memory=isinstance(error, OutOfMemory),
+        out_of_memory=isinstance(error, OutOfMemory), ends_worker=isinstance(error, DeviceLost),
     )  # fmt: skip
 
 
@@ -158,8 +174,8 @@ def _outcome(engine: Engine, task: AnyTask, voice: _Voice) -> AnyEvent:
     return engine.shade(task, voice.progress)
 
 
-def _do(engine: Engine, task: AnyTask, voice: _Voice) -> None:
-    """Do one task and say how it ended; of a shading also what memory it took.
+def _do(engine: Engine, task: AnyTask, voice: _Voice) -> bool:
+    """Do one task and say how it ended, of a shading also what memory it took; whether the engine still works.
 
     Raises:
         ModelError, ConfigurationError: Nothing can be shaded any more.
@@ -177,6 +193,7 @@ def _do(engine: Engine, task: AnyTask, voice: _Voice) -> None:
     if isinstance(task, ShadeTask):
         voice.say(Spent(job_id=task.job_id, peak_bytes=peak_bytes()))
     voice.say(outcome)
+    return not (isinstance(outcome, Failure) and outcome.ends_worker)
 
 
 def serve(open_engine: EngineFactory, requests: BinaryIO, events: BinaryIO, on_orphaned: Callable[[], None]) -> int:
@@ -189,7 +206,7 @@ def serve(open_engine: EngineFactory, requests: BinaryIO, events: BinaryIO, on_o
         on_orphaned: Called, in whichever thread notices, when nobody is at the other end.
 
     Returns:
-        The exit code: 0 after ``Stop``, 1 when no picture can be shaded here.
+        The exit code: 0 after ``Stop``, 1 when no picture can be shaded here, or no more in this process.
     """
     start = Start.model_validate_json(requests.readline())
     logs.configure(start.log_level, start.log_format)
@@ -204,7 +221,8 @@ def serve(open_engine: EngineFactory, requests: BinaryIO, events: BinaryIO, on_o
             try:
                 if engine is None:
                     engine = _open(open_engine, start, voice)
-                _do(engine, task, voice)
+                if not _do(engine, task, voice):
+                    return 1
             except Exception as error:
                 if is_out_of_memory(error):
                     voice.say(failure_of(task.job_id, error))

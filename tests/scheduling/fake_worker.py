@@ -1,8 +1,8 @@
 """A worker with an engine that copies: what the file name says is what happens.
 
 ``python fake_worker.py [option...]``, of ``slow-open``, ``no-model``, ``bad-settings``, ``dies-opening``, ``cuda``.
-A picture whose name contains ``die``, ``hang``, ``print``, ``refuse``, ``unreadable``, ``busy``, ``memory``, ``bug`` or
-``slow`` meets that fate.
+A picture whose name contains ``die``, ``hang``, ``print``, ``refuse``, ``unreadable``, ``busy``, ``memory``, ``gpu``,
+``bug`` or ``slow`` meets that fate.
 """
 
 from __future__ import annotations
@@ -144,6 +144,8 @@ def _meet_fate(task):
         raise Transient("the disk is full", path=task.source)
     if "memory" in name:
         raise MemoryError
+    if "gpu" in name:
+        raise RuntimeError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA")
     if "bug" in name:
         raise ZeroDivisionError("by a bug")
 

@@ -155,6 +155,20 @@ def test_a_worker_killed_while_idle_costs_no_picture(start_executor, tmp_path):
     assert [e.kind for e in _until_free(executor) if e.kind != "progress"] == ["ready", "spent", "rendered"]
 
 
+def test_a_worker_whose_gpu_stopped_working_is_replaced(start_executor, tmp_path):
+    """The picture is put off without blame, and the next one, handed over at once, gets a new process."""
+    executor = start_executor()
+    executor.submit([_task(tmp_path, "gpu.png")])
+    failure = _until_free(executor)[-1]
+    assert (failure.outcome, failure.blames_picture) == ("transient", False)
+    assert failure.what == "the GPU stopped working (CUDA error: unspecified launch failure)"
+    first = executor.worker_pid
+    executor.submit([_task(tmp_path, "b.png")])
+    assert _until_free(executor)[-1].kind == "rendered"
+    assert executor.worker_pid != first
+    _wait_for(lambda: _gone(first))
+
+
 def test_a_silent_worker_is_ended(start_executor, tmp_path):
     """A worker that says nothing for too long is killed and its picture handed back."""
     clock = FakeClock()

@@ -170,6 +170,8 @@ def test_progress_is_thinned_but_never_loses_the_end(monkeypatch):
             "transient",
         ),
         (RuntimeError("CUDA out of memory"), "transient"),
+        (RuntimeError("CUDA error: unspecified launch failure"), "transient"),
+        (RuntimeError("The size of tensor a (3) must match the size of tensor b (4)"), "failed"),
         (KeyError("x"), "failed"),
         (ConfigurationError("x"), "failed"),
     ],
