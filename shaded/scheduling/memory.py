@@ -1,9 +1,10 @@
 """How much memory a picture takes: a model that learns from every picture, kept from one run to the next.
 
-The most that a worker holds while it shades a picture is taken to be linear in two sizes, since everything large in it
-is a tensor of one of them: ``base + a * canvas pixels + b * source pixels``. The three numbers are followed by a Kalman
-filter (Kalman 1960) whose state wanders a little with each picture, so that another driver or library is noticed; an
-error counts relative to what was measured. It starts from what was measured once on a common machine.
+A worker holds most either while it optimises the canvas or while it reads and saves the whole picture, and everything
+large is a tensor of the one or the other size: ``base + max(a * canvas pixels, b * source pixels)``. The three numbers
+are followed by an extended Kalman filter (Kalman 1960; the larger branch is the one that is linearised), whose state
+wanders a little with each picture, so that another driver or library is noticed; an error counts relative to what was
+measured. It starts from what was measured once, on two cores of a common machine.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 _MEGA = 1e6
 #: Bytes for models and libraries, for each canvas pixel and for each source pixel: float32 on a CPU, bundled models.
-_START = (620e6, 1500.0, 60.0)
+_START = (0.9e9, 3300.0, 70.0)
 #: How far off the start may be, as a share of each number.
 _START_DOUBT = 0.5
 #: The share of a measurement that is chance.
@@ -31,9 +32,9 @@ class Footprint:
     source_pixels: int
 
     @property
-    def sizes(self) -> tuple[float, float, float]:
-        """What the model's three numbers are multiplied with; pixels in millions."""
-        return 1.0, self.canvas_pixels / _MEGA, self.source_pixels / _MEGA
+    def branches(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        """What the model's three numbers are multiplied with in its two branches; pixels in millions."""
+        return (1.0, self.canvas_pixels / _MEGA, 0.0), (1.0, 0.0, self.source_pixels / _MEGA)
 
 
 class MemoryModel:
@@ -52,11 +53,11 @@ class MemoryModel:
 
     def predict(self, footprint: Footprint) -> int:
         """The most bytes that a worker is expected to hold while it shades such a picture."""
-        return round(_product(self._numbers, footprint.sizes))
+        return round(_product(self._numbers, self._branch(footprint)))
 
     def learn(self, footprint: Footprint, peak: int) -> None:
         """Take one measured peak, in bytes, into account."""
-        sizes = footprint.sizes
+        sizes = self._branch(footprint)
         for i, number in enumerate(self._numbers):
             self._doubt[i][i] += (_WANDERING * number) ** 2
         spread = [_product(row, sizes) for row in self._doubt]
@@ -65,6 +66,10 @@ class MemoryModel:
         self._numbers = [max(0.0, n + s * error / variance) for n, s in zip(self._numbers, spread, strict=True)]
         self._doubt = [[self._doubt[i][j] - spread[i] * spread[j] / variance for j in range(3)] for i in range(3)]
         self.pictures += 1
+
+    def _branch(self, footprint: Footprint) -> tuple[float, float, float]:
+        """The branch that is the larger one, as far as is known."""
+        return max(footprint.branches, key=lambda sizes: _product(self._numbers, sizes))
 
     def raise_to(self, footprint: Footprint, least: int) -> None:
         """Such a picture needs at least so many bytes, it is not known how many: all that was believed is in doubt."""
