@@ -14,13 +14,18 @@ _CLEAR = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
 
 
-def begin_counting() -> None:
-    """Give unused memory back to the system and count the peak anew; where neither is possible, nothing happens."""
+def give_back() -> None:
+    """Give memory that is not used back to the system; where the C library cannot do so on demand, nothing happens."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
-        with suppress(OSError):
-            _CLEAR.write_text(_RESET_PEAK)
+
+
+def begin_counting() -> None:
+    """Count the peak anew, where the system can."""
+    give_back()
+    with suppress(OSError):
+        _CLEAR.write_text(_RESET_PEAK)
 
 
 def peak_bytes() -> int:

@@ -46,7 +46,7 @@ from shaded.scheduling.messages import (
     Verified,
     VerifyTask,
 )
-from shaded.scheduling.peak import begin_counting, peak_bytes
+from shaded.scheduling.peak import begin_counting, give_back, peak_bytes
 
 logger = logs.get_logger("worker")
 
@@ -223,6 +223,7 @@ def serve(open_engine: EngineFactory, requests: BinaryIO, events: BinaryIO, on_o
                     engine = _open(open_engine, start, voice)
                 if not _do(engine, task, voice):
                     return 1
+                give_back()
             except Exception as error:
                 if is_out_of_memory(error):
                     voice.say(failure_of(task.job_id, error))
