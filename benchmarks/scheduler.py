@@ -1,14 +1,15 @@
 """What shading side by side gains, and how well memory is foreseen: ``python benchmarks/scheduler.py PICTURES``.
 
-A queue of pictures of many sizes, made from those of a folder, is shaded by the real workers in three ways:
+A queue of pictures of many sizes, made from those of a folder, is shaded by the real workers in several ways:
 
-- ``one``: one worker that has every core. The baseline.
+- ``one``: one worker with a thread for every core. The baseline.
+- ``overlap``: two such workers: while one reads or saves on one core, the other computes.
 - ``groups``: a worker for each core, in groups of four; the next group begins when the last of a group has ended.
 - ``pool``: a worker for each core, each given the next picture that there is memory for as soon as it is free.
 
 Printed: seconds in all and their ratio to the baseline, how far each peak of memory was from what was expected (from
-the sixth picture on), the most that all workers held at once beside the budget, and whether ``groups`` and ``pool``,
-which differ in nothing but what runs beside what, gave the same bytes.
+the sixth picture on), the most that all workers held at once beside the budget, and whether ways that differ in nothing
+but what runs beside what gave the same bytes: ``one`` and ``overlap``, ``groups`` and ``pool``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -39,6 +40,13 @@ from shaded.settings import Profile, Shading
 
 GROUP = 4
 SUFFIXES = {".jpg", ".png"}
+#: From the number of cores to workers, threads of each, and pictures in a group (0: no groups).
+WAYS: dict[str, Callable[[int], tuple[int, int, int]]] = {
+    "one": lambda cores: (1, cores, 0),
+    "overlap": lambda cores: (2, cores, 0),
+    "groups": lambda cores: (cores, 1, GROUP),
+    "pool": lambda cores: (cores, 1, 0),
+}
 
 
 class WatchedRoom(Room):
@@ -153,18 +161,19 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs=2, default=(256, 4000), help="the longer side, in pixels")
     parser.add_argument("--canvas", type=int, default=262_144, help="pixels of the canvas")
     parser.add_argument("--limit", type=float, default=0.0, help="what the workers may hold, in GB; 0: all there is")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     cores = core_count()
     limit = round(options.limit * 1e9) or total_bytes()
-    ways = {"one": (1, cores, 0), "groups": (cores, 1, GROUP), "pool": (cores, 1, 0)}
     rows: dict[str, dict[str, object]] = {}
     hashes = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         queue = make_queue(options.pictures, folder, options.count, options.sides)
         (folder / "first.jpg").write_bytes((folder / queue[0][0]).read_bytes())
-        for way, (workers, threads, group) in ways.items():
+        for way in options.ways:
+            workers, threads, group = WAYS[way](cores)
             pool, room = make_pool(workers, threads, options.canvas, limit)
             try:
                 run(pool, folder, [("first.jpg", queue[0][1])])  # loads the models
@@ -181,15 +190,18 @@ def main() -> None:
                 "errors_over_15_percent": sum(error > 0.15 for error in errors), "pictures_judged": len(errors),
                 "most_bytes": watch.most, "limit_bytes": limit,
             }  # fmt: skip
-            ratio = rows["one"]["seconds"] / seconds  # type: ignore[operator]
+            ratio = next(iter(rows.values()))["seconds"] / seconds  # type: ignore[operator]
             worst = f"{max(errors):.0%}" if errors else "-"
             print(
-                f"{way:7} {workers} x {threads} threads: {seconds:.0f} s, {ratio:.2f} times the throughput of one; "
+                f"{way:7} {workers} x {threads} threads: {seconds:.0f} s, {ratio:.2f} times the throughput of {options.ways[0]}; "
                 f"worst memory error {worst}; at most {watch.most / 1e9:.2f} of {limit / 1e9:.1f} GB",
                 flush=True,
             )
-    same = hashes["groups"] == hashes["pool"]
-    print(f"groups and pool gave {'the same' if same else 'DIFFERENT'} bytes for {len(hashes['pool'])} pictures")
+    twins = [pair for pair in (("one", "overlap"), ("groups", "pool")) if set(pair) <= set(hashes)]
+    same = all(hashes[one] == hashes[other] for one, other in twins)
+    for one, other in twins:
+        same_here = hashes[one] == hashes[other]
+        print(f"{one} and {other} gave {'the same' if same_here else 'DIFFERENT'} bytes for {len(queue)} pictures")
     if options.json:
         options.json.write_text(json.dumps({"cores": cores, "ways": rows, "same_bytes": same}, indent=1) + "\n")
 

@@ -160,7 +160,7 @@ def test_scheduler_compares_one_worker_with_several(pictures, tmp_path, monkeypa
     out = tmp_path / "scheduler.json"
     _run(monkeypatch, "scheduler.py", pictures, "--count", 3, "--sides", 64, 300, "--canvas", 65536, "--json", out)
     found = json.loads(out.read_text())
-    assert set(found["ways"]) == {"one", "groups", "pool"}
+    assert set(found["ways"]) == {"one", "overlap", "groups", "pool"}
     assert all(way["seconds"] > 0 and way["most_bytes"] > 0 for way in found["ways"].values())
     assert found["same_bytes"]
     assert "times the throughput of one" in capsys.readouterr().out
