@@ -193,7 +193,8 @@ def main() -> None:
             ratio = next(iter(rows.values()))["seconds"] / seconds  # type: ignore[operator]
             worst = f"{max(errors):.0%}" if errors else "-"
             print(
-                f"{way:7} {workers} x {threads} threads: {seconds:.0f} s, {ratio:.2f} times the throughput of {options.ways[0]}; "
+                f"{way:7} {workers} x {threads} threads: {seconds:.0f} s, {ratio:.2f} times the throughput of "
+                f"{options.ways[0]}; "
                 f"worst memory error {worst}; at most {watch.most / 1e9:.2f} of {limit / 1e9:.1f} GB",
                 flush=True,
             )

@@ -25,8 +25,8 @@ logger = logs.get_logger("room")
 PATIENCE_SECONDS = 300.0
 #: A picture that ran out of memory is expected to need so many times what it held then.
 AFTER_FAILING = 1.25
-#: A smaller canvas has a quarter of the pixels: half of each side.
-SMALLER = 4
+#: The next smaller canvas has half of the pixels.
+SMALLER = 2
 LEAST_CANVAS = 65_536
 #: A picture whose size is not known (it was queued by an older version) is taken for one of so many pixels.
 UNKNOWN_PIXELS = 24_000_000

@@ -72,7 +72,7 @@ def test_too_large_for_the_machine_waits_a_while_and_gets_a_smaller_canvas(world
     assert world.pick(LARGE, budget=budget) is None
     world.clock.advance(1)
     pick = world.pick(LARGE, budget=budget)
-    assert pick.canvas_pixels == CANVAS // 4
+    assert pick.canvas_pixels == CANVAS // 2
     assert pick.alone
     assert world.pick(SMALL, running=[Held(pick.needed, 0, alone=True)]) is None
 
@@ -121,13 +121,13 @@ def test_running_out_beside_others_means_alone_the_next_time(world):
 
 
 def test_running_out_alone_means_a_smaller_canvas_until_there_is_none(world):
-    """Each time a quarter of the pixels, down to the least; then there is nothing left to try."""
+    """Each time half of the pixels, down to the least; then there is nothing left to try."""
     canvases = []
     pick = world.pick(LARGE)
     while world.room.ran_out("0", pick.footprint, alone=True):
         pick = world.pick(LARGE)
         canvases.append(pick.canvas_pixels)
-    assert canvases == [CANVAS // 4, CANVAS // 16]
+    assert canvases == [CANVAS // 2, CANVAS // 4, CANVAS // 8, CANVAS // 16]
     world.room.done("0")
     assert world.pick(LARGE).canvas_pixels == 0
 
