@@ -25,6 +25,7 @@ from shaded.errors import ConfigurationError
 from shaded.ledger import Ledger
 from shaded.outbox.arrivals import Outbox
 from shaded.outbox.observer import NativeObserver
+from shaded.scheduling.cluster import require_ray
 from shaded.settings import Settings
 
 logger = logs.get_logger("daemon")
@@ -86,6 +87,8 @@ def run_daemon(
         AlreadyRunning: Another daemon uses the state folder.
     """
     clock = SystemClock()
+    if settings.cluster.address:
+        require_ray()
     prepare_folders(settings)
     with only_instance(settings.state_dir):
         wake = Wake()

@@ -98,9 +98,6 @@ def open_executor(
         ledger: Keeps what is learned about memory.
         on_event: Called from another thread when there is something to hear.
         command: The command line of a worker, or of the process that talks to the cluster; empty: the real one's.
-
-    Raises:
-        ConfigurationError: A cluster is asked for, and Ray is not installed.
     """
     if not settings.cluster.address:
         return open_pool(settings, clock, ledger, on_event, command or WORKER_COMMAND)

@@ -53,9 +53,7 @@ class ClusterExecutor:
         on_event: Called from another thread whenever :meth:`events` has something new.
         command: That process's command line.
 
-    Raises:
-        ConfigurationError: Ray is not installed. A cluster that is not reached when it is tried for the first time, at
-            once, is told as :class:`~shaded.scheduling.messages.Unusable`.
+    A cluster that is not reached when that is tried for the first time, at once, is told as ``Unusable``.
     """
 
     def __init__(
@@ -67,7 +65,6 @@ class ClusterExecutor:
         on_event: Callable[[], None] = lambda: None,
         command: Sequence[str] = DRIVER_COMMAND,
     ) -> None:
-        require_ray()
         self._start = start
         self._idle_seconds = idle_seconds
         self._clock = clock
@@ -81,6 +78,9 @@ class ClusterExecutor:
         self._rest_until = float("-inf")
         self._trouble = ""
         self._child: Child | None = None
+        self._workers = 0
+        self._stale = False
+        self._heard_at = clock.monotonic()
         self._begin()
 
     def renew(self, start: ClusterStart, *, idle_seconds: float) -> None:
