@@ -21,6 +21,7 @@ from shaded.scheduling.cluster_worker import ClusterWorker, Parcel, remove_lefto
 from shaded.scheduling.executor import Candidate, Pick
 from shaded.scheduling.messages import EVENTS, ClusterState, Ready, ShadeTask, Start, Unusable
 from shaded.settings import Cluster, Folder, Shading, load_settings
+from tests.daemon.rig import png
 from tests.scheduling.fake_worker import CopyingEngine, open_copying
 
 #: Says the lines of its arguments as soon as it has heard as many lines as stand before each: ``0 {...} 2 {...}``.
@@ -96,6 +97,17 @@ def test_without_the_extra_the_message_says_what_to_install(settings, monkeypatc
     with pytest.raises(ConfigurationError, match=r"pip install 'shaded\[cluster\]'") as caught:
         run_daemon(settings, once=True)
     assert caught.value.exit_code == 78
+
+
+def test_a_cluster_that_does_not_answer_ends_the_daemon(settings, monkeypatch):
+    """The real process tries the address, and the daemon ends with 78, saying what to start."""
+    monkeypatch.setattr("shaded.daemon.assembly.require_ray", lambda: None)  # it is not asked for so far
+    outbox = settings.folder[0].outbox
+    outbox.mkdir()
+    (outbox / "fox.png").write_bytes(png())
+    with pytest.raises(ConfigurationError, match="Connection refused") as caught:
+        run_daemon(settings, once=True)
+    assert (caught.value.exit_code, "Start Ray" in caught.value.remedy) == (78, True)
 
 
 def test_an_address_is_auto_or_a_host_with_a_port():
