@@ -84,7 +84,7 @@ def test_documented_settings_are_settings(monkeypatch, tmp_path):
     found = [
         text
         for page in PAGES
-        for text in re.findall(r"^ *```toml\n(.*?)^ *```", page.read_text("utf-8"), re.M | re.DOTALL)
+        for text in re.findall(r"^ *```toml\n(.*?)^ *```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     ]
     assert len(found) >= 3
     for text in found:

@@ -21,8 +21,9 @@ from tests.daemon.test_real import Real
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.real_process, pytest.mark.real_disk, pytest.mark.timeout(900)]
 
-#: For the daemon and the nodes: Ray takes the loopback address for a machine's own only where it believes that clusters
-#: are not supported; it gives up on machines that start slowly; it asks for a token, as docs/cluster.md has it; and the nodes import the engine from here.
+#: For the daemon and the nodes. Ray takes the loopback address for a machine's own only where it believes that clusters
+#: are not supported; it gives up on machines that start slowly; it asks for a token, as docs/cluster.md has it; and the
+#: nodes import the engine from here.
 RAY = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -40,14 +41,18 @@ class Studio:
         self.base = base
         self.log = base / "log"
         script = Path(__file__).with_name("two_nodes.py")
+        (base / "ray").mkdir()
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(script), str(base)],
+                [sys.executable, str(script), str(base / "ray")],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
                 env={**os.environ, "TMPDIR": str(base)}, process_group=0,
             )  # fmt: skip
-        self.address = self._heard()
+        self.address = ""
         self.whole = True
+
+    def begin(self):
+        self.address = self._heard()
 
     def _heard(self):
         line = self.process.stdout.readline().strip()
@@ -95,8 +100,11 @@ def studio():
         for name, value in RAY.items():
             patch.setenv(name, value)
         made = Studio(base)
-        yield made
-        made.shutdown()
+        try:
+            made.begin()
+            yield made
+        finally:
+            made.shutdown()
     shutil.rmtree(base, ignore_errors=True)
 
 
@@ -168,7 +176,7 @@ def test_a_result_that_is_damaged_on_its_way_is_tried_again(studio, real):
 
 
 def test_a_cluster_that_goes_and_comes_back(studio, real):
-    """When all of it is gone the daemon stays, status says why, no picture is blamed, and it goes on when Ray is back."""
+    """When all of it is gone the daemon stays, no picture is blamed, and it goes on when Ray is back."""
     names = {f"n{number:02}.png" for number in range(12)}
     for number, name in enumerate(sorted(names)):
         real.save(name, png(number))

@@ -1,7 +1,8 @@
 """A Ray cluster of two nodes on this machine, as a process of its own: ``python two_nodes.py FOLDER``.
 
 It says the cluster's address, then ``done`` after each line that it reads: ``kill`` kills the second node's processes,
-all at once, ``heal`` starts another second node, and ``restart`` ends everything and starts it anew. It ends, and the cluster with it, when its standard input does.
+all at once, ``heal`` starts another second node, and ``restart`` ends everything and starts it anew. It ends, and the
+cluster with it, when its standard input does.
 Everything listens on the loopback address only.
 """
 
