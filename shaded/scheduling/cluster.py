@@ -184,10 +184,11 @@ class ClusterExecutor:
         event = said.what
         if isinstance(event, Ended):
             said.child.hang_up()
-            if said.child is self._child:
-                return self._lost(said.child.obituary(event.code))
             self._retired = [child for child in self._retired if child is not said.child]
-            return []
+            if said.child is not self._child:
+                return []
+            self._child = None
+            return self._lost(said.child.obituary(event.code))
         if said.child is not self._child:
             return []
         self._heard_at = self._clock.monotonic()
