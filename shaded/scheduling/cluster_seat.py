@@ -148,8 +148,9 @@ class Seat:
         place = None
         try:
             place = Place(*ray.get(worker.where.remote()))
-            opened = EVENTS.validate_json(ray.get(worker.open.remote()))
-        except ray.exceptions.RayActorError as error:
+            opened = EVENTS.validate_json(ray.get(worker.open.remote(), timeout=self._start.silence_seconds))
+        except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
+            ray.kill(worker)
             self._news.put(Unopened(brief(error), counts=place is not None and self._lives(place)))
             time.sleep(PAUSE_SECONDS)
             return
@@ -178,10 +179,13 @@ class Seat:
             ray.kill(worker)
             self._news.put(self._obituary(task, place, brief(error)))
             return False
-        except ray.exceptions.RayError as error:
-            self._news.put(transient(task.job_id, f"the cluster failed ({brief(error)})"))
         except Exception as error:  # noqa: BLE001 - as a worker does
-            self._news.put(failure_of(task.job_id, error))
+            # What the worker's own code raised is told as at home; what Ray itself raised says nothing about a picture.
+            raised = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
+            if isinstance(raised, ray.exceptions.RayError):
+                self._news.put(transient(task.job_id, f"the cluster failed ({brief(error)})"))
+            else:
+                self._news.put(failure_of(task.job_id, raised if isinstance(raised, Exception) else error))
         return True
 
     def _follow(self, task: ShadeTask, stream: Any) -> AnyEvent:
