@@ -188,6 +188,15 @@ class Scheduling(_Table):
     quiet_hours: Hours = ""
 
 
+class Cluster(_Table):
+    """Other machines that shade: a Ray cluster. Without an address there is none."""
+
+    address: str = Field(default="", pattern=r"^(auto|[^\s:/]+:[0-9]{1,5})?$")
+    workers: int = Field(default=0, ge=0, le=1024)
+    cpus_per_worker: int = Field(default=4, ge=1, le=256)
+    gpus_per_worker: int = Field(default=0, ge=0, le=16)
+
+
 class Publishing(_Table):
     """Where rendered files wait before they are moved into place."""
 
@@ -257,6 +266,7 @@ class Settings(BaseSettings):
     shading: Shading = Shading()
     budget: Budget = Budget()
     scheduling: Scheduling = Scheduling()
+    cluster: Cluster = Cluster()
     publishing: Publishing = Publishing()
     space: Space = Space()
     logging: Logging = Logging()

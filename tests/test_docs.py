@@ -13,6 +13,7 @@ import typer
 
 from shaded.cli.app import app
 from shaded.evidence.trial.report import outcome
+from shaded.settings import load_settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -75,6 +76,32 @@ def test_documented_programs_have_these_options(program, rest):
         [sys.executable, *program, "--help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert set(re.findall(r"--[a-z][a-z-]*", rest)) <= set(re.findall(r"--[a-z][a-z-]*", done.stdout))
+
+
+def test_documented_settings_are_settings(monkeypatch, tmp_path):
+    """Each TOML block in the documents is a settings file that can be read."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = [
+        text
+        for page in PAGES
+        for text in re.findall(r"^ *```toml\n(.*?)^ *```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    ]
+    assert len(found) >= 3
+    for text in found:
+        (tmp_path / "config.toml").write_text(text)
+        load_settings(tmp_path / "config.toml")
+
+
+@pytest.mark.slow
+def test_documented_options_of_ray_are_there():
+    """Every option that docs/cluster.md gives to ``ray start`` is one of Ray's."""
+    lines = [line for line in _blocks(ROOT / "docs" / "cluster.md") if "ray start" in line]
+    done = subprocess.run(
+        [sys.executable, "-m", "ray.scripts.scripts", "start", "--help"],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    wanted = {option for line in lines for option in re.findall(r"--[a-z][a-z-]*", line)}
+    assert {"--disable-usage-stats", "--include-dashboard"} <= wanted <= set(re.findall(r"--[a-z][a-z-]*", done.stdout))
 
 
 #: The test that runs each program of docs/evidence.md at a size that is over in a minute.

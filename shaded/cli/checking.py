@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from shaded.cli.words import ConfigOption, JsonOption, print_json, printable
+from shaded.errors import ConfigurationError
 from shaded.settings import Settings, default_config_file, load_settings
 
 WRONG_SETTINGS = 78
@@ -23,7 +24,7 @@ def check(
 ) -> None:
     """Check settings, folders and bundled models; changes nothing."""
     settings = load_settings(config)
-    problems = [*folder_problems(settings), *([] if skip_models else model_problems())]
+    problems = [*folder_problems(settings), *cluster_problems(settings), *([] if skip_models else model_problems())]
     hints = list(folder_hints(settings))
     if as_json:
         print_json({"ok": not problems, "problems": problems, "hints": hints})
@@ -42,6 +43,17 @@ def check(
         typer.echo("There are problems." if problems else "All is well.")
     if problems:
         raise typer.Exit(WRONG_SETTINGS)
+
+
+def cluster_problems(settings: Settings) -> Iterator[str]:
+    """What keeps the daemon from using the cluster that the settings name; whether it answers is not tried."""
+    from shaded.scheduling.cluster import require_ray  # noqa: PLC0415 - not needed to print help
+
+    if settings.cluster.address:
+        try:
+            require_ray()
+        except ConfigurationError as error:
+            yield str(error)
 
 
 def model_problems() -> list[str]:

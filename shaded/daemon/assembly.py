@@ -12,7 +12,7 @@ from shaded.clock import Clock, SystemClock
 from shaded.control import ControlServer
 from shaded.daemon.audience import Audience, Nobody
 from shaded.daemon.commands import answerer
-from shaded.daemon.executors import configure_pool, open_pool
+from shaded.daemon.executors import configure_executor, open_executor
 from shaded.daemon.instance import LEDGER_NAME, only_instance, prepare_folder
 from shaded.daemon.intake import Intake
 from shaded.daemon.loop import Daemon
@@ -25,7 +25,7 @@ from shaded.errors import ConfigurationError
 from shaded.ledger import Ledger
 from shaded.outbox.arrivals import Outbox
 from shaded.outbox.observer import NativeObserver
-from shaded.scheduling.process import WORKER_COMMAND
+from shaded.scheduling.cluster import require_ray
 from shaded.settings import Settings
 
 logger = logs.get_logger("daemon")
@@ -70,7 +70,7 @@ def run_daemon(
     *,
     once: bool = False,
     audience: Audience | None = None,
-    command: Sequence[str] = WORKER_COMMAND,
+    command: Sequence[str] = (),
     read: Reader | None = None,
 ) -> Daemon:
     """Run a daemon in the foreground until it ends; the ended daemon.
@@ -79,7 +79,7 @@ def run_daemon(
         settings: What to watch and how.
         once: End when everything that is there was dealt with.
         audience: Hears of progress and outcomes.
-        command: The worker's command line.
+        command: The command line of a worker, or of the process that talks to the cluster; empty: the real one's.
         read: Reads the settings anew when SIGHUP asks for it; without it that signal is refused in the log.
 
     Raises:
@@ -87,11 +87,13 @@ def run_daemon(
         AlreadyRunning: Another daemon uses the state folder.
     """
     clock = SystemClock()
+    if settings.cluster.address:
+        require_ray()
     prepare_folders(settings)
     with only_instance(settings.state_dir):
         wake = Wake()
         ledger = Ledger.open(settings.state_dir / LEDGER_NAME, clock, settings.scheduling)
-        executor = open_pool(settings, clock, ledger, on_event=wake.ring, command=command)
+        executor = open_executor(settings, clock, ledger, on_event=wake.ring, command=command)
 
         def outboxes_of(present: Settings) -> Callable[[Intake], list[Outbox]]:
             return lambda intake: _outboxes(present, clock, wake, ledger, intake)
@@ -115,7 +117,7 @@ def run_daemon(
             prepare_folders(fresh.settings)
             logging = fresh.settings.logging
             logs.configure(logging.level, logs.resolve_format(logging.format, sys.stderr), logging.repeat_seconds)
-            configure_pool(executor, fresh.settings)
+            configure_executor(executor, fresh.settings)
             return replace(parts, settings=fresh.settings, outboxes=outboxes_of(fresh.settings)), fresh.kept
 
         try:

@@ -1,4 +1,4 @@
-"""The workers that settings ask for: one for a command in the foreground, several for the daemon."""
+"""The workers that settings ask for: one for a command in the foreground; several, or a cluster, for the daemon."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from shaded.clock import Clock
 from shaded.daemon.remembering import LedgerMemory
 from shaded.ledger import Ledger
 from shaded.scheduling.available import total_bytes
-from shaded.scheduling.messages import Start
+from shaded.scheduling.cluster import DRIVER_COMMAND, ClusterExecutor
+from shaded.scheduling.messages import ClusterStart, Start
 from shaded.scheduling.pool import WorkerPool
 from shaded.scheduling.process import WORKER_COMMAND, ProcessExecutor, thread_count, worker_count
 from shaded.scheduling.room import Allowance, Room
@@ -75,8 +76,49 @@ def open_pool(
     )
 
 
-def configure_pool(pool: WorkerPool, settings: Settings) -> None:
-    """Let a running pool follow other settings: each worker from its next picture on."""
+def cluster_start(settings: Settings) -> ClusterStart:
+    """What the process between the daemon and a cluster is told first."""
+    start = start_message(settings)
+    shading = start.shading.model_copy(update={"threads": settings.cluster.cpus_per_worker})
+    return ClusterStart(
+        **start.model_copy(update={"shading": shading}).model_dump(),
+        cluster=settings.cluster,
+        silence_seconds=settings.scheduling.lease_seconds,
+    )
+
+
+def open_executor(
+    settings: Settings, clock: Clock, ledger: Ledger, on_event: Callable[[], None], command: Sequence[str] = ()
+) -> WorkerPool | ClusterExecutor:
+    """What shades for the daemon: this machine, or the cluster that the settings name.
+
+    Args:
+        settings: All of them.
+        clock: Its monotonic time.
+        ledger: Keeps what is learned about memory.
+        on_event: Called from another thread when there is something to hear.
+        command: The command line of a worker, or of the process that talks to the cluster; empty: the real one's.
+    """
+    if not settings.cluster.address:
+        return open_pool(settings, clock, ledger, on_event, command or WORKER_COMMAND)
+    return ClusterExecutor(
+        cluster_start(settings),
+        idle_seconds=settings.scheduling.worker_idle_seconds,
+        clock=clock,
+        on_event=on_event,
+        command=command or DRIVER_COMMAND,
+    )
+
+
+def configure_executor(executor: WorkerPool | ClusterExecutor, settings: Settings) -> None:
+    """Let what runs follow other settings: each worker from its next picture on."""
+    if isinstance(executor, ClusterExecutor):
+        executor.renew(cluster_start(settings), idle_seconds=settings.scheduling.worker_idle_seconds)
+    else:
+        _configure_pool(executor, settings)
+
+
+def _configure_pool(pool: WorkerPool, settings: Settings) -> None:
     pool.configure(workers_of(settings), allowance_of(settings), settings.shading.canvas_pixels)
     for executor in pool.executors:
         executor.renew(

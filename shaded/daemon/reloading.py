@@ -10,8 +10,9 @@ from shaded.settings import Settings
 #: Reads the settings; keyword arguments are top-level keys that win over file and environment.
 Reader = Callable[..., Settings]
 
-#: What holds until the end of the process, since the ledger, the lock and finished pictures are there.
-FIXED = ("state_dir", "publishing")
+#: What holds until the end of the process, since the ledger, the lock, finished pictures and the way to a cluster are
+#: there.
+FIXED = ("state_dir", "publishing", "cluster")
 
 
 @dataclass(frozen=True)

@@ -284,3 +284,11 @@ def remove_orphans(publish_root: Path) -> int:
                         os.unlink(name, dir_fd=folder)
                         removed += 1
     return removed
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a new file and wait until the disk has it: the ledger will say that it is there."""
+    with path.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())

@@ -10,6 +10,7 @@ from shaded.scheduling.memory import Footprint
 from shaded.scheduling.messages import (
     Audited,
     AuditTask,
+    ClusterState,
     Failure,
     Progress,
     Ready,
@@ -23,7 +24,7 @@ from shaded.scheduling.messages import (
 )
 
 AnyTask = ShadeTask | VerifyTask | AuditTask
-AnyEvent = Ready | Progress | Spent | Rendered | Verified | Audited | Failure | WorkerDied | Unusable
+AnyEvent = Ready | Progress | Spent | Rendered | Verified | Audited | Failure | WorkerDied | Unusable | ClusterState
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from shaded.evidence.findings import AuditResult
-from shaded.settings import Budget, Profile, Shading
+from shaded.settings import Budget, Cluster, Profile, Shading
 
 
 class _Message(BaseModel):
@@ -94,6 +94,30 @@ class Start(_Message):
     niceness: int = 0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "json"
+
+
+class ClusterStart(Start):
+    """The first line that the process between the daemon and a cluster reads.
+
+    ``silence_seconds``: a worker that holds a picture and says nothing for so long is ended.
+    """
+
+    cluster: Cluster
+    silence_seconds: float
+
+
+class ClusterState(_Message):
+    """How it stands with a cluster; between that process and its executor only.
+
+    ``workers`` is how many have loaded their models. ``trouble`` says why there is none, where that is known, with
+    ``remedy``; ``reached`` is false when the cluster does not answer, and the process ends then.
+    """
+
+    kind: Literal["cluster"] = "cluster"
+    workers: int
+    reached: bool = True
+    trouble: str = ""
+    remedy: str = ""
 
 
 class Ready(_Message):
@@ -198,11 +222,11 @@ class Unusable(_Message):
 
 
 Event = Annotated[
-    Ready | Progress | Spent | Rendered | Verified | Audited | Failure | WorkerDied | Unusable,
+    Ready | Progress | Spent | Rendered | Verified | Audited | Failure | WorkerDied | Unusable | ClusterState,
     Field(discriminator="kind"),
 ]
 
 REQUESTS: TypeAdapter[ShadeTask | VerifyTask | AuditTask | Stop] = TypeAdapter(Request)
-EVENTS: TypeAdapter[Ready | Progress | Spent | Rendered | Verified | Audited | Failure | WorkerDied | Unusable] = (
-    TypeAdapter(Event)
-)
+EVENTS: TypeAdapter[
+    Ready | Progress | Spent | Rendered | Verified | Audited | Failure | WorkerDied | Unusable | ClusterState
+] = TypeAdapter(Event)

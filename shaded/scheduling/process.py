@@ -9,117 +9,20 @@ from __future__ import annotations
 
 import os
 import queue
-import signal
-import subprocess
 import sys
-import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 
-from pydantic import ValidationError
-
-import shaded
 from shaded import logs
 from shaded.clock import Clock, SystemClock
+from shaded.scheduling.child import Child, Ended, Said, end, launch
 from shaded.scheduling.executor import AnyEvent, AnyTask, Candidate, Pick
-from shaded.scheduling.messages import (
-    EVENTS,
-    Audited,
-    Failure,
-    Ready,
-    Rendered,
-    Start,
-    Stop,
-    Unusable,
-    Verified,
-    WorkerDied,
-)
+from shaded.scheduling.messages import Audited, Failure, Ready, Rendered, Start, Unusable, Verified, WorkerDied
 
 logger = logs.get_logger("executor")
 
 WORKER_COMMAND = (sys.executable, "-m", "shaded.scheduling.worker")
 #: Workers that died in a row before their models were loaded, after which nothing is expected of the next one.
 HOPELESS_STARTS = 3
-#: How long a worker that was told to stop may take before it is killed; nothing of value is under way then.
-STOP_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class _Ended:
-    """A worker's event stream ended and its process was reaped."""
-
-    code: int
-
-
-@dataclass(frozen=True)
-class _Said:
-    """One thing a worker reported. ``worker`` tells a replaced one's late words apart."""
-
-    worker: _Worker
-    what: AnyEvent | _Ended
-
-
-@dataclass(eq=False)
-class _Worker:
-    """One process, and what is known of it."""
-
-    process: subprocess.Popen[bytes]
-    opened: bool = False
-    killed_because: str = ""
-    listener: threading.Thread | None = None
-    last_words: deque[str] = field(default_factory=lambda: deque(maxlen=5))
-
-    def send(self, *lines: str) -> None:
-        """Write lines to its standard input. A worker that is gone is noticed by its event stream ending."""
-        stream = self.process.stdin
-        if stream is None or stream.closed:
-            return
-        with suppress(BrokenPipeError):
-            stream.write("".join(line + "\n" for line in lines).encode())
-            stream.flush()
-
-    def stop(self) -> None:
-        """Ask it to finish what is under way and exit."""
-        self.send(Stop().model_dump_json())
-        self.hang_up()
-
-    def hang_up(self) -> None:
-        """Close its standard input."""
-        if self.process.stdin is not None:
-            with suppress(BrokenPipeError):
-                self.process.stdin.close()
-
-    def kill(self, why: str) -> None:
-        """End it and everything it started, at once."""
-        if self.process.poll() is None:
-            self.killed_because = why
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-
-    def obituary(self, code: int) -> str:
-        """How it ended, in words, with the last things it wrote."""
-        if self.killed_because:
-            how = self.killed_because
-        elif code < 0:
-            how = f"the worker was killed by {_signal_name(-code)}"
-            if -code == signal.SIGKILL:
-                how += " (by hand, or because memory ran out)"
-        else:
-            how = f"the worker ended unexpectedly with code {code}"
-        words = " | ".join(self.last_words)
-        return f"{how}: {words}" if words else how
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 #: More threads than this make a picture little faster; cores beyond them shade another picture instead.
 MOST_THREADS = 4
 
@@ -188,9 +91,9 @@ class ProcessExecutor:
         self._clock = clock or SystemClock()
         self._on_event = on_event
         self._command = tuple(command)
-        self._inbox: queue.SimpleQueue[_Said] = queue.SimpleQueue()
-        self._worker: _Worker | None = None
-        self._retired: list[_Worker] = []
+        self._inbox: queue.SimpleQueue[Said] = queue.SimpleQueue()
+        self._worker: Child | None = None
+        self._retired: list[Child] = []
         self._stale = False
         self._held: list[str] = []
         self._heard_at = 0.0
@@ -266,78 +169,37 @@ class ProcessExecutor:
     def close(self, *, now: bool = False) -> None:
         """Stop the worker: after what it holds, or at once. Its last events stay readable."""
         worker, self._worker = self._worker, None
-        workers = [*self._retired, *([] if worker is None else [worker])]
-        for each in workers:
-            if now:
-                each.kill("the worker was stopped")
-            else:
-                each.stop()
-        for each in workers:
-            try:
-                each.process.wait(None if self._held and not now else STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                each.kill("the worker did not stop")
-                each.process.wait()
-            each.hang_up()
-            if each.listener is not None:
-                each.listener.join(timeout=2.0)
+        end([*self._retired, *([] if worker is None else [worker])], now=now, patient=self.busy)
         self._retired.clear()
 
-    def _launch(self) -> _Worker:
-        process = subprocess.Popen(
+    def _launch(self) -> Child:
+        worker = launch(
             self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=worker_environment(self._start_message.shading.threads),
-            cwd=Path(shaded.__file__).parents[1],
-            process_group=0,  # Ctrl-C in the terminal reaches the daemon only
+            worker_environment(self._start_message.shading.threads),
+            self._start_message.model_dump_json(),
+            self._inbox,
+            self._on_event,
         )
-        worker = _Worker(process)
-        relay = threading.Thread(target=_relay, args=(worker,), daemon=True, name="worker-log")
-        relay.start()
-        worker.listener = threading.Thread(target=self._listen, args=(worker, relay), daemon=True, name="worker-events")
-        worker.listener.start()
-        worker.send(self._start_message.model_dump_json())
-        logger.debug("worker started", pid=process.pid)
+        logger.debug("worker started", pid=worker.process.pid)
         return worker
 
-    def _listen(self, worker: _Worker, relay: threading.Thread) -> None:
-        """Queue a worker's events until its end; runs in its own thread."""
-        assert worker.process.stdout is not None  # noqa: S101 - it was started with a pipe
-        with worker.process.stdout as stream:
-            for line in stream:
-                try:
-                    event = EVENTS.validate_json(line)
-                except ValidationError:
-                    logger.warning(
-                        "the worker said something that nobody understands", line=line[:200].decode("latin-1")
-                    )
-                    continue
-                self._inbox.put(_Said(worker, event))
-                self._on_event()
-        code = worker.process.wait()
-        relay.join(timeout=1.0)
-        self._inbox.put(_Said(worker, _Ended(code)))
-        self._on_event()
-
-    def _take(self, said: _Said) -> AnyEvent | None:
+    def _take(self, said: Said) -> AnyEvent | None:
         """Keep the books for one thing that was said."""
-        if isinstance(said.what, _Ended):
-            return self._bury(said.worker, said.what.code)
+        if isinstance(said.what, Ended):
+            return self._bury(said.child, said.what.code)
         self._heard_at = self._clock.monotonic()
         if isinstance(said.what, Ready):
-            said.worker.opened = True
+            said.child.opened = True
             self._deaths_in_a_row = 0
         if isinstance(said.what, Rendered | Verified | Audited | Failure) and said.what.job_id in self._held:
             self._held.remove(said.what.job_id)
-        if isinstance(said.what, Failure) and said.what.ends_worker and said.worker is self._worker:
+        if isinstance(said.what, Failure) and said.what.ends_worker and said.child is self._worker:
             self._stale = True  # it is ending: the next task needs another
         if isinstance(said.what, Unusable):
             self._held.clear()
         return said.what
 
-    def _bury(self, worker: _Worker, code: int) -> AnyEvent | None:
+    def _bury(self, worker: Child, code: int) -> AnyEvent | None:
         """A worker ended: say so if anything was lost with it."""
         worker.hang_up()
         if worker in self._retired:
@@ -376,15 +238,3 @@ class ProcessExecutor:
             self._worker.stop()
             self._retired.append(self._worker)
             self._worker = None
-
-
-def _relay(worker: _Worker) -> None:
-    """Pass on what a worker logs, whole lines at a time, and remember the last of it; runs in its own thread."""
-    assert worker.process.stderr is not None  # noqa: S101 - it was started with a pipe
-    with worker.process.stderr as stream:
-        for raw in stream:
-            line = raw.decode("utf-8", "replace").rstrip("\n")
-            if line.strip():
-                worker.last_words.append(line.strip()[:300])
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()

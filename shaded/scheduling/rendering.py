@@ -6,11 +6,9 @@ codec gave back, after they were saved. A file over its budget is shaded less; w
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import structlog
@@ -22,6 +20,7 @@ from shaded.errors import Refusal
 from shaded.evidence.measure import Check, mean_pull, measure_budget, measure_strength, measure_survival
 from shaded.outbox.screening import read_bytes, read_settled, screen
 from shaded.publishing import sidecar
+from shaded.publishing.atomic import write_durably
 from shaded.publishing.metadata import rights_in
 from shaded.publishing.picture import Picture
 from shaded.publishing.reading import decode
@@ -322,11 +321,3 @@ class RenderingEngine:
                 "seconds": stated.engine.seconds,
             },
         )
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a new file and wait until the disk has it: the ledger will say that it is there."""
-    with path.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())

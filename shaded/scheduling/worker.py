@@ -72,16 +72,33 @@ class Engine(Protocol):
 EngineFactory = Callable[[Start], Engine]
 
 
-class _Voice:
+class Throttle:
+    """Lets progress pass, unless the same stage was told a moment ago; the last step always passes."""
+
+    def __init__(self) -> None:
+        self._told: tuple[str, str] = ("", "")
+        self._told_at = 0.0
+
+    def passes(self, event: Progress) -> bool:
+        """Whether this is to be told."""
+        now = time.monotonic()
+        stage = (event.job_id, event.stage)
+        if stage == self._told and now - self._told_at < PROGRESS_SECONDS and event.step != event.steps:
+            return False
+        self._told, self._told_at = stage, now
+        return True
+
+
+class Voice:
     """Writes events, one line each; the daemon being gone ends the process."""
 
     def __init__(self, stream: BinaryIO, on_orphaned: Callable[[], None]) -> None:
         self._stream = stream
         self._on_orphaned = on_orphaned
-        self._told: tuple[str, str] = ("", "")
-        self._told_at = 0.0
+        self._throttle = Throttle()
 
     def say(self, event: AnyEvent) -> None:
+        """Write an event."""
         try:
             self._stream.write(event.model_dump_json().encode() + b"\n")
             self._stream.flush()
@@ -89,13 +106,9 @@ class _Voice:
             self._on_orphaned()
 
     def progress(self, event: Progress) -> None:
-        """Say it, unless the same stage was told a moment ago; the last step is always told."""
-        now = time.monotonic()
-        stage = (event.job_id, event.stage)
-        if stage == self._told and now - self._told_at < PROGRESS_SECONDS and event.step != event.steps:
-            return
-        self._told, self._told_at = stage, now
-        self.say(event)
+        """Say it, unless that was done a moment ago."""
+        if self._throttle.passes(event):
+            self.say(event)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -140,7 +153,7 @@ def failure_of(job_id: str, error: Exception) -> Failure:
     )  # fmt: skip
 
 
-def _unusable(error: Exception) -> Unusable:
+def unusable_of(error: Exception) -> Unusable:
     """Say that nothing at all can be shaded here."""
     cause: Literal["model", "configuration"] = "configuration" if isinstance(error, ConfigurationError) else "model"
     if isinstance(error, ShadedError):
@@ -152,7 +165,7 @@ def _unusable(error: Exception) -> Unusable:
     )
 
 
-def _listen(
+def listen(
     requests: BinaryIO,
     inbox: queue.SimpleQueue[AnyTask | Stop],
     on_orphaned: Callable[[], None],
@@ -166,7 +179,7 @@ def _listen(
     on_orphaned()
 
 
-def _outcome(engine: Engine, task: AnyTask, voice: _Voice) -> AnyEvent:
+def _outcome(engine: Engine, task: AnyTask, voice: Voice) -> AnyEvent:
     if isinstance(task, VerifyTask):
         return engine.verify(task)
     if isinstance(task, AuditTask):
@@ -174,7 +187,7 @@ def _outcome(engine: Engine, task: AnyTask, voice: _Voice) -> AnyEvent:
     return engine.shade(task, voice.progress)
 
 
-def _do(engine: Engine, task: AnyTask, voice: _Voice) -> bool:
+def _do(engine: Engine, task: AnyTask, voice: Voice) -> bool:
     """Do one task and say how it ended, of a shading also what memory it took; whether the engine still works.
 
     Raises:
@@ -196,6 +209,12 @@ def _do(engine: Engine, task: AnyTask, voice: _Voice) -> bool:
     return not (isinstance(outcome, Failure) and outcome.ends_worker)
 
 
+def be_nice(niceness: int) -> None:
+    """Give way to other programs, at least so much."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, max(niceness, os.getpriority(os.PRIO_PROCESS, 0)))
+
+
 def serve(open_engine: EngineFactory, requests: BinaryIO, events: BinaryIO, on_orphaned: Callable[[], None]) -> int:
     """Answer requests until told to stop.
 
@@ -210,11 +229,10 @@ def serve(open_engine: EngineFactory, requests: BinaryIO, events: BinaryIO, on_o
     """
     start = Start.model_validate_json(requests.readline())
     logs.configure(start.log_level, start.log_format)
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, max(start.niceness, os.getpriority(os.PRIO_PROCESS, 0)))
+    be_nice(start.niceness)
     inbox: queue.SimpleQueue[AnyTask | Stop] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests, inbox, on_orphaned), daemon=True, name="requests").start()
-    voice = _Voice(events, on_orphaned)
+    threading.Thread(target=listen, args=(requests, inbox, on_orphaned), daemon=True, name="requests").start()
+    voice = Voice(events, on_orphaned)
     engine: Engine | None = None
     while not isinstance(task := inbox.get(), Stop):
         with logs.about_job(task.job_id):
@@ -229,12 +247,12 @@ def serve(open_engine: EngineFactory, requests: BinaryIO, events: BinaryIO, on_o
                     voice.say(failure_of(task.job_id, error))
                     continue
                 logger.debug("the engine is unusable", exc_info=True)
-                voice.say(_unusable(error))
+                voice.say(unusable_of(error))
                 return 1
     return 0
 
 
-def _open(open_engine: EngineFactory, start: Start, voice: _Voice) -> Engine:
+def _open(open_engine: EngineFactory, start: Start, voice: Voice) -> Engine:
     """Load the models and say so."""
     begun = time.monotonic()
     engine = open_engine(start)
@@ -259,7 +277,7 @@ def private_streams() -> tuple[BinaryIO, BinaryIO]:
     return requests, events
 
 
-def _leave(code: int = 0) -> NoReturn:
+def leave(code: int = 0) -> NoReturn:
     """End this process at once, without waiting for threads and libraries that hold nothing worth saving."""
     sys.stderr.flush()
     os._exit(code)
@@ -269,10 +287,10 @@ def main(open_engine: EngineFactory) -> NoReturn:
     """Run a worker on this process's standard streams, then end the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's: it lets the picture under way finish
     requests, events = private_streams()
-    _leave(serve(open_engine, requests, events, _leave))
+    leave(serve(open_engine, requests, events, leave))
 
 
-def _engine(start: Start) -> Engine:
+def real_engine(start: Start) -> Engine:
     """Load the real engine; PyTorch is imported here and nowhere sooner."""
     from shaded.scheduling.rendering import open_engine  # noqa: PLC0415 - see above
 
@@ -281,4 +299,4 @@ def _engine(start: Start) -> Engine:
 
 
 if __name__ == "__main__":
-    main(_engine)
+    main(real_engine)

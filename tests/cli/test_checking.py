@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 import pytest
 
 from shaded.cli import checking
-from shaded.settings import Folder, load_settings
+from shaded.settings import Cluster, Folder, load_settings
 
 
 @pytest.fixture
@@ -95,3 +96,12 @@ def test_check_refuses_overlapping_folders(shaded, tmp_path):
     code, _, err = shaded("check", "--config", config)
     assert code == 78
     assert "overlap" in err
+
+
+def test_check_asks_for_ray_where_there_is_a_cluster(settings, monkeypatch):
+    """A cluster in the settings without Ray is a problem, with what to install."""
+    assert list(checking.cluster_problems(settings)) == []
+    monkeypatch.setitem(sys.modules, "ray", None)
+    cluster = settings.model_copy(update={"cluster": Cluster(address="auto")})
+    (problem,) = checking.cluster_problems(cluster)
+    assert "pip install 'shaded[cluster]'" in problem

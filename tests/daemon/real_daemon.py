@@ -1,4 +1,4 @@
-"""A whole daemon with the copying worker, as a process of its own: ``python real_daemon.py CONFIG [--once]``."""
+"""A whole daemon with engines that copy, as a process of its own: ``python real_daemon.py CONFIG [--once]``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ FAKE_WORKER = Path(__file__).parents[1] / "scheduling" / "fake_worker.py"
 def main() -> int:
     """Run until told to stop; the exit code."""
     logs.configure("info", "json")
-    command = (sys.executable, str(FAKE_WORKER), *sys.argv[3:])
     try:
         read = partial(load_settings, Path(sys.argv[1]))
-        run_daemon(read(), once="--once" in sys.argv[2:3], command=command, read=read)
+        settings = read()
+        script = FAKE_WORKER.with_name("fake_cluster.py") if settings.cluster.address else FAKE_WORKER
+        command = (sys.executable, str(script), *sys.argv[3:])
+        run_daemon(settings, once="--once" in sys.argv[2:3], command=command, read=read)
     except ShadedError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return error.exit_code

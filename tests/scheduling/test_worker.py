@@ -146,7 +146,7 @@ def test_an_ended_request_stream_means_orphaned(tmp_path):
 def test_progress_is_thinned_but_never_loses_the_end(monkeypatch):
     """Many steps in a moment are told once, the last one always, and a new stage at once."""
     stream = io.BytesIO()
-    voice = worker._Voice(stream, _never)
+    voice = worker.Voice(stream, _never)
     monkeypatch.setattr(worker.time, "monotonic", lambda: 100.0)
     for step in range(61):
         voice.progress(Progress(job_id="j", stage="shade", step=step, steps=60))
