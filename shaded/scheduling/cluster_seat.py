@@ -174,12 +174,6 @@ class Seat:
             stream = worker.shade.options(num_returns="streaming").remote(task.model_dump_json(), ray.put(source))
             del source
             outcome = self._follow(task, stream)
-            ends = isinstance(outcome, Failure) and outcome.ends_worker
-            if ends:  # its GPU stopped working: another process may find it well again
-                self._news.put(Vacant())
-                ray.kill(worker)
-            self._news.put(outcome)
-            return not ends
         except (ray.exceptions.RayActorError, _Silent) as error:
             self._news.put(Vacant())
             ray.kill(worker)
@@ -192,7 +186,13 @@ class Seat:
                 self._news.put(transient(task.job_id, f"the cluster failed ({brief(error)})"))
             else:
                 self._news.put(failure_of(task.job_id, raised if isinstance(raised, Exception) else error))
-        return True
+            return True
+        ends = isinstance(outcome, Failure) and outcome.ends_worker
+        if ends:  # its GPU stopped working: another process may find it well again
+            self._news.put(Vacant())
+            ray.kill(worker)
+        self._news.put(outcome)
+        return not ends
 
     def _follow(self, task: ShadeTask, stream: Any) -> AnyEvent:
         """Pass progress on until the outcome is there."""
