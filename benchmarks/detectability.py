@@ -85,11 +85,11 @@ def convolutional(
             estimator.load_state_dict(load_file(kept))
         else:
             tell = teller(f"training on {intensity}")
-            with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16(torch.device("cpu"))):
-                train_estimator(
-                    estimator, train.clean, train.shaded[intensity], steps=options.steps, seed=options.seed,
-                    progress=lambda step, steps, _loss, tell=tell: tell(step, steps),
-                )  # fmt: skip
+            train_estimator(
+                estimator, train.clean, train.shaded[intensity], steps=options.steps, seed=options.seed,
+                half=has_fast_bfloat16(torch.device("cpu")),
+                progress=lambda step, steps, _loss, tell=tell: tell(step, steps),
+            )  # fmt: skip
             unfinished = kept.with_suffix(".tmp")
             save_file(estimator.state_dict(), unfinished)
             os.replace(unfinished, kept)  # noqa: PTH105 - replaces in one step

@@ -34,8 +34,10 @@ def threshold_for(clean_scores: Tensor, false_positive_rate: float = 0.01) -> fl
     them exceeds it with probability ``m / (n + 1)`` at most (conformal prediction: Vovk et al. 2005, chapter 2).
 
     Raises:
-        ValueError: There are too few clean scores to say anything about so small a rate.
+        ValueError: There are too few clean scores to say anything about so small a rate, or some are no numbers.
     """
+    if not bool(clean_scores.isfinite().all()):
+        raise ValueError("the detector's scores are no numbers: it has learned nothing that can be judged")
     place = math.floor(false_positive_rate * (len(clean_scores) + 1) + 1e-9)
     if place < 1:
         fewest = math.ceil(1 / false_positive_rate) - 1

@@ -156,13 +156,13 @@ def fit_spectral(clean: Tensor, shaded: Tensor) -> Logistic:
 
 
 class _Block(nn.Module):
-    """``x + body(x)`` with two convolutions."""
+    """``x + body(x)`` with two normalised convolutions; at first it changes nothing, so that no depth explodes."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1)
-        )
+        first, last = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        self.body = nn.Sequential(nn.GroupNorm(4, width), first, nn.ReLU(), last)
 
     def forward(self, features: Tensor) -> Tensor:
         """``(B, width, h, w)`` to the same shape."""
@@ -178,8 +178,8 @@ class ShadingEstimator(nn.Module):
     Sides of pictures are multiples of 4.
 
     Args:
-        width: Channels at full size; twice and four times as many at half and a quarter. 16 makes 0.2, 24 makes 0.4
-            million parameters.
+        width: Channels at full size, a multiple of 4; twice and four times as many at half and a quarter. 16 makes 0.2,
+            24 makes 0.4 million parameters.
     """
 
     def __init__(self, width: int = 16) -> None:
@@ -190,7 +190,9 @@ class ShadingEstimator(nn.Module):
         self.to_half = nn.Conv2d(4 * width, 2 * width, 1)
         self.half_out = _Block(2 * width)
         self.to_full = nn.Conv2d(2 * width, width, 1)
-        self.full_out = nn.Sequential(_Block(width), nn.Conv2d(width, 3, 3, padding=1))
+        block, last = _Block(width), nn.Conv2d(width, 3, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        self.full_out = nn.Sequential(block, last)
         self.head = nn.Sequential(nn.Linear(3 + 4 * width, 16), nn.ReLU(), nn.Linear(16, 1))
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -226,6 +228,7 @@ def train_estimator(
     side: int = 96,
     pairs: int = 8,
     rate: float = 1e-3,
+    half: bool = False,
     progress: Callable[[int, int, float], None] = _told_nobody,
 ) -> None:
     """Train in place on pairs ``(N, 3, H, W)``: the shading for shaded ones, nothing for clean ones.
@@ -242,20 +245,33 @@ def train_estimator(
         seed: Of windows, turns and order.
         side: Of the windows that are cut out, at most; a multiple of 8, at which windows also begin, as latents do.
         pairs: In a batch.
-        rate: Of AdamW at first; falls to nothing along half a cosine.
+        rate: Of AdamW at most: it rises for a twentieth of the steps, then falls to nothing along half a cosine.
+        half: Whether the network computes in bfloat16.
         progress: Told the step, the number of steps and the loss.
+
+    Raises:
+        ArithmeticError: The training came apart: the loss is no number any more.
     """
     generator = torch.Generator().manual_seed(seed)
     side = min(side, *(length // BLOCK * BLOCK for length in clean.shape[-2:]))
     size = (shaded - clean).square().mean().clamp_min((0.1 * LEVEL) ** 2)
     optimizer = torch.optim.AdamW(estimator.parameters(), lr=rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    rising = max(1, steps // 20)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / rising, 0.5 + 0.5 * math.cos(math.pi * step / steps))
+    )
     labels = torch.cat([torch.zeros(pairs), torch.ones(pairs)]).to(clean)
     for step in range(steps):
         without, with_it = _windows(clean, shaded, pairs, side, generator)
-        estimate, odds = estimator(torch.cat([without, with_it]))
+        # Anew in every step: within one context autocast goes on using the weights that it converted first.
+        with torch.autocast(clean.device.type, torch.bfloat16, enabled=half):
+            estimate, odds = estimator(torch.cat([without, with_it]))
         truth = torch.cat([torch.zeros_like(without), with_it - without])
-        loss = (estimate - truth).square().mean() / size + F.binary_cross_entropy_with_logits(odds, labels)
+        loss = (estimate.float() - truth).square().mean() / size + F.binary_cross_entropy_with_logits(
+            odds.float(), labels
+        )
+        if not bool(loss.isfinite()):
+            raise ArithmeticError(f"the detector's training came apart at step {step} of {steps}")
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(estimator.parameters(), 1.0)

@@ -105,3 +105,9 @@ def test_an_interval_holds_its_share(count, data):
     assert 0 <= share.low <= share.rate <= share.high <= 1
     mirrored = binomial_interval(count - found, count)
     assert (1 - mirrored[1], 1 - mirrored[0]) == pytest.approx((share.low, share.high), abs=1e-6)
+
+
+def test_scores_that_are_no_numbers_are_not_judged():
+    """A detector that came apart gets no rate at all, and not a flattering one."""
+    with pytest.raises(ValueError, match="no numbers"):
+        true_positive_rate(torch.full((200,), float("nan")), torch.zeros(10))

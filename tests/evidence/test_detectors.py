@@ -102,6 +102,28 @@ def test_the_convolutional_detector_is_at_chance_where_there_is_nothing():
     assert abs(area_under_curve(*scores) - 0.5) < 0.12
 
 
+def test_training_in_bfloat16_learns_as_well():
+    """Half precision ends with nearly the loss of full precision, well below where both began."""
+    clean, last = _pictures(40, seed=1), []
+    for half in (False, True):
+        torch.manual_seed(0)
+        losses: list[float] = []
+        train_estimator(
+            ShadingEstimator(width=8), clean, as_saved(clean + _stripes()), steps=100, seed=0, rate=3e-3, half=half,
+            progress=lambda _step, _steps, loss, losses=losses: losses.append(loss),
+        )  # fmt: skip
+        assert losses[-1] < 0.5 * losses[0]
+        last.append(losses[-1])
+    assert last[1] < 1.5 * last[0] + 0.1
+
+
+def test_a_training_that_comes_apart_is_an_error():
+    """A loss that is no number ends the training instead of passing for a detector."""
+    clean = _pictures(6, seed=1)
+    with pytest.raises(ArithmeticError, match="came apart"):
+        train_estimator(ShadingEstimator(width=4), clean, clean * float("nan"), steps=2, seed=0)
+
+
 def test_training_is_repeatable_and_told():
     """The same seed gives the same network, another seed another; every step is told."""
     clean, states, told = _pictures(6, seed=1), [], []
