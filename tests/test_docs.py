@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,14 @@ def test_every_figure_of_the_evidence_comes_from_a_program_that_is_run_in_the_te
     assert used == set(TINY)
     for program, file in TINY.items():
         assert f'"{program.split()[-1].split("/")[-1]}"' in (ROOT / file).read_text("utf-8")
+
+
+def test_the_detectors_in_the_documents_are_those_that_are_kept(monkeypatch):
+    """The table of docs/evidence.md is what the program prints of docs/evidence/detectability.json."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    table = runpy.run_path(str(ROOT / "benchmarks" / "detectability.py"))["table"]
+    document = json.loads((ROOT / "docs" / "evidence" / "detectability.json").read_text("utf-8"))
+    assert "\n".join(table(document)) in (ROOT / "docs" / "evidence.md").read_text("utf-8")
 
 
 def test_the_trial_in_the_documents_is_the_one_that_is_kept():
