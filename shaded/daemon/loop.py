@@ -244,6 +244,7 @@ class Daemon:
         self._shading.reconfigure(parts.settings, self.intake.source, self.disks)
         for outbox in self._outboxes:
             outbox.start()
+        self.view = self._look()  # who asked for it may ask for the status as soon as the answer is there
 
     # One round -------------------------------------------------------------------------------------------------
 
@@ -295,8 +296,7 @@ class Daemon:
         unsettled = any(outbox.unsettled for outbox in self._outboxes)
         due = self.delivery.next_deadline
         publishing = due is not None and due <= self._clock.monotonic()
-        ready = self._ledger.next_ready_in(self._blocked()) == 0
-        return not (unsettled or len(self.intake) or publishing or ready)
+        return not (unsettled or len(self.intake) or publishing or self._ledger.next_ready_in(self._blocked()) == 0)
 
     def _sleep_seconds(self) -> float | None:
         now = self._clock.monotonic()
