@@ -13,7 +13,8 @@
         ├── Unreadable          broken or unreadable data: permanent until the file changes
         ├── SourceChanged       the file changed while it was read: it is looked at again
         └── Transient           no space, busy, a mount that is away: tried again later
-            └── OutOfMemory     the same, but the picture may be to blame, so that the tries are counted
+            ├── OutOfMemory     the same, but the picture may be to blame, so that the tries are counted
+            └── DeviceLost      the GPU stopped working: another process may find it well again
 
 :data:`POLICIES` says what becomes of a picture that met each. Every error says what happened, to which file, and what
 to do about it. The domain raises these; only ``cli`` turns them into exit codes and only ``daemon`` turns them into

@@ -36,6 +36,7 @@ def test_exit_codes_are_those_of_the_interface():
         "SourceChanged": 3,
         "Transient": 3,
         "OutOfMemory": 3,
+        "DeviceLost": 3,
     }
 
 

@@ -20,6 +20,7 @@ from shaded.daemon.notify import Notifier
 from shaded.daemon.parts import Parts
 from shaded.daemon.reloading import Reader, reread
 from shaded.daemon.remembering import root_memory, used_before
+from shaded.daemon.signals import listening_to_signals
 from shaded.daemon.wake import Wake
 from shaded.errors import ConfigurationError
 from shaded.ledger import Ledger
@@ -123,11 +124,13 @@ def run_daemon(
         try:
             daemon = Daemon(replace(parts, again=again), once=once)
             server = ControlServer(settings.state_dir, answerer(daemon, settings, clock))
-            server.start()
-            try:
-                daemon.run()
-            finally:
-                server.stop()
+            # Before anybody can know that it is there: a signal to a program that does not listen yet would end it.
+            with listening_to_signals(daemon.request_stop, daemon.request_reload):
+                server.start()
+                try:
+                    daemon.run()
+                finally:
+                    server.stop()
         finally:
             executor.close(now=True)
             ledger.close()

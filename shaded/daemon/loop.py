@@ -23,7 +23,6 @@ from shaded.daemon.pausing import Pause
 from shaded.daemon.politeness import why_wait
 from shaded.daemon.remembering import root_memory
 from shaded.daemon.shading import Shading
-from shaded.daemon.signals import listening_to_signals
 from shaded.daemon.space import LOOK_SECONDS, Disks
 from shaded.daemon.vitals import stuck_parts
 from shaded.errors import ConfigurationError, ShadedError, Transient
@@ -107,20 +106,19 @@ class Daemon:
     # The life of a daemon --------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Work until a signal says to stop, or, with ``once``, until there is nothing left to do.
+        """Work until it is asked to stop, or, with ``once``, until there is nothing left to do.
 
         Raises:
             ModelError, ConfigurationError: No picture can be shaded here.
         """
-        with listening_to_signals(self.request_stop, self.request_reload):
-            try:
-                self.start()
+        try:
+            self.start()
+            sleep = self.step()
+            while not self.finished:
+                self._wake.wait(sleep)
                 sleep = self.step()
-                while not self.finished:
-                    self._wake.wait(sleep)
-                    sleep = self.step()
-            finally:
-                self.stop()
+        finally:
+            self.stop()
 
     def start(self) -> None:
         """Mend what a crash left, begin to watch, look at everything once, and say ready."""

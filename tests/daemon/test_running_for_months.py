@@ -18,6 +18,7 @@ import pytest
 from shaded.daemon.assembly import prepare_folders
 from shaded.daemon.notify import Notifier, beat_seconds
 from shaded.daemon.reloading import reread
+from shaded.daemon.signals import listening_to_signals
 from shaded.daemon.vitals import OVERDUE_SECONDS, stuck_parts
 from shaded.errors import ConfigurationError
 from shaded.outbox.arrivals import Outbox
@@ -178,7 +179,8 @@ def test_sighup_reads_the_settings_anew(reloadable, hangup, first, expected):
         threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
     threading.Timer(0.5, send).start()
-    rig.daemon.run()
+    with listening_to_signals(rig.daemon.request_stop, rig.daemon.request_reload):
+        rig.daemon.run()
     assert rig.daemon.settings.scheduling.retry_seconds == expected
     assert signal.getsignal(signal.SIGHUP) is first
 

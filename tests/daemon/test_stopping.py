@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from shaded.daemon.signals import listening_to_signals
 from shaded.errors import ConfigurationError, ModelError, Transient
 from shaded.scheduling.messages import Unusable
 from tests.daemon.rig import FakeExecutor, png
@@ -49,7 +50,8 @@ def test_signals_ask_for_the_stop(rig):
     for number in (signal.SIGTERM, signal.SIGINT):
         rig.daemon._signals = 0
         threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
-        rig.daemon.run()
+        with listening_to_signals(rig.daemon.request_stop, rig.daemon.request_reload):
+            rig.daemon.run()
         assert rig.daemon.interrupted
     assert signal.getsignal(signal.SIGTERM) is before
 

@@ -21,6 +21,10 @@ LONG = WATCHING.rescan_seconds + LONGEST_BACK_OFF + 2 * WATCHING.quiet_seconds +
 WHOLE = [png(number) for number in range(60)]
 
 
+#: 5.0014 + 3 - 5.0014 is a little less than 3 in floating point; in seconds.
+ROUNDING = 1e-6
+
+
 class SavingMachine(RuleBasedStateMachine):
     """Writes, partial writes, renames, deletions, lost events, dead watchers, unmounted disks, scans and waits."""
 
@@ -39,7 +43,8 @@ class SavingMachine(RuleBasedStateMachine):
 
     def check_arrival(self, arrival):
         name, now = str(arrival.relative), self.desk.clock.monotonic()
-        assert now - self.changed_at[name] >= WATCHING.quiet_seconds, f"{name} was taken before it had rested"
+        rested = now - self.changed_at[name]
+        assert rested >= WATCHING.quiet_seconds - ROUNDING, f"{name} was taken before it had rested"
         assert arrival.path.read_bytes() == self.files[name]
         assert self.seen.get(name) != self.files[name], f"{name} arrived twice with the same content"
         self.seen[name] = self.files[name]
