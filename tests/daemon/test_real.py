@@ -246,6 +246,15 @@ def test_sigterm_finishes_the_picture_under_way(real):
     assert real.published() == ({"slow1.png"}, set())
 
 
+@pytest.fixture
+def listening_to_hangups():
+    """Programs that are started now do not ignore SIGHUP, even where the tests run under ``nohup``."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("listening_to_hangups")
 def test_sighup_and_the_command_read_the_settings_anew(real):
     """A folder that is added to the settings of a running daemon is watched after SIGHUP, and left after a reload."""
     process = real.start()
