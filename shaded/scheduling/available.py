@@ -19,10 +19,17 @@ _SECOND = ("memory.max", "memory.current", "inactive_file")
 _FIRST = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 
 
-def available_bytes(groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> int:
-    """What can be taken now without swapping and without meeting the limit of any control group around this process."""
+def available_bytes(reserve: int, groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> int:
+    """What can be taken now without swapping and without meeting the limit of any control group around this process.
+
+    Args:
+        reserve: So many bytes of the machine's memory are left to other programs. Those of a control group's are not:
+            what it holds is there for this program.
+        groups: See :func:`group_rooms`.
+        own: See :func:`group_rooms`.
+    """
     system = int(psutil.virtual_memory().available)
-    return min([system, *group_rooms(groups, own)])
+    return min([system - reserve, *group_rooms(groups, own)])
 
 
 def total_bytes() -> int:
@@ -76,7 +83,7 @@ def resident_bytes(pid: int | None) -> int:
         return 0
 
 
-#: Tells what may still be taken; tests put their own in.
-Available = Callable[[], int]
+#: Tells what may still be taken beside a reserve; tests put their own in.
+Available = Callable[[int], int]
 #: Tells what a process holds.
 Resident = Callable[[int | None], int]

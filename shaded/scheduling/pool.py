@@ -47,7 +47,7 @@ class WorkerPool:
         allowance: How much memory they may hold.
         clock: Its monotonic time.
         on_event: Called from another thread whenever :meth:`events` has something new.
-        available: Tells how much memory the machine can spare now.
+        available: Tells how much memory can be had now beside a reserve.
         resident: Tells what a process holds.
     """
 
@@ -130,7 +130,8 @@ class WorkerPool:
             self._short_until = self._clock.monotonic() + LOOK_SECONDS
             self._too_little = (
                 f"memory is short: the workers may hold {max(0, budget) / 1e9:.1f} GB now, and no waiting picture fits"
-                " into that. Close other programs, or lower scheduling.memory_reserve; it goes on by itself"
+                " into that. Close other programs, or lower scheduling.memory_reserve; otherwise a smaller canvas is"
+                " used in a few minutes"
             )
         else:
             self._picked = {candidates[pick.index].job_id: pick}
@@ -212,4 +213,4 @@ class WorkerPool:
 
     def _budget(self) -> int:
         held = sum(self._resident(lane.executor.worker_pid) for lane in self._lanes)
-        return self._allowance.budget(self._available(), held)
+        return self._allowance.budget(self._available(self._allowance.reserve), held)

@@ -23,7 +23,8 @@ logger = logs.get_logger("executor")
 WORKER_COMMAND = (sys.executable, "-m", "shaded.scheduling.worker")
 #: Workers that died in a row before their models were loaded, after which nothing is expected of the next one.
 HOPELESS_STARTS = 3
-#: More threads than this make a picture little faster; cores beyond them shade another picture instead.
+#: Cores beyond these shade another picture instead. Chosen, not measured: threads wait for one another the more of them
+#: there are, and two cores, where two of them are worth 1.84, is all that was at hand.
 MOST_THREADS = 4
 
 

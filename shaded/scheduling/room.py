@@ -47,8 +47,8 @@ class Allowance:
     reserve: int
 
     def budget(self, available: int, held: int) -> int:
-        """What the workers may hold in all, given what the machine can spare beside what they hold already; bytes."""
-        return min(self.limit, available + held - self.reserve)
+        """What the workers may hold in all, given what can be had beside what they hold already; bytes."""
+        return min(self.limit, available + held)
 
 
 @dataclass(frozen=True)

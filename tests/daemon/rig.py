@@ -45,6 +45,8 @@ class FakeExecutor:
         self.closed = None
         self.automatic = True
         self.deadly = ""
+        self.offered = []
+        self.canvas_pixels = 0
         self.refuse_submit = None
 
     @property
@@ -55,7 +57,8 @@ class FakeExecutor:
     shortage = ""
 
     def pick(self, candidates):
-        return Pick(0) if candidates and not self.held else None
+        self.offered = [*self.offered, *candidates]
+        return Pick(0, canvas_pixels=self.canvas_pixels) if candidates and not self.held else None
 
     def submit(self, batch):
         if self.refuse_submit is not None:

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from shaded.daemon.remembering import root_memory
+from shaded.errors import Transient
 from shaded.publishing.sidecar import read_sidecar, sidecar_path
 from shaded.settings import Folder
 from tests.daemon.rig import FakeExecutor, png
@@ -474,3 +475,29 @@ def test_a_burst_is_all_published_once(rig):
         rig.clock.advance(0.5)
     assert len(rig.published()) == 200
     assert len(rig.executor.submitted) == 200
+
+
+def test_the_executor_is_offered_each_picture_with_its_size_and_its_canvas_reaches_the_worker(make_rig):
+    """What memory is reckoned from is the picture's own number of pixels, and a smaller canvas is passed on."""
+    rig = make_rig()
+    rig.executor.canvas_pixels = 65_536
+    rig.put("fox.png", png(1, size=24))
+    rig.settle()
+    assert [candidate.pixels for candidate in rig.executor.offered if candidate.pixels] == [24 * 24]
+    assert [task.canvas_pixels for task in rig.executor.submitted] == [65_536]
+
+
+def test_books_of_files_that_are_gone_are_closed(make_rig):
+    """Own copies and unreadable files that left the outbox are forgotten, the others stay known."""
+    rig = make_rig()
+    rig.put("fox.png")
+    rig.settle()
+    copy = (rig.publish / "fox.png").read_bytes()
+    stays, goes = rig.put("stays.png", copy), rig.put("goes.png", copy)
+    rig.settle()
+    assert set(rig.daemon.intake._own) == {stays, goes}
+    rig.daemon.intake._put_off[goes] = rig.daemon.intake._put_off[stays] = Transient("the file is busy")
+    goes.unlink()
+    rig.daemon.intake.tidy()
+    assert set(rig.daemon.intake._own) == {stays}
+    assert set(rig.daemon.intake.put_off) == {stays}

@@ -547,3 +547,16 @@ def test_a_real_outbox_delivers_every_way_of_saving(tmp_path):
         "album/one.png": 3,
         "slow.png": 100,
     }
+
+
+@pytest.mark.parametrize(("placeholders", "arrived"), [("wait", []), ("download", ["fox.png"])])
+def test_a_placeholder_arrives_only_where_it_may_be_downloaded(tmp_path, monkeypatch, placeholders, arrived):
+    """Heard of, looked at again, and scanned: by setting it is left alone, or settles like any file."""
+    monkeypatch.setattr("shaded.outbox.scan._says", lambda path, _name, _value: path.name == "fox.png")
+    world = World(tmp_path, WATCHING.model_copy(update={"placeholders": placeholders}))
+    world.outbox.start()
+    world.write("fox.png", b" ")
+    assert world.arrivals(10) == arrived
+    world.write("folder/fox.png", b" ", heard=False)
+    world.observer.see(world.root / "folder")
+    assert world.arrivals(10) == [f"folder/{name}" for name in arrived]

@@ -37,7 +37,7 @@ def test_the_nearest_limit_of_a_control_group_counts(tmp_path, own):
     assert group_rooms(tmp_path, own) == [2 * GB]
     group(tmp_path / "user.slice", SECOND, 10 * GB, 9 * GB, 0)
     assert group_rooms(tmp_path, own) == [2 * GB, GB]
-    assert available_bytes(tmp_path, own) <= GB
+    assert available_bytes(0, tmp_path, own) <= GB
 
 
 def test_control_groups_of_the_first_version(tmp_path, own):
@@ -50,7 +50,16 @@ def test_control_groups_of_the_first_version(tmp_path, own):
 def test_without_control_groups_the_system_is_asked(tmp_path):
     """Where none can be read, what the system says is what there is."""
     assert group_rooms(tmp_path, tmp_path / "missing") == []
-    assert 0 < available_bytes(tmp_path, tmp_path / "missing") <= total_bytes()
+    assert 0 < available_bytes(0, tmp_path, tmp_path / "missing") <= total_bytes()
+
+
+def test_the_reserve_is_the_machines_and_not_a_control_groups(tmp_path, own):
+    """In a small group on a large machine the reserve, a share of the machine, leaves the group's memory alone."""
+    group(tmp_path / "user.slice/shaded.service", SECOND, 100_000_000, 0, 0)
+    spare = available_bytes(0, tmp_path, tmp_path / "missing")
+    assert available_bytes(spare // 2, tmp_path, own) == 100_000_000
+    assert available_bytes(spare // 2, tmp_path, tmp_path / "missing") < 0.6 * spare
+    assert available_bytes(2 * spare, tmp_path, tmp_path / "missing") < 0
 
 
 def test_what_a_process_holds():

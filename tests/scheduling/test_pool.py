@@ -47,7 +47,12 @@ class Pool:
             )
 
         self.pool = WorkerPool(
-            make, workers, Room(CANVAS, self.memory, clock), PLENTY, clock=clock, available=lambda: self.free
+            make,
+            workers,
+            Room(CANVAS, self.memory, clock),
+            PLENTY,
+            clock=clock,
+            available=lambda reserve: self.free - reserve,
         )
 
     def begin(self, *names: str, pixels: int = CANVAS) -> list[str]:

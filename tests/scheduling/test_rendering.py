@@ -14,6 +14,7 @@ from PIL import Image
 
 from shaded.errors import Refusal, SourceChanged, Unreadable
 from shaded.publishing.sidecar import read_sidecar
+from shaded.scheduling.messages import VerifyTask
 from shaded.settings import Budget, Profile
 from tests.scheduling.conftest import encoded, pixels, scene
 
@@ -106,6 +107,19 @@ def test_a_tiny_picture_is_shaded_too(engine, task_for):
     """Even a picture of a few pixels goes the whole way."""
     rendered, _, _ = _shade(engine, task_for("dot.png", encoded(scene(9, 5))))
     assert pixels(rendered.picture).shape[:2] == (5, 9)
+
+
+def test_a_smaller_canvas_is_used_and_said(engine, task_for):
+    """Where memory is short the task names a smaller canvas; the sidecar states it, warns, and verifies with it."""
+    task = task_for("fox.png", encoded(scene(160, 160))).model_copy(update={"canvas_pixels": 96 * 96})
+    rendered, stated, _ = _shade(engine, task)
+    assert stated.engine.canvas_pixels == 96 * 96
+    assert stated.engine.canvas[0] * stated.engine.canvas[1] <= 96 * 96
+    assert any("Memory was short" in warning for warning in stated.warnings)
+    verified = engine.verify(VerifyTask(job_id="v", published=rendered.picture, original=task.source))
+    assert verified.problems == ()
+    plain = _shade(engine, task_for("fox.png", encoded(scene(160, 160))))[1]
+    assert not any("Memory was short" in warning for warning in plain.warnings)
 
 
 def test_max_side_reduces_before_shading(engine, task_for):

@@ -164,8 +164,8 @@ def test_a_full_disk_does_not_keep_it_from_learning(world, monkeypatch):
 
 @pytest.mark.parametrize(
     ("limit", "reserve", "available", "held", "budget"),
-    [(8, 1, 5, 2, 6), (4, 1, 5, 2, 4), (8, 6, 5, 0, -1)],
+    [(8, 1, 4, 2, 6), (4, 1, 4, 2, 4), (8, 6, -1, 0, -1)],
 )
 def test_the_budget(limit, reserve, available, held, budget):
-    """What is free and what the workers hold already, less the reserve, and never more than the limit."""
+    """What can be had beside the reserve and what the workers hold already, and never more than the limit."""
     assert Allowance(limit, reserve).budget(available, held) == budget
