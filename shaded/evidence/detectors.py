@@ -263,8 +263,9 @@ def train_estimator(
     labels = torch.cat([torch.zeros(pairs), torch.ones(pairs)]).to(clean)
     for step in range(steps):
         without, with_it = _windows(clean, shaded, pairs, side, generator)
-        # Anew in every step: within one context autocast goes on using the weights that it converted first.
-        with torch.autocast(clean.device.type, torch.bfloat16, enabled=half):
+        # Anew in every step, and without a cache: within one context autocast goes on using the weights that it
+        # converted first.
+        with torch.autocast(clean.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
             estimate, odds = estimator(torch.cat([without, with_it]))
         truth = torch.cat([torch.zeros_like(without), with_it - without])
         loss = (estimate.float() - truth).square().mean() / size + F.binary_cross_entropy_with_logits(
