@@ -32,7 +32,6 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from ssimulacra2 import compute_ssimulacra2
 from torch import Tensor
 
 from shaded.errors import PictureError
@@ -126,6 +125,8 @@ def subjects(folder: Path, only: Sequence[str], pixels: int, toolbox: Toolbox) -
 
 def ssimulacra2(original: Tensor, shaded: Tensor) -> float:
     """The judge's score: 90 and more is not to be told apart, 70 high quality, 50 medium."""
+    from ssimulacra2 import compute_ssimulacra2  # noqa: PLC0415 - in the dev extra, and most of this needs no judge
+
     files = []
     for picture in (original, shaded):
         levels = (picture[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()

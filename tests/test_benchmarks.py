@@ -61,7 +61,6 @@ def test_strength_compares_ours_with_the_recipe(pictures, shared_encoders, tmp_p
 @pytest.mark.real_encoder
 def test_transfer_leaves_one_family_out_at_a_time(pictures, shared_encoders, tmp_path, monkeypatch, capsys) -> None:
     """Each source and choice of families gets a row on every encoder, and what was left out is starred."""
-    pytest.importorskip("ssimulacra2", reason="the judge comes with the dev extra")
     rows = tmp_path / "rows.json"
     _run(
         monkeypatch, "transfer.py", pictures, shared_encoders,

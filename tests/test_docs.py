@@ -74,8 +74,9 @@ def _programs():
 def test_documented_programs_have_these_options(program, rest):
     """A benchmark or a training program of the documents knows every option that it is given there."""
     done = subprocess.run(
-        [sys.executable, *program, "--help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, *program, "--help"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
+    assert done.returncode == 0, done.stderr
     assert set(re.findall(r"--[a-z][a-z-]*", rest)) <= set(re.findall(r"--[a-z][a-z-]*", done.stdout))
 
 
