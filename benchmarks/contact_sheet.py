@@ -21,9 +21,10 @@ from torch import Tensor
 from shaded.publishing.reading import decode
 from shaded.scheduling.subject import place_anchor
 from shaded.scheduling.toolbox import Toolbox, open_toolbox
-from shaded.scheduling.views import view_of
+from shaded.scheduling.views import canvas_of, shown_size
 from shaded.settings import Shading
 from shaded.shading.anchors import ground_of
+from shaded.shading.canvas import plan_canvas
 from shaded.shading.engine import CanvasWork, as_saved, shade_canvas
 from shaded.shading.presets import STEPS, VISIBILITIES
 
@@ -79,7 +80,9 @@ DRAWN: Mapping[str, Callable[[int], Image.Image]] = {
 def windows(folder: Path, side: int, toolbox: Toolbox) -> Iterator[tuple[str, Tensor]]:
     """Names and windows (1, 3, side, side): the middle of each picture of the folder, then the drawn ones."""
     for path in sorted(folder.iterdir()):
-        view = view_of(decode(path.read_bytes(), path), toolbox.device)
+        picture = decode(path.read_bytes(), path)
+        height, width = shown_size(picture)
+        view = canvas_of(picture, plan_canvas(height, width, height * width), toolbox.device)[..., :height, :width]
         top, left = ((length - side) // 2 for length in view.shape[-2:])
         yield path.stem.replace("-", " "), view[..., top : top + side, left : left + side].contiguous()
     for name, drawn in DRAWN.items():

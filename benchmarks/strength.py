@@ -39,7 +39,7 @@ from shaded.evidence.measure import LEAST_PULL
 from shaded.publishing.reading import decode
 from shaded.scheduling.subject import place_anchor
 from shaded.scheduling.toolbox import Toolbox, open_toolbox
-from shaded.scheduling.views import mask_of, shows_no_colour, view_of
+from shaded.scheduling.views import canvas_of, mask_of, shown_size, shows_no_colour
 from shaded.settings import Shading
 from shaded.shading.anchors import ground_of
 from shaded.shading.canvas import plan_canvas, to_canvas
@@ -107,9 +107,8 @@ def subjects(folder: Path, only: Sequence[str], pixels: int, toolbox: Toolbox) -
             picture = decode(path.read_bytes(), path)
         except PictureError:
             continue
-        full = view_of(picture, toolbox.device)
-        canvas = plan_canvas(int(full.shape[-2]), int(full.shape[-1]), pixels)
-        view = to_canvas(full, canvas)
+        canvas = plan_canvas(*shown_size(picture), pixels)
+        view = canvas_of(picture, canvas, toolbox.device)
         anchor = toolbox.anchors[(7 * index) % len(toolbox.anchors)]
         work = CanvasWork(
             original=view,

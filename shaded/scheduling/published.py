@@ -17,9 +17,9 @@ from shaded.publishing.reading import decode
 from shaded.publishing.resizing import fit_side
 from shaded.scheduling.subject import draw_anchor, find_anchor
 from shaded.scheduling.toolbox import AnchorFile, Toolbox
-from shaded.scheduling.views import view_of
+from shaded.scheduling.views import canvas_of, shown_size
 from shaded.shading.anchors import Placement, ground_from_text
-from shaded.shading.canvas import Canvas, plan_canvas, to_canvas
+from shaded.shading.canvas import Canvas, plan_canvas
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,9 @@ def open_pair(path: Path, data: bytes, published: Published, toolbox: Toolbox) -
     original = fit_side(decode(data, path), max(published.picture.size))
     if original.size != published.picture.size:
         raise Unreadable("the original has another shape than the published file", path=path)
-    full = view_of(original, toolbox.device)
-    canvas = plan_canvas(int(full.shape[-2]), int(full.shape[-1]), published.stated.engine.canvas_pixels)
-    shaded_view = to_canvas(view_of(published.picture, toolbox.device), canvas)
-    return Pair(original, canvas, shaded_view, to_canvas(full, canvas))
+    canvas = plan_canvas(*shown_size(original), published.stated.engine.canvas_pixels)
+    shaded_view, view = (canvas_of(each, canvas, toolbox.device) for each in (published.picture, original))
+    return Pair(original, canvas, shaded_view, view)
 
 
 def stated_anchor(stated: sidecar.Sidecar, toolbox: Toolbox) -> AnchorFile | None:

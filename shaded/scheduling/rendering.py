@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import structlog
-import torch
 from torch import Tensor
 
 from shaded import __version__
@@ -31,7 +30,15 @@ from shaded.scheduling.messages import Audited, AuditTask, Progress, Rendered, S
 from shaded.scheduling.peak import peak_bytes
 from shaded.scheduling.subject import Subject, decide, place_anchor
 from shaded.scheduling.toolbox import Toolbox, open_toolbox
-from shaded.scheduling.views import gray_was_kept, mask_of, psnr_of, shows_no_colour, view_of, with_shading
+from shaded.scheduling.views import (
+    canvas_of,
+    gray_was_kept,
+    mask_of,
+    psnr_of,
+    shown_size,
+    shows_no_colour,
+    with_shading,
+)
 from shaded.settings import Budget
 from shaded.shading.anchors import Placement, ground_of, ground_to_text
 from shaded.shading.canvas import Canvas, from_canvas, plan_canvas, to_canvas
@@ -113,11 +120,6 @@ def visibility_of(intensity: str, budget: Budget) -> Visibility:
     )
 
 
-def canvas_of(picture: Picture, canvas: Canvas, device: torch.device) -> Tensor:
-    """The picture's canvas ``(1, 3, H, W)``; its full-size view is not kept."""
-    return to_canvas(view_of(picture, device), canvas)
-
-
 class RenderingEngine:
     """Shades, verifies and audits pictures with one set of loaded models."""
 
@@ -187,14 +189,12 @@ class RenderingEngine:
         picture = decode(data, task.source)
         facts = sidecar.describe(data, picture, task.name)
         picture = fit_side(picture, task.profile.max_side)
-        full = view_of(picture, self._toolbox.device)
-        canvas = plan_canvas(int(full.shape[-2]), int(full.shape[-1]), task.canvas_pixels or self._canvas_pixels)
-        view = to_canvas(full, canvas)
+        canvas = plan_canvas(*shown_size(picture), task.canvas_pixels or self._canvas_pixels)
+        view = canvas_of(picture, canvas, self._toolbox.device)
         return Source(picture, facts, canvas, view, ground_of(view), shows_no_colour(picture), begun)
 
     def _save(self, task: ShadeTask, source: Source, shaded: ShadedCanvas, visibility: Visibility) -> Saved:
         """Save with as much of the shading as the budget allows once the file is read back."""
-        delta = from_canvas(shaded.delta, shaded.limits, source.canvas)
         distance = ReferenceDistance(self._toolbox.lpips, source.view)
         wanted = task.profile.output_format
         lossy = (source.picture.container.format if wanted == "same" else wanted) in LOSSY
@@ -202,7 +202,7 @@ class RenderingEngine:
         for quality, scales in TRIES if lossy else ((None, LEAST),):
             before = float("inf")
             for scale in scales:
-                saved = self._saved_once(task, source, delta, scale, quality, distance, visibility)
+                saved = self._saved_once(task, source, shaded, scale, quality, distance, visibility)
                 if saved.fits:
                     return saved
                 budget = saved.budget
@@ -219,10 +219,11 @@ class RenderingEngine:
         )
 
     def _saved_once(
-        self, task: ShadeTask, source: Source, delta: Tensor, scale: float, quality: int | None,
+        self, task: ShadeTask, source: Source, shaded: ShadedCanvas, scale: float, quality: int | None,
         distance: ReferenceDistance, visibility: Visibility,
     ) -> Saved:  # fmt: skip
-        colour = with_shading(source.picture, delta, scale)
+        planes = (from_canvas(delta, shaded.limits, source.canvas) for delta in shaded.delta.chunk(3, dim=1))
+        colour = with_shading(source.picture, planes, scale)
         encoded = encode(
             source.picture, colour, task.profile.output_format,
             metadata=task.profile.metadata, rights=task.profile.rights, quality=quality,

@@ -116,7 +116,7 @@ class Room:
         case = self._case(candidate.job_id)
         source = candidate.pixels or UNKNOWN_PIXELS
         full = Footprint(min(source, case.canvas_pixels or self.canvas_pixels), source)
-        needed = self._model.predict(full)
+        needed = round(self._model.predict(full))
         if needed <= budget:
             if case.short_since is not None:
                 self._note(candidate.job_id, replace(case, short_since=None))
@@ -130,7 +130,7 @@ class Room:
         while smaller.canvas_pixels > LEAST_CANVAS and self._model.predict(smaller) > budget:
             smaller = Footprint(max(LEAST_CANVAS, smaller.canvas_pixels // SMALLER), source)
         canvas = case.canvas_pixels if smaller is full else smaller.canvas_pixels
-        return Pick(index, canvas, self._model.predict(smaller), smaller, alone=True)
+        return Pick(index, canvas, round(self._model.predict(smaller)), smaller, alone=True)
 
     def measured(self, footprint: Footprint, expected: int, peak: int, *, failed: bool = False) -> None:
         """Learn from a picture's peak, in bytes; where it ran out of memory, its peak is only the least it needs."""

@@ -6,6 +6,8 @@ into the file's own orientation, depth and channels.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from shaded.evidence.measure import full_psnr, largest_spread
 from shaded.publishing.picture import Picture, Pixels
+from shaded.shading.canvas import Canvas, to_canvas
 
 _ORIENTATION = 0x0112
 #: A picture whose channels differ by no more than this share of full white counts as black and white.
@@ -48,22 +51,31 @@ def as_stored(shown: Tensor, orientation: int) -> Tensor:
     return turned.flip(-1) if orientation in (2, 4, 5, 7) else turned
 
 
-def view_of(picture: Picture, device: torch.device) -> Tensor:
-    """What encoders see: ``(1, 3, H, W)`` in ``[0, 1]``, upright, transparency over white."""
-    colour = torch.from_numpy(picture.colour.astype(np.float32)).div_(picture.peak)
+def plane_of(picture: Picture, channel: int, device: torch.device) -> Tensor:
+    """One channel of what encoders see: ``(1, 1, H, W)`` in ``[0, 1]``, upright, transparency over white."""
+    colour = torch.from_numpy(picture.colour[..., channel].astype(np.float32)).div_(picture.peak)
     if picture.alpha is not None:
-        alpha = torch.from_numpy(picture.alpha.astype(np.float32)).div_(picture.peak).unsqueeze(-1)
+        alpha = torch.from_numpy(picture.alpha.astype(np.float32)).div_(picture.peak)
         colour.sub_(1).mul_(alpha).add_(1)
-    shown = upright(colour.permute(2, 0, 1).unsqueeze(0), orientation_of(picture))
-    return shown.expand(1, 3, -1, -1).to(device).contiguous()
+    return upright(colour[None, None], orientation_of(picture)).to(device).contiguous()
+
+
+def canvas_of(picture: Picture, canvas: Canvas, device: torch.device) -> Tensor:
+    """The picture's canvas ``(1, 3, H, W)``, made channel by channel: at full size every copy counts."""
+    planes = [to_canvas(plane_of(picture, channel, device), canvas) for channel in range(picture.colour.shape[2])]
+    return torch.cat(planes, dim=1).expand(1, 3, -1, -1).contiguous()
+
+
+def shown_size(picture: Picture) -> tuple[int, int]:
+    """Height and width as a viewer shows the picture."""
+    width, height = picture.size
+    return (width, height) if orientation_of(picture) >= 5 else (height, width)
 
 
 def mask_of(picture: Picture, device: torch.device) -> Tensor:
     """How much each pixel shows: ``(1, 1, H, W)`` in ``[0, 1]``, upright."""
     if picture.alpha is None:
-        height, width = picture.colour.shape[:2]
-        shape = (1, 1, width, height) if orientation_of(picture) >= 5 else (1, 1, height, width)
-        return torch.ones(1, 1, 1, 1, device=device).expand(shape)
+        return torch.ones(1, 1, 1, 1, device=device).expand(1, 1, *shown_size(picture))
     alpha = torch.from_numpy(picture.alpha.astype(np.float32)).div_(picture.peak)
     return upright(alpha.unsqueeze(0).unsqueeze(0), orientation_of(picture)).to(device)
 
@@ -80,24 +92,33 @@ def gray_was_kept(published: Picture, original: Picture) -> bool:
     return largest_spread(published.colour) / published.peak <= allowed
 
 
-def with_shading(picture: Picture, delta: Tensor, scale: float) -> Pixels:
-    """The picture's colour plus ``scale`` times ``delta`` ``(1, 3, H, W)`` (upright), rounded to the file's own depth.
+def with_shading(picture: Picture, planes: Iterable[Tensor], scale: float) -> Pixels:
+    """The picture's colour plus ``scale`` times a shading, rounded to the file's own depth.
+
+    Args:
+        picture: What is shaded; a gray one gets the mean of the planes.
+        planes: The shading's red, green and blue, each ``(1, 1, H, W)``, upright; one is held at a time.
+        scale: What each is multiplied with.
 
     Returns:
         An array like ``picture.colour``; equal to it wherever alpha is 0.
     """
-    stored = as_stored(delta, orientation_of(picture))[0].permute(1, 2, 0)
-    if picture.is_gray:
-        stored = stored.mean(dim=2, keepdim=True)
-    result = np.empty_like(picture.colour)
-    for top in range(0, result.shape[0], _STRIP):
-        rows = slice(top, top + _STRIP)
-        change = stored[rows].cpu().numpy() * np.float32(scale * picture.peak)
-        result[rows] = _added(picture.colour[rows], change, picture.peak)
-    if picture.alpha is not None:
-        hidden = picture.alpha == 0
-        result[hidden] = picture.colour[hidden]
+    orientation = orientation_of(picture)
+    wanted: Iterable[Tensor] = [_mean(planes)] if picture.is_gray else planes
+    result = picture.colour.copy()
+    for channel, plane in enumerate(wanted):
+        stored = as_stored(plane, orientation)[0, 0]
+        for top in range(0, result.shape[0], _STRIP):
+            rows = slice(top, top + _STRIP)
+            change = stored[rows].cpu().numpy() * np.float32(scale * picture.peak)
+            if picture.alpha is not None:
+                change[picture.alpha[rows] == 0] = 0
+            result[rows, :, channel] = _added(result[rows, :, channel], change, picture.peak)
     return result
+
+
+def _mean(planes: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(planes)).mean(dim=0)
 
 
 def _added(colour: Pixels, change: NDArray[np.float32], peak: int) -> Pixels:

@@ -65,6 +65,8 @@ def to_canvas(picture: Tensor, canvas: Canvas) -> Tensor:
 def from_canvas(delta: Tensor, limits: Tensor, canvas: Canvas) -> Tensor:
     """A shading ``(B, C, *outer)`` at full size ``(B, C, *full)``, within the enlarged ``limits`` ``(B, 1, *outer)``.
 
+    Channels do not mix, so a large picture can be enlarged one channel at a time, to the same values.
+
     Enlarging and reducing again blurs; one Landweber step beforehand gives back most of what the blur takes.
     """
     height, width = canvas.inner
@@ -74,4 +76,5 @@ def from_canvas(delta: Tensor, limits: Tensor, canvas: Canvas) -> Tensor:
     sharpened = inner + (inner - resize(resize(inner, canvas.full), canvas.inner))
     full = resize(sharpened, canvas.full)
     bound = resize(inner_limits, canvas.full).clamp_min_(0)
-    return torch.minimum(torch.maximum(full, -bound), bound)
+    torch.minimum(full, bound, out=full)  # in place: at full size every further copy counts
+    return torch.maximum(full, bound.neg_(), out=full)

@@ -12,7 +12,8 @@ from shaded.evidence.measure import measure_strength
 from shaded.publishing.reading import decode
 from shaded.publishing.sidecar import read_sidecar
 from shaded.scheduling.messages import ShadeTask, VerifyTask
-from shaded.scheduling.rendering import RenderingEngine, canvas_of
+from shaded.scheduling.rendering import RenderingEngine
+from shaded.scheduling.views import canvas_of
 from shaded.settings import Profile, Shading
 from shaded.shading.canvas import plan_canvas
 from shaded.shading.surrogates import plain_encoder

@@ -10,15 +10,18 @@ from PIL import Image, ImageOps
 from shaded.publishing.picture import Container, Picture
 from shaded.scheduling.views import (
     as_stored,
+    canvas_of,
     gray_was_kept,
     mask_of,
     orientation_of,
+    plane_of,
     psnr_of,
+    shown_size,
     shows_no_colour,
     upright,
-    view_of,
     with_shading,
 )
+from shaded.shading.canvas import plan_canvas, to_canvas
 
 CPU = torch.device("cpu")
 
@@ -34,6 +37,14 @@ def _picture(colour, alpha=None, orientation=None):
     return Picture(colour=colour, alpha=alpha, container=Container(format="png", mode="RGB", exif=exif))
 
 
+def _view(picture):
+    return torch.cat([plane_of(picture, channel, CPU) for channel in range(picture.colour.shape[2])], dim=1)
+
+
+def _planes(height, width, value):
+    return torch.full((1, 3, height, width), value).split(1, dim=1)
+
+
 def _random(*shape, dtype=np.uint8, seed=0):
     return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, shape, dtype=dtype)
 
@@ -45,7 +56,7 @@ def test_encoders_see_the_picture_upright(orientation):
     image = Image.fromarray(stored)
     image.getexif()[0x0112] = orientation
     expected = np.asarray(ImageOps.exif_transpose(image))
-    shown = view_of(_picture(stored, orientation=orientation), CPU)
+    shown = _view(_picture(stored, orientation=orientation))
     assert np.array_equal(np.rint(shown[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8), expected)
 
 
@@ -65,15 +76,26 @@ def test_broken_exif_means_no_orientation():
 def test_transparency_is_seen_over_white():
     """Encoders see white where a picture is transparent, whatever colour hides there."""
     picture = _picture(np.zeros((2, 2, 3), np.uint8), np.array([[0, 255], [51, 255]], np.uint8))
-    shown = view_of(picture, CPU)[0, 0]
+    shown = _view(picture)[0, 0]
     assert shown.flatten().tolist() == pytest.approx([1, 0, 0.8, 0], abs=1e-6)
 
 
 def test_gray_is_seen_in_three_channels():
     """A picture with one channel is shown to encoders in three."""
-    shown = view_of(_picture(_random(3, 4, 1)), CPU)
-    assert shown.shape == (1, 3, 3, 4)
+    picture = _picture(_random(70, 80, 1))
+    shown = canvas_of(picture, plan_canvas(*shown_size(picture), 70 * 80), CPU)
+    assert shown.shape == (1, 3, 96, 96)
+    assert torch.equal(shown[0, 0, :70, :80], _view(picture)[0, 0])
     assert torch.equal(shown[:, 0], shown[:, 2])
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_canvas_made_channel_by_channel_is_the_whole_view_s(orientation):
+    """Reducing one channel after the other gives the values of reducing all at once, transparency included."""
+    picture = _picture(_random(90, 200, 3), _random(90, 200, seed=1), orientation=orientation)
+    canvas = plan_canvas(*shown_size(picture), 5000)
+    assert canvas.reduced
+    assert torch.equal(canvas_of(picture, canvas, CPU), to_canvas(_view(picture), canvas))
 
 
 def test_the_mask_is_alpha_turned_upright():
@@ -89,14 +111,14 @@ def test_the_mask_is_alpha_turned_upright():
 def test_a_shading_is_added_in_the_file_s_own_depth(dtype, step):
     """Three grey levels of shading are three of 255 or 771 of 65535."""
     colour = np.full((4, 6, 3), 1000 if dtype == np.uint16 else 100, dtype)
-    result = with_shading(_picture(colour), torch.full((1, 3, 4, 6), 3 / 255), 1.0)
+    result = with_shading(_picture(colour), _planes(4, 6, 3 / 255), 1.0)
     assert result.dtype == dtype
     assert set((result.astype(int) - colour).flatten()) == {step}
 
 
 def test_half_a_shading_is_half_as_large():
     """The scale multiplies the shading before it is rounded."""
-    result = with_shading(_picture(np.full((2, 2, 3), 100, np.uint8)), torch.full((1, 3, 2, 2), 8 / 255), 0.5)
+    result = with_shading(_picture(np.full((2, 2, 3), 100, np.uint8)), _planes(2, 2, 8 / 255), 0.5)
     assert set(result.flatten()) == {104}
 
 
@@ -104,9 +126,15 @@ def test_nothing_under_full_transparency_is_touched():
     """Where alpha is 0 the colour is bit for bit the source's."""
     colour, alpha = _random(8, 8, 3), np.zeros((8, 8), np.uint8)
     alpha[4:] = 128
-    result = with_shading(_picture(colour, alpha), torch.full((1, 3, 8, 8), 9 / 255), 1.0)
+    result = with_shading(_picture(colour, alpha), _planes(8, 8, 9 / 255), 1.0)
     assert np.array_equal(result[:4], colour[:4])
     assert not np.array_equal(result[4:], colour[4:])
+
+
+def test_a_gray_picture_gets_the_mean_of_the_shading():
+    """One channel is shaded with the mean of three."""
+    planes = torch.tensor([3.0, 6.0, 0.0]).div(255).view(1, 3, 1, 1).expand(1, 3, 2, 2).split(1, dim=1)
+    assert set(with_shading(_picture(np.full((2, 2, 1), 100, np.uint8)), planes, 1.0).flatten()) == {103}
 
 
 def test_a_turned_picture_is_shaded_in_its_stored_orientation():
@@ -114,7 +142,7 @@ def test_a_turned_picture_is_shaded_in_its_stored_orientation():
     colour = np.full((4, 6, 3), 100, np.uint8)
     delta = torch.zeros(1, 3, 6, 4)
     delta[..., 0, 0] = 10 / 255
-    result = with_shading(_picture(colour, orientation=6), delta, 1.0)
+    result = with_shading(_picture(colour, orientation=6), delta.split(1, dim=1), 1.0)
     assert np.argwhere(result[..., 0] != 100).tolist() == [[3, 0]]
 
 

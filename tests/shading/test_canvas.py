@@ -62,3 +62,13 @@ def test_the_enlarged_shading_keeps_to_the_enlarged_limits():
     delta = torch.where(torch.rand(1, 3, *canvas.outer, generator=torch.Generator().manual_seed(1)) > 0.5, 0.01, -0.01)
     limits = torch.full((1, 1, *canvas.outer), 0.01)
     assert float(from_canvas(delta, limits, canvas).abs().max()) <= 0.01 + 1e-6
+
+
+def test_channels_are_enlarged_one_by_one_to_the_same_values():
+    """A shading enlarged channel by channel is the one that was enlarged at once."""
+    canvas = plan_canvas(300, 500, 64 * 96)
+    generator = torch.Generator().manual_seed(2)
+    delta = torch.rand(1, 3, *canvas.outer, generator=generator) * 0.02 - 0.01
+    limits = torch.rand(1, 1, *canvas.outer, generator=generator) * 0.01
+    one_by_one = [from_canvas(channel, limits, canvas) for channel in delta.split(1, dim=1)]
+    assert torch.equal(torch.cat(one_by_one, dim=1), from_canvas(delta, limits, canvas))
