@@ -29,11 +29,12 @@ from PIL import Image
 
 from shaded.clock import SystemClock
 from shaded.outbox.roots import ShortMemory
-from shaded.scheduling.available import resident_bytes, total_bytes
+from shaded.scheduling.available import private_bytes, total_bytes
 from shaded.scheduling.executor import Candidate
 from shaded.scheduling.memory import Footprint
 from shaded.scheduling.messages import Failure, Rendered, ShadeTask, Start, WorkerDied
-from shaded.scheduling.pool import WorkerPool
+from shaded.scheduling.pace import Effort, Pace
+from shaded.scheduling.pool import Limits, WorkerPool
 from shaded.scheduling.process import ProcessExecutor, core_count
 from shaded.scheduling.room import Allowance, Room
 from shaded.settings import Profile, Shading
@@ -53,7 +54,7 @@ class WatchedRoom(Room):
     """A room that remembers how each picture's memory compares with what was expected."""
 
     def __init__(self, canvas_pixels: int) -> None:
-        super().__init__(canvas_pixels, ShortMemory(), SystemClock())
+        super().__init__(canvas_pixels, lambda _name: ShortMemory(), SystemClock())
         self.seen: list[tuple[int, int]] = []
 
     def measured(self, footprint: Footprint, expected: int, peak: int, *, failed: bool = False) -> None:
@@ -64,6 +65,19 @@ class WatchedRoom(Room):
     def errors(self) -> list[float]:
         """How far each peak was from what was expected, as a share of the peak, from the sixth picture on."""
         return [abs(expected / peak - 1) for expected, peak in self.seen[5:]]
+
+
+class WatchedPace(Pace):
+    """A pace that remembers how each picture's time compares with what was expected."""
+
+    def __init__(self) -> None:
+        super().__init__(ShortMemory())
+        self.seen: list[tuple[float, float]] = []
+
+    def measured(self, effort: Effort, seconds: float) -> None:
+        """Learn, and remember what was expected and what it was."""
+        self.seen.append((self.expected(effort), seconds))
+        super().measured(effort, seconds)
 
 
 @dataclass
@@ -85,7 +99,7 @@ class Watch:
 
     def _look(self) -> None:
         while not self._ended.wait(0.05):
-            self.most = max(self.most, sum(resident_bytes(e.worker_pid) for e in self.pool.executors))
+            self.most = max(self.most, sum(private_bytes(e.worker_pid) for e in self.pool.executors))
 
 
 def make_queue(pictures: Path, folder: Path, count: int, sides: tuple[int, int]) -> list[tuple[str, int]]:
@@ -115,11 +129,11 @@ def make_pool(workers: int, threads: int, canvas: int, limit: int) -> tuple[Work
     room = WatchedRoom(canvas)
     start = Start(shading=Shading(threads=threads, canvas_pixels=canvas, device="cpu"), log_level="warning")
 
-    def make(ring):  # noqa: ANN001, ANN202 - a callback
+    def make(_number, ring):  # noqa: ANN001, ANN202 - a callback
         return ProcessExecutor(start, idle_seconds=600, silence_seconds=1800, on_event=ring)
 
-    allowance = Allowance(limit=limit, reserve=0)
-    return WorkerPool(make, workers, room, allowance, clock=SystemClock()), room
+    limits = Limits(workers, Allowance(limit=limit, reserve=0))
+    return WorkerPool(make, limits, room, WatchedPace(), clock=SystemClock()), room
 
 
 def task_for(folder: Path, name: str, canvas_pixels: int) -> ShadeTask:

@@ -51,3 +51,14 @@ class FakeClock:
     def set_date(self, now: float) -> None:
         """Make the date jump without any time passing."""
         self._now = now
+
+
+def spoken(seconds: float) -> str:
+    """A duration for a person: ``45 s``, ``12 min``, ``3.5 h``, ``2 days``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 129_600:
+        return f"{seconds / 3600:.1f} h".replace(".0 h", " h")
+    return f"{seconds / 86_400:.0f} days"

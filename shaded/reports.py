@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shaded.clock import spoken
 from shaded.daemon.audience import Flight
 from shaded.ledger import Job, LedgerReader, Placement, Queued, Record, State
 from shaded.ledger.records import times
@@ -40,6 +41,7 @@ class DaemonView:
         settings_trouble: What was wrong with them when they were last to be read anew.
         stuck: Parts that do not do what is due.
         shortage: Why nothing is begun although pictures wait and nothing is under way.
+        queue_seconds: How long what is under way and what waits will take; ``None`` where that is not known.
     """
 
     pid: int
@@ -61,6 +63,7 @@ class DaemonView:
     settings_trouble: str = ""
     stuck: tuple[str, ...] = ()
     shortage: str = ""
+    queue_seconds: float | None = None
 
     def problems(self) -> list[str]:
         """What keeps the daemon from doing all its work, one sentence each without a final stop; empty: healthy."""
@@ -87,7 +90,11 @@ class DaemonView:
             doing = "paused"
         else:
             doing = f"waiting: {next(iter(self.blocked.values()))}" if self.blocked and waiting else "idle"
-        return f"{doing}; {waiting} waiting, {self.counts.get('published', 0)} published"
+        about = f" ({self._left()})" if self.queue_seconds and self.flights else ""
+        return f"{doing}; {waiting} waiting{about}, {self.counts.get('published', 0)} published"
+
+    def _left(self) -> str:
+        return f"about {spoken(self.queue_seconds or 0.0)} for all"
 
 
 def status_document(reader: LedgerReader | None, view: DaemonView | None) -> dict[str, Any]:
@@ -114,6 +121,7 @@ def status_document(reader: LedgerReader | None, view: DaemonView | None) -> dic
         "folders": [] if view is None else [_folder(folder, view) for folder in view.folders],
         "counts": {} if reader is None else dict(reader.counts()),
         "current": [] if view is None else [_flight(flight, view.now) for flight in view.flights],
+        "eta_seconds": None if view is None else view.queue_seconds,
         "troubles": {} if view is None else view.troubles,
         "errors": [] if reader is None else [_error(record) for record in reader.recent_errors(MOST_ERRORS)],
     }

@@ -185,6 +185,7 @@ class Scheduling(_Table):
     memory_limit: Share = "100 %"
     memory_reserve: Share = "10 %"
     on_battery: Literal["go", "wait"] = "go"
+    busy_gpu: Literal["share", "wait"] = "share"
     quiet_hours: Hours = ""
 
 

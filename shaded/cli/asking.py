@@ -111,6 +111,8 @@ def status_lines(document: dict[str, Any], now: float) -> list[str]:
     if counts:
         shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
         lines.append(f"Pictures: {shown or 'none yet'}.")
+    if document.get("eta_seconds") and counts.get("settled"):
+        lines.append(f"All that waits: about {spoken(document['eta_seconds'])}.")
     lines += [_current_line(current) for current in document["current"]]
     lines += [f"Not now: {printable(path)}: {printable(why)}" for path, why in document["troubles"].items()]
     if document["errors"]:

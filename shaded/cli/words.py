@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from shaded.clock import spoken
 from shaded.errors import UsageError, printable
 
 __all__ = [
@@ -50,14 +51,3 @@ def duration(text: str) -> float:
     if seconds <= 0:
         raise UsageError("a duration of nothing", remedy="Write it like 90s, 30m, 2h or 1d")
     return seconds
-
-
-def spoken(seconds: float) -> str:
-    """A duration for a person: ``45 s``, ``12 min``, ``3.5 h``, ``2 days``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 129_600:
-        return f"{seconds / 3600:.1f} h".replace(".0 h", " h")
-    return f"{seconds / 86_400:.0f} days"

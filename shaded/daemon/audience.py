@@ -22,6 +22,7 @@ class Flight:
         steps: See ``step``.
         pull: What the optimiser sees so far.
         stage_at: When this stage began (``Clock.monotonic``).
+        expected: How long it is expected to take in all, in seconds; 0 where that is not known.
     """
 
     job_id: str
@@ -32,12 +33,14 @@ class Flight:
     steps: int = 0
     pull: float | None = None
     stage_at: float = 0.0
+    expected: float = 0.0
 
     def eta(self, now: float) -> float | None:
-        """Seconds left in this stage at the pace so far, as a rough guess."""
-        if not self.steps or not self.step:
-            return None
-        return (now - self.stage_at) / self.step * (self.steps - self.step)
+        """Seconds left, as a rough guess: what is expected, but no less than this stage at the pace so far."""
+        expected = self.expected - (now - self.started_at)
+        stage = (now - self.stage_at) / self.step * (self.steps - self.step) if self.steps and self.step else 0.0
+        left = max(expected, stage)
+        return left if left > 0 else None
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,17 @@ from shaded.ledger import Ledger
 from shaded.scheduling.available import total_bytes
 from shaded.scheduling.cluster import DRIVER_COMMAND, ClusterExecutor
 from shaded.scheduling.messages import ClusterStart, Start
-from shaded.scheduling.pool import WorkerPool
+from shaded.scheduling.pace import Pace
+from shaded.scheduling.pool import Limits, WorkerPool
 from shaded.scheduling.process import WORKER_COMMAND, ProcessExecutor, thread_count, worker_count
 from shaded.scheduling.room import Allowance, Room
 from shaded.settings import Settings, bytes_of_share
 
 
-def start_message(settings: Settings) -> Start:
-    """What a worker is told first: it logs like this process."""
+def start_message(settings: Settings, number: int = 0) -> Start:
+    """What a worker is told first: it logs like this process, and computes on the GPU of its number."""
     return Start(
+        device_index=number,
         shading=settings.shading.model_copy(update={"threads": thread_count(settings.shading.threads)}),
         niceness=settings.scheduling.niceness,
         log_level=settings.logging.level,
@@ -34,10 +36,11 @@ def process_executor(
     clock: Clock,
     on_event: Callable[[], None] = lambda: None,
     command: Sequence[str] = WORKER_COMMAND,
+    number: int = 0,
 ) -> ProcessExecutor:
     """One worker as these settings ask for."""
     return ProcessExecutor(
-        start_message(settings),
+        start_message(settings, number),
         idle_seconds=settings.scheduling.worker_idle_seconds,
         silence_seconds=settings.scheduling.lease_seconds,
         clock=clock,
@@ -46,31 +49,36 @@ def process_executor(
     )
 
 
-def allowance_of(settings: Settings) -> Allowance:
-    """How much memory the workers may hold."""
-    total = total_bytes()
-    return Allowance(
-        limit=bytes_of_share(settings.scheduling.memory_limit, total),
-        reserve=bytes_of_share(settings.scheduling.memory_reserve, total),
+def limits_of(settings: Settings) -> Limits:
+    """How many workers there may be, and how much memory they may hold."""
+    total, scheduling = total_bytes(), settings.scheduling
+    reserve = bytes_of_share(scheduling.memory_reserve, total)
+    return Limits(
+        workers=worker_count(scheduling.workers, settings.shading.threads),
+        allowance=Allowance(
+            limit=bytes_of_share(scheduling.memory_limit, total),
+            reserve=reserve,
+            reserve_share=min(1.0, reserve / total),
+        ),
+        yields=scheduling.busy_gpu == "wait",
     )
-
-
-def workers_of(settings: Settings) -> int:
-    """How many pictures are shaded at once on a CPU."""
-    return worker_count(settings.scheduling.workers, settings.shading.threads)
 
 
 def open_pool(
     settings: Settings, clock: Clock, ledger: Ledger, on_event: Callable[[], None], command: Sequence[str]
 ) -> WorkerPool:
-    """The daemon's workers; what is learned about memory is kept in the ledger, for each set of models."""
+    """The daemon's workers; what is learned about memory and time is kept in the ledger, for each set of models."""
     models = settings.shading.model_dump_json(include={"device", "threads", "surrogates"})
-    key = f"memory {hashlib.sha256(models.encode()).hexdigest()[:16]}"
+    key = hashlib.sha256(models.encode()).hexdigest()[:16]
+
+    def make(number: int, ring: Callable[[], None]) -> ProcessExecutor:
+        return process_executor(settings, clock, on_event=ring, command=command, number=number)
+
     return WorkerPool(
-        lambda ring: process_executor(settings, clock, on_event=ring, command=command),
-        workers_of(settings),
-        Room(settings.shading.canvas_pixels, LedgerMemory(ledger, key), clock),
-        allowance_of(settings),
+        make,
+        limits_of(settings),
+        Room(settings.shading.canvas_pixels, lambda name: LedgerMemory(ledger, f"memory {key} {name}".strip()), clock),
+        Pace(LedgerMemory(ledger, f"pace {key}")),
         clock=clock,
         on_event=on_event,
     )
@@ -119,10 +127,10 @@ def configure_executor(executor: WorkerPool | ClusterExecutor, settings: Setting
 
 
 def _configure_pool(pool: WorkerPool, settings: Settings) -> None:
-    pool.configure(workers_of(settings), allowance_of(settings), settings.shading.canvas_pixels)
-    for executor in pool.executors:
+    pool.configure(limits_of(settings), settings.shading.canvas_pixels)
+    for number, executor in enumerate(pool.executors):
         executor.renew(
-            start_message(settings),
+            start_message(settings, number),
             idle_seconds=settings.scheduling.worker_idle_seconds,
             silence_seconds=settings.scheduling.lease_seconds,
         )

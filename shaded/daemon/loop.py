@@ -376,6 +376,7 @@ class Daemon:
 
     def _look(self) -> DaemonView:
         """What commands are told, as of now."""
+        counts, blocked = self._ledger.counts(), self._blocked()
         return DaemonView(
             pid=os.getpid(),
             version=shaded.__version__,
@@ -387,10 +388,11 @@ class Daemon:
             folders=tuple(outbox.status() for outbox in self._outboxes),
             flights=self._shading.flights,
             now=self._clock.monotonic(),
-            counts=self._ledger.counts(),
+            counts=counts,
+            queue_seconds=self._shading.queue_seconds(counts.get("settled", 0), blocked),
             troubles={str(p): e.what for p, e in {**self.intake.put_off, **self.delivery.troubles}.items()},
             disks=tuple(room.document() for room in self.disks.rooms),
-            blocked=self._blocked(),
+            blocked=blocked,
             settings_loaded_at=self._loaded_at,
             settings_trouble=self._settings_trouble,
             stuck=tuple(self._stuck),

@@ -16,9 +16,9 @@ from shaded.daemon.intake import Source
 from shaded.daemon.machine import machine_state
 from shaded.daemon.space import Disks
 from shaded.errors import ConfigurationError, ModelError, ShadedError, Transient
-from shaded.ledger import Claim, Ledger
+from shaded.ledger import Claim, Job, Ledger
 from shaded.publishing.naming import published_name
-from shaded.scheduling.executor import AnyEvent, Candidate, Executor
+from shaded.scheduling.executor import AnyEvent, Candidate, Executor, Pick
 from shaded.scheduling.messages import Failure, Progress, Ready, Rendered, ShadeTask, Unusable, WorkerDied
 from shaded.scheduling.worker import failure_of
 from shaded.settings import Profile, Settings
@@ -128,11 +128,11 @@ class Shading:
         if self._executor.full or self._unbooked:
             return False
         waiting = self._ledger.waiting(LOOKAHEAD, blocked)
-        pick = self._executor.pick([Candidate(job.id, job.pixels) for job in waiting])
+        pick = self._executor.pick([_candidate(job) for job in waiting])
         if pick is None:
             return False
         claims = self._ledger.claim(1, blocked, machine_state(), waiting[pick.index].id)
-        tasks = [task for claim in claims if (task := self._prepare(claim, pick.canvas_pixels)) is not None]
+        tasks = [task for claim in claims if (task := self._prepare(claim, pick)) is not None]
         if tasks:
             self._heard_at = self._clock.monotonic()
             try:
@@ -142,6 +142,19 @@ class Shading:
                     self._failed(self._claims[task.job_id], failure_of(task.job_id, error))
         return bool(claims)
 
+    def queue_seconds(self, waiting: int, blocked: Collection[Path] = ()) -> float | None:
+        """How long what is under way and so many waiting pictures will take, in seconds; ``None``: it is not known.
+
+        Of a long queue the first pictures stand for all of them.
+        """
+        now = self._clock.monotonic()
+        under_way = max((left for flight in self.flights if (left := flight.eta(now)) is not None), default=None)
+        first = [_candidate(job) for job in self._ledger.waiting(LOOKAHEAD, blocked)] if waiting else []
+        if not first:
+            return under_way
+        backlog = self._executor.backlog(first)
+        return None if backlog is None else (under_way or 0.0) + backlog / len(first) * waiting
+
     def abandon(self) -> None:
         """Stop at once: the worker is ended and its job waits again, with nothing counted."""
         self._executor.close(now=True)
@@ -149,7 +162,7 @@ class Shading:
             self._ledger.release(job_id)
             self._forget(job_id, remove_staging=True)
 
-    def _prepare(self, claim: Claim, canvas_pixels: int) -> ShadeTask | None:
+    def _prepare(self, claim: Claim, pick: Pick) -> ShadeTask | None:
         """The task for a claimed job; ``None`` where it cannot be begun, which is booked."""
         job, placement = claim.job, claim.placement
         with logs.about_job(job.id):
@@ -160,16 +173,18 @@ class Shading:
                 return None
             self._claims[job.id] = claim
             try:
-                task = self._task(claim, canvas_pixels)
+                task = self._task(claim, pick.canvas_pixels)
             except Exception as error:
                 failure = failure_of(job.id, error)
                 logger.warning("the picture could not be begun", why=failure.what, exc_info=failure.outcome == "failed")
                 self._failed(claim, failure)
                 return None
             now = self._clock.monotonic()
-            self._flights[job.id] = Flight(job.id, placement.path, started_at=now, stage_at=now)
-            logger.info("shading begins", file=str(placement.path), attempt=job.attempts)
-            self._audience.progress(self._flights[job.id])
+            flight = Flight(job.id, placement.path, started_at=now, stage_at=now, expected=pick.seconds)
+            self._flights[job.id] = flight
+            about = {"expected_seconds": round(pick.seconds)} if pick.seconds else {}
+            logger.info("shading begins", file=str(placement.path), attempt=job.attempts, **about)
+            self._audience.progress(flight)
             return task
 
     def _task(self, claim: Claim, canvas_pixels: int) -> ShadeTask:
@@ -294,6 +309,10 @@ class Shading:
         self._flights.pop(job_id, None)
         if remove_staging:
             shutil.rmtree(self._settings.staging_dir / job_id, ignore_errors=True)
+
+
+def _candidate(job: Job) -> Candidate:
+    return Candidate(job.id, job.pixels, Profile.model_validate_json(job.profile).quality)
 
 
 def _as_error(event: Unusable) -> ShadedError:

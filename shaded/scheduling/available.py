@@ -13,10 +13,10 @@ _OWN_GROUPS = Path("/proc/self/cgroup")
 #: A limit of control groups of the first version that means "none" is a number of pages near 2**63.
 _NO_LIMIT = 1 << 60
 
-#: For each version: the files with the limit and with what is used, and the line of ``memory.stat`` for pages of files
-#: that are given back before anything runs out.
-_SECOND = ("memory.max", "memory.current", "inactive_file")
-_FIRST = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+#: For each version: the files with the limit and with what is used, and what stands before the lines of
+#: ``memory.stat`` for pages of files, which are given back before anything runs out.
+_SECOND = ("memory.max", "memory.current", "")
+_FIRST = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
 
 
 def available_bytes(reserve: int, groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> int:
@@ -62,28 +62,33 @@ def _rooms_up(mounted: Path, path: str, files: tuple[str, str, str]) -> list[int
     return [room for room in rooms if room is not None]
 
 
-def _room(group: Path, limit: str, used: str, cached: str) -> int | None:
+def _room(group: Path, limit: str, used: str, prefix: str) -> int | None:
     try:
         most = int((group / limit).read_text())
         if most >= _NO_LIMIT:
             return None
         statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        return max(0, most - int((group / used).read_text()) + int(statistics.get(cached, "0")))
+        files = sum(int(statistics.get(f"{prefix}{kind}_file", "0")) for kind in ("active", "inactive"))
+        return max(0, most - int((group / used).read_text()) + files)
     except (OSError, ValueError):  # "max" is no number
         return None
 
 
-def resident_bytes(pid: int | None) -> int:
-    """What a process holds in memory now; 0 for one that is gone, or none."""
+def private_bytes(pid: int | None) -> int:
+    """What a process holds in memory now for itself alone; 0 for one that is gone, or none.
+
+    Pages of files (on Linux) are not counted: processes share them, and the system drops them before memory runs out.
+    """
     if pid is None:
         return 0
     try:
-        return int(psutil.Process(pid).memory_info().rss)
+        memory = psutil.Process(pid).memory_info()
     except psutil.Error:
         return 0
+    return int(memory.rss - getattr(memory, "shared", 0))
 
 
 #: Tells what may still be taken beside a reserve; tests put their own in.
 Available = Callable[[int], int]
 #: Tells what a process holds.
-Resident = Callable[[int | None], int]
+Private = Callable[[int | None], int]

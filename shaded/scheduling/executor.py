@@ -29,10 +29,11 @@ AnyEvent = Ready | Progress | Spent | Rendered | Verified | Audited | Failure | 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A picture that may be begun: its job, and how many pixels it has (0: not known)."""
+    """A picture that may be begun: its job, how many pixels it has (0: not known), and with what quality."""
 
     job_id: str
     pixels: int
+    quality: str = "balanced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Pick:
         canvas_pixels: The canvas it is to be shaded on, where that is smaller than the settings say; 0: as they say.
         needed: What it is expected to hold at most, in bytes; 0: not known.
         footprint: What that was reckoned from.
+        device_needed: What it is expected to hold of a GPU's own memory at most, in bytes; 0: not known.
+        seconds: How long it is expected to take once the models are loaded; 0: not known.
         alone: Whether nothing is begun beside it.
     """
 
@@ -52,6 +55,8 @@ class Pick:
     needed: int = 0
     footprint: Footprint | None = None
     alone: bool = False
+    device_needed: int = 0
+    seconds: float = 0.0
 
 
 class Executor(Protocol):
@@ -75,6 +80,9 @@ class Executor(Protocol):
 
     def pick(self, candidates: Sequence[Candidate]) -> Pick | None:
         """Which of the waiting pictures, the first first, is begun now; ``None``: none of them."""
+
+    def backlog(self, candidates: Sequence[Candidate]) -> float | None:
+        """How long these pictures would take from now on, all together, in seconds; ``None``: it is not known."""
 
     def submit(self, batch: Sequence[AnyTask]) -> None:
         """Hand over tasks: pictures that were picked, or anything else while not busy."""

@@ -27,13 +27,14 @@ class Footprint:
 
 
 class MemoryModel(Learner):
-    """Predicts the peak of a worker process, in bytes.
+    """Predicts the peak of what a worker process holds for itself, in bytes.
 
-    Its numbers are bytes for models and libraries, for a million canvas pixels and for a million source pixels. They
-    start from what was measured once, with the bundled models in float32 on two cores of a common machine.
+    Its numbers are bytes for models and libraries (without pages of their files), for a million canvas pixels and for a
+    million source pixels. They start from what was measured once, with the bundled models in float32 on two cores of a
+    common machine.
     """
 
-    START = (0.9e9, 3300.0 * _MEGA, 70.0 * _MEGA)
+    START = (0.55e9, 3300.0 * _MEGA, 30.0 * _MEGA)
     NOISE = 0.05
 
 

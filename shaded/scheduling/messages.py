@@ -88,9 +88,13 @@ Request = Annotated[ShadeTask | VerifyTask | AuditTask | Stop, Field(discriminat
 
 
 class Start(_Message):
-    """The first line a worker reads: how to set itself up."""
+    """The first line a worker reads: how to set itself up.
+
+    ``device_index`` says which of several GPUs it computes on; where there are none it says nothing.
+    """
 
     shading: Shading
+    device_index: int = 0
     niceness: int = 0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "json"
@@ -121,11 +125,15 @@ class ClusterState(_Message):
 
 
 class Ready(_Message):
-    """The worker has loaded its models."""
+    """The worker has loaded its models.
+
+    ``devices`` has a name for each device of that kind on the machine; see ``Accelerator.names``.
+    """
 
     kind: Literal["ready"] = "ready"
     device: str
     seconds: float
+    devices: tuple[str, ...] = ("",)
 
 
 class Progress(_Message):
@@ -140,11 +148,16 @@ class Progress(_Message):
 
 
 class Spent(_Message):
-    """What the picture whose outcome comes next made the worker hold at most, in bytes; also where it failed."""
+    """What the picture whose outcome comes next made the worker hold at most, in bytes; also where it failed.
+
+    ``device_peak_bytes`` is the same for a GPU's own memory, and ``device_held_bytes`` what is held of it now.
+    """
 
     kind: Literal["spent"] = "spent"
     job_id: str
     peak_bytes: int
+    device_peak_bytes: int = 0
+    device_held_bytes: int = 0
 
 
 class Rendered(_Message):

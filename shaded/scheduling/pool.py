@@ -2,23 +2,26 @@
 
 Each worker shades one picture at a time with a fixed number of compute threads, so a picture's result is the same alone
 and beside any others. A worker is a process: what it holds can be measured and is given back, and one that dies takes
-one picture with it. On a GPU there is one worker; whether there is a GPU is known once the first has opened its models.
+one picture with it. Of GPUs each has one worker; whether there are any is known once the first has opened its models.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from shaded import logs
 from shaded.clock import Clock
-from shaded.scheduling.available import Available, Resident, available_bytes, resident_bytes
+from shaded.scheduling.available import Available, Private, available_bytes, private_bytes
 from shaded.scheduling.executor import AnyEvent, AnyTask, Candidate, Pick
+from shaded.scheduling.gpus import Gpu, Gpus, read_gpus
+from shaded.scheduling.lane import Lane
 from shaded.scheduling.memory import Footprint
 from shaded.scheduling.messages import Failure, Ready, Rendered, Spent, WorkerDied
+from shaded.scheduling.pace import Effort, Pace
 from shaded.scheduling.process import ProcessExecutor
-from shaded.scheduling.room import Allowance, Held, Room
+from shaded.scheduling.room import Allowance, Device, Held, Room
 
 logger = logs.get_logger("pool")
 
@@ -28,60 +31,83 @@ LOOK_SECONDS = 5.0
 GPUS = ("cuda", "mps")
 
 
-@dataclass(eq=False)
-class _Lane:
-    """One worker, the picture that it has, and the most it held for one, in bytes."""
+@dataclass(frozen=True)
+class Limits:
+    """What the user allows the workers.
 
-    executor: ProcessExecutor
-    pick: Pick | None = None
-    peak: int = 0
+    Attributes:
+        workers: How many there may be at once on a CPU.
+        allowance: How much memory they may hold.
+        yields: Whether a GPU on which other programs compute is given no picture.
+    """
+
+    workers: int
+    allowance: Allowance
+    yields: bool = False
 
 
 class WorkerPool:
     """Feeds several workers.
 
     Args:
-        make: Makes another worker's executor, given what to call when it has something to say.
-        workers: How many there may be at once on a CPU.
+        make: Makes the executor of a further worker, given its number and what to call when it has something to say.
+            On GPUs the number says which one it computes on.
+        limits: What the user allows.
         room: Says which picture there is memory for.
-        allowance: How much memory they may hold.
+        pace: Says how long pictures take.
         clock: Its monotonic time.
         on_event: Called from another thread whenever :meth:`events` has something new.
         available: Tells how much memory can be had now beside a reserve.
-        resident: Tells what a process holds.
+        private: Tells what a process holds.
+        gpus: Tells of GPUs' memory.
     """
 
     def __init__(
         self,
-        make: Callable[[Callable[[], None]], ProcessExecutor],
-        workers: int,
+        make: Callable[[int, Callable[[], None]], ProcessExecutor],
+        limits: Limits,
         room: Room,
-        allowance: Allowance,
+        pace: Pace,
         *,
         clock: Clock,
         on_event: Callable[[], None] = lambda: None,
         available: Available = available_bytes,
-        resident: Resident = resident_bytes,
+        private: Private = private_bytes,
+        gpus: Gpus = read_gpus,
     ) -> None:
         self._make = make
         self._room = room
+        self._pace = pace
         self._clock = clock
         self._on_event = on_event
         self._available = available
-        self._resident = resident
+        self._private = private
+        self._gpus = gpus
         self._happened = threading.Event()
-        self._lanes: list[_Lane] = []
-        self._picked: dict[str, Pick] = {}
+        self._lanes: list[Lane] = []
+        self._picked: tuple[str, Pick, Lane] | None = None
         self._short_until = float("-inf")
         self._too_little = ""
         self._device = ""
-        self.configure(workers, allowance, room.canvas_pixels)
+        self._devices: tuple[str, ...] = ("",)
+        self.configure(limits, room.canvas_pixels)
 
-    def configure(self, workers: int, allowance: Allowance, canvas_pixels: int) -> None:
+    def configure(self, limits: Limits, canvas_pixels: int) -> None:
         """Other limits and another canvas from now on; a worker too many finishes what it holds."""
-        self._workers, self._allowance = workers, allowance
+        self._limits = limits
         self._room.canvas_pixels = canvas_pixels
-        self._lanes += [_Lane(self._make(self._ring)) for _ in range(workers - len(self._lanes))]
+        self._fill_up()
+
+    @property
+    def _most(self) -> int:
+        """How many workers may be at work; one while the device is not known."""
+        if not self._device:
+            return 1
+        return len(self._devices) if self._device.startswith(GPUS) else self._limits.workers
+
+    def _fill_up(self) -> None:
+        count = max(self._most, self._limits.workers)
+        self._lanes += [Lane(self._make(number, self._ring)) for number in range(len(self._lanes), count)]
 
     @property
     def executors(self) -> Sequence[ProcessExecutor]:
@@ -95,55 +121,92 @@ class WorkerPool:
 
     @property
     def full(self) -> bool:
-        """Whether no worker is free, or memory was too short for everything that waits when it was looked at last."""
-        return self._free_lane() is None or self._clock.monotonic() < self._short_until
+        """Whether no worker is free, or nothing could be begun when it was looked at last."""
+        return next(self._free_lanes(), None) is None or self._clock.monotonic() < self._short_until
 
     @property
     def shortage(self) -> str:
-        """That memory is short even for one picture, with what to do."""
-        short = not self.busy and self._clock.monotonic() < self._short_until
-        return self._too_little if short else ""
+        """Why not even one picture can be begun, with what to do."""
+        if self.busy:
+            return ""
+        now = self._clock.monotonic()
+        resting = [lane for lane in self._lanes[: self._most] if lane.rests_until > now]
+        if resting and next(self._free_lanes(), None) is None:
+            wait = min(lane.rests_until for lane in resting) - now
+            return f"the GPU stopped working; it is tried again in {wait:.0f} seconds. Restarting the machine may help"
+        return self._too_little if now < self._short_until else ""
 
     @property
     def next_check(self) -> float | None:
         """When something is due although nothing happened."""
+        now = self._clock.monotonic()
         checks = [lane.executor.next_check for lane in self._lanes]
-        if self._clock.monotonic() < self._short_until:
-            checks.append(self._short_until)
+        checks += [at for at in (self._short_until, *(lane.rests_until for lane in self._lanes)) if at > now]
         return min((at for at in checks if at is not None), default=None)
+
+    def backlog(self, candidates: Sequence[Candidate]) -> float:
+        """How long these pictures are expected to take, all together, in seconds."""
+        return sum(map(self._expected_seconds, candidates)) / self._most
+
+    def _expected_seconds(self, candidate: Candidate, canvas_pixels: int = 0) -> float:
+        return self._pace.expected(Effort.of(self._room.footprint(candidate, canvas_pixels), candidate.quality))
 
     def pick(self, candidates: Sequence[Candidate]) -> Pick | None:
         """The next picture that there is a worker and memory for."""
-        lane = self._free_lane()
-        if lane is None or not candidates:
+        if not candidates:
             return None
+        gpus = self._gpus() if any(self._devices) else {}
+        why = ""
+        for lane in self._free_lanes():
+            pick, why = self._pick_for(lane, candidates, gpus)
+            if pick is not None:
+                candidate = candidates[pick.index]
+                lane.quality = candidate.quality
+                pick = replace(pick, seconds=self._expected_seconds(candidate, pick.canvas_pixels))
+                self._picked = (candidate.job_id, pick, lane)
+                return pick
+        self._short_until = self._clock.monotonic() + LOOK_SECONDS
+        self._too_little = why
+        return None
+
+    def _pick_for(
+        self, lane: Lane, candidates: Sequence[Candidate], gpus: Mapping[str, Gpu]
+    ) -> tuple[Pick | None, str]:
+        """The picture that one worker begins; or ``None``, and why."""
+        name = self._name_of(lane)
+        gpu = gpus.get(name)
+        if gpu and self._limits.yields and self._has_others(gpu, lane):
+            return None, "another program computes on the GPU. Wait for it, or set scheduling.busy_gpu to share"
+        device = None
+        if gpu:
+            reserve = round(self._limits.allowance.reserve_share * gpu.total)
+            device = Device(name, gpu.free + lane.device_held - reserve)
         running = [self._held(each) for each in self._lanes if each.executor.busy]
         idle = [each for each in self._lanes if not each.executor.busy and each is not lane]
         budget = self._budget()
-        resting = sum(self._resident(each.executor.worker_pid) for each in idle)
-        pick = self._room.pick(candidates, running, budget - resting)
+        resting = sum(self._private(each.executor.worker_pid) for each in idle)
+        pick = self._room.pick(candidates, running, budget - resting, device)
         if pick is None and resting:
             for each in idle:
                 each.executor.rest()
-            pick = self._room.pick(candidates, running, budget)
-        if pick is None:
-            self._short_until = self._clock.monotonic() + LOOK_SECONDS
-            self._too_little = (
-                f"memory is short: the workers may hold {max(0, budget) / 1e9:.1f} GB now, and no waiting picture fits"
-                " into that. Close other programs, or lower scheduling.memory_reserve; otherwise a smaller canvas is"
-                " used in a few minutes"
-            )
-        else:
-            self._picked = {candidates[pick.index].job_id: pick}
-        return pick
+            pick = self._room.pick(candidates, running, budget, device)
+        return pick, (
+            f"memory is short: the workers may hold {max(0, budget) / 1e9:.1f} GB now"
+            + (f", and {max(0, device.budget) / 1e9:.1f} GB on the GPU" if device else "")
+            + ", and no waiting picture fits into that. Close other programs, or lower scheduling.memory_reserve;"
+            " otherwise a smaller canvas is used in a few minutes"
+        )
 
     def submit(self, batch: Sequence[AnyTask]) -> None:
         """Hand each task to a worker that is free."""
         for task in batch:
-            lane = self._free_lane()
+            job_id, pick, lane = self._picked or ("", None, None)
+            self._picked = None
+            if job_id != task.job_id or lane is None:
+                pick, lane = None, next(self._free_lanes(), None)
             if lane is None:
                 raise RuntimeError("there is no free worker")
-            lane.pick = self._picked.pop(task.job_id, None)
+            lane.begin(pick)
             lane.executor.submit([task])
 
     def events(self, timeout: float) -> Sequence[AnyEvent]:
@@ -167,50 +230,71 @@ class WorkerPool:
         self._happened.clear()
         return [self._booked(lane, event) for lane in self._lanes for event in lane.executor.events(0)]
 
-    def _booked(self, lane: _Lane, event: AnyEvent) -> AnyEvent:
+    def _booked(self, lane: Lane, event: AnyEvent) -> AnyEvent:
         """Keep the books for one thing that a worker said; running out of memory is not the picture's fault at once."""
         if isinstance(event, Ready):
-            self._device = event.device
+            self._device, self._devices = event.device, event.devices
+            self._fill_up()
         elif isinstance(event, Spent):
-            lane.peak = event.peak_bytes
+            lane.spent = event
         elif isinstance(event, Rendered | Failure | WorkerDied):
             self._short_until = float("-inf")
+            lane.count_loss(event, self._clock.monotonic())
             pick, lane.pick = lane.pick, None
             if pick is not None and pick.footprint is not None:
-                return self._outcome(event, pick, pick.footprint, lane.peak)
+                return self._outcome(event, pick, pick.footprint, lane)
         return event
 
     def _outcome(
-        self, event: Rendered | Failure | WorkerDied, pick: Pick, footprint: Footprint, peak: int
+        self, event: Rendered | Failure | WorkerDied, pick: Pick, footprint: Footprint, lane: Lane
     ) -> Rendered | Failure | WorkerDied:
         if isinstance(event, Rendered):
-            self._room.measured(footprint, pick.needed, peak)
+            self._learn(pick, footprint, lane)
+            self._pace.measured(Effort.of(footprint, lane.quality), float(event.summary["seconds"]))
             self._room.done(event.job_id)
         elif isinstance(event, WorkerDied):
             for job_id in event.job_ids:
                 self._room.ran_out(job_id, footprint, alone=False)  # who knows of what it died
         elif event.out_of_memory:
-            self._room.measured(footprint, pick.needed, peak, failed=True)
-            if self._room.ran_out(event.job_id, footprint, alone=not self.busy):
+            self._learn(pick, footprint, lane, failed=True)
+            alone = not self.busy or lane.spent.device_peak_bytes > 0
+            if self._room.ran_out(event.job_id, footprint, alone=alone):
                 return event.model_copy(update={"blames_picture": False})
         elif event.outcome != "transient":
             self._room.done(event.job_id)
         return event
 
-    def _free_lane(self) -> _Lane | None:
-        """A worker that may be given a picture: one that has its models rather than one that is yet to be started."""
-        free = [lane for lane in self._lanes if not lane.executor.busy]
-        working = len(self._lanes) - len(free)
-        one_only = not self._device or self._device.startswith(GPUS)
-        most = 1 if one_only else self._workers
-        if working >= most:
-            return None
-        return max(free, key=lambda lane: self._resident(lane.executor.worker_pid), default=None)
+    def _learn(self, pick: Pick, footprint: Footprint, lane: Lane, *, failed: bool = False) -> None:
+        """Learn from a picture's peaks; where memory ran out on a GPU, that one's is taken to be the reason."""
+        there = lane.spent.device_peak_bytes
+        if not (failed and there):
+            self._room.measured(footprint, pick.needed, lane.spent.peak_bytes, failed=failed)
+        if there:
+            self._room.measured_on(self._name_of(lane), footprint, pick.device_needed, there, failed=failed)
 
-    def _held(self, lane: _Lane) -> Held:
+    def _free_lanes(self) -> Iterator[Lane]:
+        """Workers that may be given a picture; those that have their models come before those yet to be started."""
+        now = self._clock.monotonic()
+        if sum(lane.executor.busy for lane in self._lanes) >= self._most:
+            return
+        free = [lane for lane in self._lanes[: self._most] if not lane.executor.busy and lane.rests_until <= now]
+        yield from sorted(free, key=lambda lane: self._private(lane.executor.worker_pid), reverse=True)
+
+    def _name_of(self, lane: Lane) -> str:
+        """The GPU that a worker computes on; empty where there is none, or none that has a name."""
+        number = self._lanes.index(lane)
+        return self._devices[number] if number < len(self._devices) else ""
+
+    def _has_others(self, gpu: Gpu, lane: Lane) -> bool:
+        """Whether other programs compute on a GPU, as far as its processes can be told from the workers'."""
+        own = {each.executor.worker_pid for each in self._lanes}
+        told_apart = not lane.spent.device_held_bytes or lane.executor.worker_pid in gpu.users
+        return told_apart and bool(gpu.users - own)
+
+    def _held(self, lane: Lane) -> Held:
         pick = lane.pick or Pick(0)
-        return Held(pick.needed, self._resident(lane.executor.worker_pid), pick.alone)
+        return Held(pick.needed, self._private(lane.executor.worker_pid), pick.alone)
 
     def _budget(self) -> int:
-        held = sum(self._resident(lane.executor.worker_pid) for lane in self._lanes)
-        return self._allowance.budget(self._available(self._allowance.reserve), held)
+        held = sum(self._private(lane.executor.worker_pid) for lane in self._lanes)
+        return self._limits.allowance.budget(self._available(self._limits.allowance.reserve), held)

@@ -126,6 +126,10 @@ class ProcessExecutor:
         """The first, while it is free."""
         return Pick(0) if candidates and not self.busy else None
 
+    def backlog(self, candidates: Sequence[Candidate]) -> float | None:  # noqa: ARG002 - the seam's shape
+        """It keeps no record of how long pictures take."""
+        return None
+
     @property
     def worker_pid(self) -> int | None:
         """The process id of the worker, while there is one."""

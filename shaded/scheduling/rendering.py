@@ -26,6 +26,7 @@ from shaded.publishing.reading import decode
 from shaded.publishing.resizing import fit_side
 from shaded.publishing.writing import Encoded, encode
 from shaded.scheduling import stating
+from shaded.scheduling.gpu_memory import accelerator_of
 from shaded.scheduling.messages import Audited, AuditTask, Progress, Rendered, ShadeTask, Start, Verified, VerifyTask
 from shaded.scheduling.peak import peak_bytes
 from shaded.scheduling.subject import Subject, decide, place_anchor
@@ -62,7 +63,7 @@ WORTH_IT = 0.05
 
 def open_engine(start: Start) -> RenderingEngine:
     """Load the models that the settings ask for."""
-    return RenderingEngine(open_toolbox(start.shading), start.shading.canvas_pixels)
+    return RenderingEngine(open_toolbox(start.shading, start.device_index), start.shading.canvas_pixels)
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ class RenderingEngine:
         self._toolbox = toolbox
         self._canvas_pixels = canvas_pixels
         self.device = str(toolbox.device)
+        self.accelerator = accelerator_of(toolbox.device)
 
     def verify(self, task: VerifyTask) -> Verified:
         """Measure a published file again; see :mod:`shaded.scheduling.verifying`."""

@@ -7,7 +7,7 @@ memory ran out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,8 @@ from shaded.clock import Clock
 from shaded.errors import ShadedError
 from shaded.outbox.roots import Memory
 from shaded.scheduling.executor import Candidate, Pick
-from shaded.scheduling.memory import Footprint, MemoryModel
+from shaded.scheduling.learning import Learner
+from shaded.scheduling.memory import DeviceMemoryModel, Footprint, MemoryModel
 from shaded.scheduling.policy import Waiting, choose
 
 logger = logs.get_logger("room")
@@ -41,10 +42,12 @@ class Allowance:
     Attributes:
         limit: At most so many bytes.
         reserve: So many bytes of the machine's memory stay free for other programs.
+        reserve_share: The same of a GPU's memory, as a share of it from 0 to 1.
     """
 
     limit: int
     reserve: int
+    reserve_share: float = 0.0
 
     def budget(self, available: int, held: int) -> int:
         """What the workers may hold in all, given what can be had beside what they hold already; bytes."""
@@ -52,17 +55,25 @@ class Allowance:
 
 
 @dataclass(frozen=True)
+class Device:
+    """A GPU's own memory: the name under which is learned what it takes, and how many bytes may be held there."""
+
+    name: str
+    budget: int
+
+
+@dataclass(frozen=True)
 class Held:
     """A picture under way: what it is expected to take at most, and what its worker holds now, in bytes."""
 
     needed: int
-    resident: int
+    private: int
     alone: bool = False
 
     @property
     def most(self) -> int:
         """What is to be reckoned with."""
-        return max(self.needed, self.resident)
+        return max(self.needed, self.private)
 
 
 @dataclass(frozen=True)
@@ -80,28 +91,34 @@ class Room:
 
     Args:
         canvas_pixels: The canvas that pictures are shaded on, in pixels, where memory allows.
-        memory: Keeps what was learned.
+        memory_of: Keeps what was learned of the machine's memory (under an empty name) and of each GPU's.
         clock: Its monotonic time.
     """
 
-    def __init__(self, canvas_pixels: int, memory: Memory, clock: Clock) -> None:
+    def __init__(self, canvas_pixels: int, memory_of: Callable[[str], Memory], clock: Clock) -> None:
         self.canvas_pixels = canvas_pixels
-        self._memory = memory
+        self._memory_of = memory_of
         self._clock = clock
-        self._model = MemoryModel(memory.recall())
+        self._model = MemoryModel(memory_of("").recall())
+        self._devices: dict[str, DeviceMemoryModel] = {}
         self._cases: dict[str, _Case] = {}
 
-    def pick(self, candidates: Sequence[Candidate], running: Sequence[Held], budget: int) -> Pick | None:
+    def pick(
+        self, candidates: Sequence[Candidate], running: Sequence[Held], budget: int, device: Device | None = None
+    ) -> Pick | None:
         """The picture to begin beside those that run; ``None`` where memory is short for all that wait.
 
         Args:
             candidates: What waits, the first first.
             running: What is under way.
             budget: What all together may hold, in bytes.
+            device: Where the picture would be shaded, if that has memory of its own of which something is known.
         """
         if any(held.alone for held in running):
             return None
-        offers = [offer for i, candidate in enumerate(candidates) if (offer := self._offer(i, candidate, budget))]
+        offers = [
+            offer for i, candidate in enumerate(candidates) if (offer := self._offer(i, candidate, budget, device))
+        ]
         waiting = [
             Waiting(candidates[o.index].job_id, o.needed, self._passed(candidates[o.index]), o.alone) for o in offers
         ]
@@ -111,37 +128,62 @@ class Room:
             self._note(first, replace(self._case(first), passed=waiting[0].passed + 1))
         return None if chosen is None else offers[chosen]
 
-    def _offer(self, index: int, candidate: Candidate, budget: int) -> Pick | None:
+    def footprint(self, candidate: Candidate, canvas_pixels: int = 0) -> Footprint:
+        """What a picture is shaded as, on the usual canvas or on a smaller one."""
+        source = candidate.pixels or UNKNOWN_PIXELS
+        return Footprint(min(source, canvas_pixels or self.canvas_pixels), source)
+
+    def _offer(self, index: int, candidate: Candidate, budget: int, device: Device | None) -> Pick | None:
         """How a picture would be begun; ``None`` while it waits for the memory that it needs even alone."""
         case = self._case(candidate.job_id)
-        source = candidate.pixels or UNKNOWN_PIXELS
-        full = Footprint(min(source, case.canvas_pixels or self.canvas_pixels), source)
-        needed = round(self._model.predict(full))
-        if needed <= budget:
+        full = self.footprint(candidate, case.canvas_pixels)
+        offer = self._begun(Pick(index, case.canvas_pixels, alone=case.alone), full, device)
+        if _fits(offer, budget, device):
             if case.short_since is not None:
                 self._note(candidate.job_id, replace(case, short_since=None))
-            return Pick(index, case.canvas_pixels, needed, full, alone=case.alone)
+            return offer
         now = self._clock.monotonic()
         since = now if case.short_since is None else case.short_since
         self._note(candidate.job_id, replace(case, short_since=since))
         if now - since < PATIENCE_SECONDS:
             return None
-        smaller = full
-        while smaller.canvas_pixels > LEAST_CANVAS and self._model.predict(smaller) > budget:
-            smaller = Footprint(max(LEAST_CANVAS, smaller.canvas_pixels // SMALLER), source)
-        canvas = case.canvas_pixels if smaller is full else smaller.canvas_pixels
-        return Pick(index, canvas, round(self._model.predict(smaller)), smaller, alone=True)
+        offer = replace(offer, alone=True)
+        canvas = full.canvas_pixels
+        while canvas > LEAST_CANVAS and not _fits(offer, budget, device):
+            canvas = max(LEAST_CANVAS, canvas // SMALLER)
+            offer = self._begun(replace(offer, canvas_pixels=canvas), Footprint(canvas, full.source_pixels), device)
+        return offer
+
+    def _begun(self, offer: Pick, footprint: Footprint, device: Device | None) -> Pick:
+        """The same, with what it is expected to need."""
+        there = 0 if device is None else round(self._device_model(device.name).predict(footprint))
+        needed = round(self._model.predict(footprint))
+        return replace(offer, footprint=footprint, needed=needed, device_needed=there)
 
     def measured(self, footprint: Footprint, expected: int, peak: int, *, failed: bool = False) -> None:
         """Learn from a picture's peak, in bytes; where it ran out of memory, its peak is only the least it needs."""
-        logger.debug("memory", expected=expected, measured=peak, failed=failed, canvas=footprint.canvas_pixels,
-                     source=footprint.source_pixels)  # fmt: skip
+        self._learn("", self._model, footprint, expected, peak, failed=failed)
+
+    def measured_on(self, name: str, footprint: Footprint, expected: int, peak: int, *, failed: bool = False) -> None:
+        """The same of a GPU's own memory."""
+        self._learn(name, self._device_model(name), footprint, expected, peak, failed=failed)
+
+    def _learn(
+        self, name: str, model: Learner, footprint: Footprint, expected: int, peak: int, *, failed: bool
+    ) -> None:
+        logger.debug("memory", of=name or "the machine", expected=expected, measured=peak, failed=failed,
+                     canvas=footprint.canvas_pixels, source=footprint.source_pixels)  # fmt: skip
         if failed:
-            self._model.raise_to(footprint, round(AFTER_FAILING * max(peak, expected)))
+            model.raise_to(footprint, round(AFTER_FAILING * max(peak, expected)))
         else:
-            self._model.learn(footprint, peak)
+            model.learn(footprint, peak)
         with suppress(ShadedError):  # on a full disk it is learned again after the next start
-            self._memory.remember(self._model.to_text())
+            self._memory_of(name).remember(model.to_text())
+
+    def _device_model(self, name: str) -> DeviceMemoryModel:
+        if name not in self._devices:
+            self._devices[name] = DeviceMemoryModel(self._memory_of(name).recall())
+        return self._devices[name]
 
     def ran_out(self, job_id: str, footprint: Footprint, *, alone: bool) -> bool:
         """A picture ran out of memory; whether there is something left to try, with which it may be picked again."""
@@ -170,3 +212,7 @@ class Room:
 
     def _passed(self, candidate: Candidate) -> int:
         return self._case(candidate.job_id).passed
+
+
+def _fits(offer: Pick, budget: int, device: Device | None) -> bool:
+    return offer.needed <= budget and (device is None or offer.device_needed <= device.budget)

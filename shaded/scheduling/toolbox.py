@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from shaded.errors import ConfigurationError, ModelError
+from shaded.errors import ConfigurationError, DeviceLost, ModelError
 from shaded.models.bundle import bundled_models, load_state
 from shaded.models.gallery_files import load_gallery, vocabulary_tables
 from shaded.models.local_surrogates import LocalModel, load_local
@@ -70,15 +70,20 @@ class Toolbox:
         return "bfloat16" if any(target.dtype == "bfloat16" for target in self.targets) else "float32"
 
 
-def open_toolbox(shading: Shading) -> Toolbox:
+def open_toolbox(shading: Shading, device_index: int = 0) -> Toolbox:
     """Load everything, every file's hash checked.
+
+    Args:
+        shading: Which models, and the kind of device.
+        device_index: Which of several such devices.
 
     Raises:
         ModelError: A model is missing, altered or unusable.
         ConfigurationError: The device or the anchor folder that the settings name is not there.
+        DeviceLost: There are not so many devices of that kind.
     """
     torch.set_num_threads(shading.threads or os.cpu_count() or 1)
-    device = choose_device(shading.device)
+    device = choose_device(shading.device, device_index)
     lpips = build_lpips(load_state("lpips-alexnet")).to(device)
     locals_ = [load_local(path) for path in shading.surrogates]
     return Toolbox(
@@ -116,20 +121,30 @@ def load_tagger() -> Tagger:
     return Tagger(network)
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_device(wanted: str, index: int = 0) -> torch.device:
     """``auto`` takes CUDA, then Apple's MPS, then the CPU.
 
+    Args:
+        wanted: The kind of device.
+        index: Which of several CUDA devices; of the others there is one.
+
     Raises:
-        ConfigurationError: The wanted device is not there.
+        ConfigurationError: No device of the wanted kind is there.
+        DeviceLost: There are, but not so many.
     """
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted == "auto":
-        return torch.device(next(name for name in ("cuda", "mps", "cpu") if there[name]))
+        wanted = next(name for name in ("cuda", "mps", "cpu") if there[name])
     if not there[wanted]:
         raise ConfigurationError(
             f"shading.device: {wanted} is not available on this machine", remedy="Set it to auto or cpu"
         )
-    return torch.device(wanted)
+    if wanted != "cuda" or index == 0:
+        return torch.device(wanted)
+    if index >= torch.cuda.device_count():
+        raise DeviceLost(f"GPU number {index + 1} is not there any more", remedy="The others are used meanwhile")
+    torch.cuda.set_device(index)
+    return torch.device(wanted, index)
 
 
 def load_student(family: str, device: torch.device, kind: str) -> Surrogate:

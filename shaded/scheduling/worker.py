@@ -29,6 +29,7 @@ from shaded.errors import (
     from_os_error,
     policy_of,
 )
+from shaded.scheduling.accelerator import Accelerator
 from shaded.scheduling.executor import AnyEvent, AnyTask
 from shaded.scheduling.messages import (
     REQUESTS,
@@ -46,7 +47,7 @@ from shaded.scheduling.messages import (
     Verified,
     VerifyTask,
 )
-from shaded.scheduling.peak import begin_counting, give_back, peak_bytes
+from shaded.scheduling.peak import begin_counting, end_first, give_back, private_peak_bytes
 
 logger = logs.get_logger("worker")
 
@@ -58,6 +59,7 @@ class Engine(Protocol):
     """What does the work, once its models are loaded."""
 
     device: str
+    accelerator: Accelerator
 
     def shade(self, task: ShadeTask, progress: Callable[[Progress], None]) -> Rendered:
         """Shade one picture into the task's staging folder."""
@@ -126,7 +128,8 @@ _LOST = ("cuda error", "cudnn", "cublas", "device-side assert", "hip error", "mp
 def is_device_lost(error: BaseException) -> bool:
     """Whether the GPU stopped working for this process, other than by running out of memory."""
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and not is_out_of_memory(error) and any(mark in text for mark in _LOST)
+    lost = isinstance(error, RuntimeError) and not is_out_of_memory(error) and any(mark in text for mark in _LOST)
+    return lost or isinstance(error, DeviceLost)
 
 
 def failure_of(job_id: str, error: Exception) -> Failure:
@@ -135,7 +138,7 @@ def failure_of(job_id: str, error: Exception) -> Failure:
         error = from_os_error(error)
     elif is_out_of_memory(error):
         error = OutOfMemory("there is not enough memory", remedy="Close other programs; it is tried again by itself")
-    elif is_device_lost(error):
+    elif is_device_lost(error) and not isinstance(error, DeviceLost):
         error = DeviceLost(
             f"the GPU stopped working ({str(error).splitlines()[0]})",
             remedy='It is tried again by itself; if that does not help, set shading.device to "cpu"',
@@ -194,6 +197,7 @@ def _do(engine: Engine, task: AnyTask, voice: Voice) -> bool:
         ModelError, ConfigurationError: Nothing can be shaded any more.
     """
     begin_counting()
+    engine.accelerator.begin_counting()
     try:
         outcome = _outcome(engine, task, voice)
     except (ModelError, ConfigurationError):
@@ -203,10 +207,20 @@ def _do(engine: Engine, task: AnyTask, voice: Voice) -> bool:
         if failure.outcome == "failed" and not isinstance(error, PictureError):
             logger.error("the picture failed unexpectedly", exc_info=True)  # noqa: G201 - structlog's own way
         outcome = failure
+    spent = _spent(engine, task.job_id)
     if isinstance(task, ShadeTask):
-        voice.say(Spent(job_id=task.job_id, peak_bytes=peak_bytes()))
+        voice.say(spent)
     voice.say(outcome)
     return not (isinstance(outcome, Failure) and outcome.ends_worker)
+
+
+def _spent(engine: Engine, job_id: str) -> Spent:
+    """What a task took; what is not in use any more is given back, also where memory ran out."""
+    peak, device_peak = private_peak_bytes(), engine.accelerator.peak_bytes()
+    give_back()
+    engine.accelerator.give_back()
+    held = engine.accelerator.held_bytes()
+    return Spent(job_id=job_id, peak_bytes=peak, device_peak_bytes=device_peak, device_held_bytes=held)
 
 
 def be_nice(niceness: int) -> None:
@@ -241,10 +255,12 @@ def serve(open_engine: EngineFactory, requests: BinaryIO, events: BinaryIO, on_o
                     engine = _open(open_engine, start, voice)
                 if not _do(engine, task, voice):
                     return 1
-                give_back()
             except Exception as error:
-                if is_out_of_memory(error):
-                    voice.say(failure_of(task.job_id, error))
+                if is_out_of_memory(error) or is_device_lost(error):
+                    failure = failure_of(task.job_id, error)
+                    voice.say(failure)
+                    if failure.ends_worker:
+                        return 1
                     continue
                 logger.debug("the engine is unusable", exc_info=True)
                 voice.say(unusable_of(error))
@@ -258,7 +274,7 @@ def _open(open_engine: EngineFactory, start: Start, voice: Voice) -> Engine:
     engine = open_engine(start)
     seconds = time.monotonic() - begun
     logger.info("models loaded", device=engine.device, seconds=round(seconds, 1))
-    voice.say(Ready(device=engine.device, seconds=seconds))
+    voice.say(Ready(device=engine.device, seconds=seconds, devices=engine.accelerator.names))
     return engine
 
 
@@ -286,6 +302,7 @@ def leave(code: int = 0) -> NoReturn:
 def main(open_engine: EngineFactory) -> NoReturn:
     """Run a worker on this process's standard streams, then end the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's: it lets the picture under way finish
+    end_first()
     requests, events = private_streams()
     leave(serve(open_engine, requests, events, leave))
 

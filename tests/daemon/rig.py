@@ -47,6 +47,7 @@ class FakeExecutor:
         self.deadly = ""
         self.offered = []
         self.canvas_pixels = 0
+        self.seconds = 0.0
         self.refuse_submit = None
 
     @property
@@ -58,7 +59,12 @@ class FakeExecutor:
 
     def pick(self, candidates):
         self.offered = [*self.offered, *candidates]
-        return Pick(0, canvas_pixels=self.canvas_pixels) if candidates and not self.held else None
+        if not candidates or self.held:
+            return None
+        return Pick(0, canvas_pixels=self.canvas_pixels, seconds=self.seconds)
+
+    def backlog(self, candidates):
+        return self.seconds * len(candidates) if self.seconds else None
 
     def submit(self, batch):
         if self.refuse_submit is not None:

@@ -53,6 +53,28 @@ def test_status_tells_what_is_under_way(rig, ask):
     assert current["path"] == str(rig.outbox / "fox.png")
 
 
+def test_status_tells_how_long_it_will_take(rig, ask):
+    """What is under way has the rest of its own time, and what waits adds its own; unknown times are not made up."""
+    rig.executor.automatic = False
+    rig.put("fox.png", png(1))
+    rig.settle()
+    assert ask("status")["eta_seconds"] is None
+    rig.executor.work()
+    rig.settle()
+    rig.executor.seconds = 100.0
+    for number in range(2, 5):
+        rig.put(f"{number}.png", png(number))
+    rig.settle()
+    rig.clock.advance(30)
+    rig.daemon.step()
+    document = ask("status")
+    (current,) = document["current"]
+    assert 0 < current["eta_seconds"] <= 70
+    assert document["counts"]["settled"] == 2
+    assert document["eta_seconds"] == pytest.approx(current["eta_seconds"] + 200)
+    assert "2 waiting (about " in rig.daemon.view.sentence()
+
+
 def test_status_tells_how_each_outbox_is_watched(rig, ask):
     """The document has the way and its reason, and a missing outbox with what to do."""
     (folder,) = ask("status")["folders"]

@@ -6,6 +6,7 @@ import socket
 import stat
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -126,7 +127,11 @@ def test_missing_folders_are_made_at_the_start(tmp_path):
 
 
 def test_the_time_left_is_guessed_from_the_pace(tmp_path):
-    """After a quarter of the steps three times as long is left; without steps nothing is guessed."""
+    """After a quarter of the steps three times as long is left; without steps what was expected, if anything was."""
     flight = Flight("1", tmp_path, started_at=0.0, stage="shade", step=15, steps=60, stage_at=10.0)
     assert flight.eta(20.0) == pytest.approx(30.0)
     assert Flight("1", tmp_path, started_at=0.0).eta(20.0) is None
+    expected = replace(flight, expected=90.0)
+    assert expected.eta(20.0) == pytest.approx(70.0)
+    assert replace(expected, step=30).eta(80.0) == pytest.approx(70.0)
+    assert Flight("1", tmp_path, started_at=0.0, expected=15.0).eta(20.0) is None

@@ -1,6 +1,6 @@
 """A worker with an engine that copies: what the file name says is what happens.
 
-``python fake_worker.py [option...]``, of ``slow-open``, ``no-model``, ``bad-settings``, ``dies-opening``, ``cuda``.
+``python fake_worker.py [option...]``, of ``slow-open``, ``no-model``, ``bad-settings``, ``dies-opening``, ``gpu=NAME``.
 A picture whose name contains ``die``, ``hang``, ``print``, ``refuse``, ``unreadable``, ``busy``, ``memory``, ``gpu``,
 ``bug`` or ``slow`` meets that fate.
 """
@@ -30,6 +30,7 @@ from shaded.publishing.sidecar import (
     Tool,
 )
 from shaded.scheduling import worker
+from shaded.scheduling.accelerator import Accelerator
 from shaded.scheduling.messages import Audited, Progress, Rendered, Verified
 
 
@@ -37,6 +38,7 @@ class CopyingEngine:
     """Copies the source into staging, with a few plausible numbers."""
 
     device = "fake"
+    accelerator = Accelerator()
 
     def shade(self, task, progress):
         progress(Progress(job_id=task.job_id, stage="shade", step=0, steps=4))
@@ -150,6 +152,19 @@ def _meet_fate(task):
         raise ZeroDivisionError("by a bug")
 
 
+class FakeGpu(Accelerator):
+    """A GPU among others of these names: a picture takes 3 GB of it, of which 1 GB stays with the worker."""
+
+    def __init__(self, names):
+        self.names = tuple(names)
+
+    def peak_bytes(self):
+        return 3 * 10**9
+
+    def held_bytes(self):
+        return 10**9
+
+
 def open_copying(options):
     """An engine factory for these options."""
 
@@ -163,8 +178,10 @@ def open_copying(options):
         if "dies-opening" in options:
             os._exit(7)
         engine = CopyingEngine()
-        if "cuda" in options:
-            engine.device = "cuda:0"
+        gpus = [option.removeprefix("gpu=") for option in options if option.startswith("gpu=")]
+        if gpus:
+            engine.device = f"cuda:{start.device_index}"
+            engine.accelerator = FakeGpu(gpus)
         return engine
 
     return open_engine

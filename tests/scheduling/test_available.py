@@ -5,7 +5,7 @@ import os
 import psutil
 import pytest
 
-from shaded.scheduling.available import available_bytes, group_rooms, resident_bytes, total_bytes
+from shaded.scheduling.available import available_bytes, group_rooms, private_bytes, total_bytes
 
 GB = 10**9
 
@@ -15,7 +15,9 @@ def group(folder, names, limit, used, cached):
     folder.mkdir(parents=True, exist_ok=True)
     for name, value in zip(names, (limit, used), strict=True):
         (folder / name).write_text(f"{value}\n")
-    (folder / "memory.stat").write_text(f"anon 1\ninactive_file {cached}\ntotal_inactive_file {cached}\n")
+    (folder / "memory.stat").write_text(
+        "".join(f"{prefix}{kind}_file {cached // 2}\n" for prefix in ("", "total_") for kind in ("active", "inactive"))
+    )
 
 
 SECOND = ("memory.max", "memory.current")
@@ -64,6 +66,6 @@ def test_the_reserve_is_the_machines_and_not_a_control_groups(tmp_path, own):
 
 def test_what_a_process_holds():
     """This process holds something; one that is gone, or none, holds nothing."""
-    assert resident_bytes(os.getpid()) > 1_000_000
-    assert resident_bytes(None) == 0
-    assert resident_bytes(max(psutil.pids()) + 10_000) == 0
+    assert private_bytes(os.getpid()) > 1_000_000
+    assert private_bytes(None) == 0
+    assert private_bytes(max(psutil.pids()) + 10_000) == 0

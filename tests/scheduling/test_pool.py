@@ -11,9 +11,12 @@ import pytest
 from shaded.clock import SystemClock
 from shaded.outbox.roots import ShortMemory
 from shaded.scheduling.executor import Candidate
-from shaded.scheduling.memory import Footprint, MemoryModel
-from shaded.scheduling.messages import Failure, Rendered, Start, VerifyTask, WorkerDied
-from shaded.scheduling.pool import WorkerPool
+from shaded.scheduling.gpus import Gpu
+from shaded.scheduling.lane import FIRST_REST_SECONDS
+from shaded.scheduling.memory import DeviceMemoryModel, Footprint, MemoryModel
+from shaded.scheduling.messages import Failure, Ready, Rendered, Start, VerifyTask, WorkerDied
+from shaded.scheduling.pace import Pace, PaceModel
+from shaded.scheduling.pool import LOOK_SECONDS, Limits, WorkerPool
 from shaded.scheduling.process import ProcessExecutor
 from shaded.scheduling.room import LEAST_CANVAS, Allowance, Room
 from shaded.settings import Shading
@@ -22,7 +25,18 @@ from tests.scheduling.test_process import FAKE_WORKER, _task, _wait_for
 pytestmark = pytest.mark.real_process
 
 CANVAS = 4 * LEAST_CANVAS
+GB = 10**9
 PLENTY = Allowance(limit=10**12, reserve=0)
+
+
+class LaterClock(SystemClock):
+    """The machine's clock, so many seconds ahead."""
+
+    def __init__(self, pool):
+        self._pool = pool
+
+    def monotonic(self):
+        return super().monotonic() + self._pool.now
 
 
 class Pool:
@@ -32,13 +46,16 @@ class Pool:
         self.folder = folder
         self.free = 10**12
         self.options = options
-        self.memory = ShortMemory()
+        self.memory, self.pace = ShortMemory(), ShortMemory()
+        self.memory_of = {"": self.memory}
+        self.gpus = {}
+        self.now = 0.0
         self.told = []
-        clock = SystemClock()
+        clock = LaterClock(self)
 
-        def make(ring):
+        def make(number, ring):
             return ProcessExecutor(
-                Start(shading=Shading(threads=1)),
+                Start(shading=Shading(threads=1), device_index=number),
                 idle_seconds=1000,
                 silence_seconds=1000,
                 clock=clock,
@@ -48,12 +65,16 @@ class Pool:
 
         self.pool = WorkerPool(
             make,
-            workers,
-            Room(CANVAS, self.memory, clock),
-            PLENTY,
+            Limits(workers, PLENTY),
+            Room(CANVAS, self._memory_of, clock),
+            Pace(self.pace),
             clock=clock,
             available=lambda reserve: self.free - reserve,
+            gpus=lambda: self.gpus,
         )
+
+    def _memory_of(self, name: str) -> ShortMemory:
+        return self.memory_of.setdefault(name, ShortMemory())
 
     def begin(self, *names: str, pixels: int = CANVAS) -> list[str]:
         """Offer pictures by name, as the daemon does, until none is taken; which were."""
@@ -116,11 +137,131 @@ def test_pictures_are_shaded_side_by_side_once_the_device_is_known(make_pool):
 
 def test_a_gpu_has_one_worker(make_pool):
     """Where the first worker found a GPU, no second one is started beside it."""
-    made = make_pool("cuda")
+    made = make_pool("gpu=A")
     made.warm()
     assert made.begin("a-slow.png", "b.png") == ["a-slow.png"]
     made.finish()
     assert made.begin("b.png") == ["b.png"]
+
+
+def test_each_gpu_has_a_worker_of_its_own(make_pool):
+    """Three GPUs shade three pictures at once, each in a process that was told its number, also where cores are few."""
+    made = make_pool("gpu=A", "gpu=B", "gpu=C", workers=1)
+    made.warm()
+    assert made.begin("a-slow.png", "b-slow.png", "c-slow.png", "d.png") == ["a-slow.png", "b-slow.png", "c-slow.png"]
+    made.finish()
+    assert {event.device for event in made.told if isinstance(event, Ready)} == {"cuda:0", "cuda:1", "cuda:2"}
+    assert set(made.memory_of) == {"", "A", "B", "C"}
+    assert all(DeviceMemoryModel(made.memory_of[name].recall()).pictures for name in "ABC")
+
+
+def test_a_gpu_that_died_rests_and_is_tried_again(make_pool):
+    """Its picture goes to the other GPU; it is given none for a minute, then two, until one ends well."""
+    made = make_pool("gpu=A", "gpu=B")
+    made.warm()
+    assert made.begin("gpu.png") == ["gpu.png"]
+    (lost,) = made.finish()
+    assert (lost.outcome, lost.blames_picture) == ("transient", False)
+    assert made.begin("a-slow.png", "b.png") == ["a-slow.png"]
+    assert made.pool.full
+    assert made.pool.shortage == ""
+    made.now += FIRST_REST_SECONDS
+    assert made.begin("gpu.png") == ["gpu.png"]
+    made.finish()
+    made.now += FIRST_REST_SECONDS
+    assert made.begin("c-slow.png", "d.png") == ["c-slow.png"]
+    made.now += FIRST_REST_SECONDS
+    assert made.begin("d.png") == ["d.png"]
+    made.finish()
+    assert made.begin("gpu.png", "e.png") == ["gpu.png", "e.png"]
+    made.finish()
+    made.now += FIRST_REST_SECONDS
+    assert made.begin("f-slow.png", "g.png") == ["f-slow.png", "g.png"]
+    made.finish()
+
+
+def test_when_the_only_gpu_died_it_is_said(make_pool):
+    """Nothing can be begun meanwhile, the pool says why, and says when to look again."""
+    made = make_pool("gpu=A")
+    made.begin("gpu.png")
+    made.finish()
+    assert made.pool.full
+    assert "the GPU stopped working; it is tried again in" in made.pool.shortage
+    assert made.pool.next_check < LaterClock(made).monotonic() + FIRST_REST_SECONDS + 1
+    made.now += FIRST_REST_SECONDS
+    assert made.begin("a.png") == ["a.png"]
+    assert made.pool.shortage == ""
+    made.finish()
+
+
+def test_a_gpu_of_which_others_hold_the_memory_waits(make_pool):
+    """What is free there beside the reserve decides, and what the worker itself holds is as good as free."""
+    made = make_pool("gpu=A")
+    made.warm()
+    needed = round(DeviceMemoryModel(made.memory_of["A"].recall()).predict(Footprint(CANVAS, CANVAS)))
+    assert needed > 2 * GB
+    made.pool.configure(Limits(2, Allowance(limit=10**12, reserve=0, reserve_share=0.25)), CANVAS)
+    made.gpus = {"A": Gpu(free=needed - GB + 2 * GB - 1, total=8 * GB)}
+    assert made.begin("a.png") == []
+    assert "GB on the GPU" in made.pool.shortage
+    made.now += LOOK_SECONDS
+    made.gpus = {"A": Gpu(free=needed - GB + 2 * GB, total=8 * GB)}
+    assert made.begin("a.png") == ["a.png"]
+    made.finish()
+
+
+@pytest.mark.parametrize(("yields", "taken"), [(True, []), (False, ["a.png"])])
+def test_a_gpu_on_which_others_compute_is_left_to_them_where_that_is_wished(make_pool, yields, taken):
+    """Another process on the GPU makes pictures wait; the worker's own process does not."""
+    made = make_pool("gpu=A")
+    made.warm()
+    made.pool.configure(Limits(1, PLENTY, yields=yields), CANVAS)
+    own = made.pool.executors[0].worker_pid
+    made.gpus = {"A": Gpu(free=10**12, total=10**12, users=frozenset({own, own + 1}))}
+    assert made.begin("a.png") == taken
+    assert ("another program" in made.pool.shortage) == yields
+    made.finish()
+    made.now += LOOK_SECONDS
+    made.gpus = {"A": Gpu(free=10**12, total=10**12, users=frozenset({own}))}
+    assert made.begin("b.png") == ["b.png"]
+    made.finish()
+
+
+def test_processes_that_cannot_be_told_apart_are_no_reason_to_wait(make_pool):
+    """In a container the driver names processes by other numbers: the worker's own would look like another's."""
+    made = make_pool("gpu=A")
+    made.warm()
+    made.pool.configure(Limits(1, PLENTY, yields=True), CANVAS)
+    made.gpus = {"A": Gpu(free=10**12, total=10**12, users=frozenset({4_000_000}))}
+    assert made.begin("a.png") == ["a.png"]
+    made.finish()
+
+
+def test_running_out_on_a_gpu_means_a_smaller_canvas(make_pool):
+    """It was alone there already; what is learned of is the GPU's memory and not the machine's."""
+    made = make_pool("gpu=A")
+    made.warm()
+    before = made.memory.recall()
+    made.begin("memory.png")
+    (failure,) = made.finish()
+    assert not failure.blames_picture
+    assert made.pool.pick([Candidate("memory.png", CANVAS)]).canvas_pixels == CANVAS // 2
+    assert made.memory.recall() == before
+    assert DeviceMemoryModel(made.memory_of["A"].recall()).predict(Footprint(CANVAS, CANVAS)) > 3.5 * GB
+
+
+def test_the_time_of_pictures_is_learned(make_pool):
+    """After a few pictures that took no time hardly any is expected, for one and, shared by the workers, for many."""
+    made = make_pool()
+    queue = [Candidate(str(number), CANVAS) for number in range(10)]
+    before = made.pool.backlog(queue)
+    assert before > 10
+    for number in range(4):
+        made.begin(f"{number}.png")
+        made.finish()
+    assert made.pool.pick(queue).seconds < 1
+    assert made.pool.backlog(queue) < 5
+    assert PaceModel(made.pace.recall()).pictures == 4
 
 
 def test_a_picture_waits_for_memory_and_goes_on_by_itself(make_pool):
@@ -149,8 +290,8 @@ def test_an_idle_worker_makes_room(make_pool):
     made.finish()
     held = [executor.worker_pid for executor in made.pool.executors]
     assert None not in held
-    model = MemoryModel(made.memory.recall())
-    made.pool.configure(2, Allowance(limit=model.predict(Footprint(CANVAS, CANVAS)), reserve=0), CANVAS)
+    needed = round(MemoryModel(made.memory.recall()).predict(Footprint(CANVAS, CANVAS)))
+    made.pool.configure(Limits(2, Allowance(limit=needed, reserve=0)), CANVAS)
     assert made.begin("c.png") == ["c.png"]
     assert [executor.worker_pid for executor in made.pool.executors].count(None) == 1
     made.finish()
@@ -212,9 +353,9 @@ def test_the_number_of_workers_can_change(make_pool):
     made = make_pool(workers=1)
     made.warm()
     assert made.begin("a-slow.png", "b-slow.png") == ["a-slow.png"]
-    made.pool.configure(2, PLENTY, CANVAS)
+    made.pool.configure(Limits(2, PLENTY), CANVAS)
     assert made.begin("b-slow.png") == ["b-slow.png"]
-    made.pool.configure(1, PLENTY, CANVAS)
+    made.pool.configure(Limits(1, PLENTY), CANVAS)
     assert made.pool.full
     made.finish()
     assert made.begin("c.png", "d.png") == ["c.png"]

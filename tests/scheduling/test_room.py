@@ -20,7 +20,7 @@ class World:
     def __init__(self):
         self.clock = FakeClock()
         self.memory = ShortMemory()
-        self.room = Room(CANVAS, self.memory, self.clock)
+        self.room = Room(CANVAS, lambda _name: self.memory, self.clock)
 
     def needs(self, pixels: int) -> int:
         return MemoryModel(self.memory.recall()).predict(Footprint(min(pixels, CANVAS), pixels))
@@ -148,7 +148,10 @@ def test_a_model_that_is_far_too_low_recovers_within_three_pictures(world):
 def test_what_was_learned_outlives_the_process(world):
     """Another room over the same memory expects the same."""
     world.room.measured(Footprint(CANVAS, LARGE), 1, 7 * GB)
-    assert Room(CANVAS, world.memory, world.clock).pick([Candidate("0", LARGE)], [], 100 * GB).needed > 5 * GB
+    assert (
+        Room(CANVAS, lambda _name: world.memory, world.clock).pick([Candidate("0", LARGE)], [], 100 * GB).needed
+        > 5 * GB
+    )
 
 
 def test_a_full_disk_does_not_keep_it_from_learning(world, monkeypatch):

@@ -9,7 +9,8 @@ from shaded.outbox.roots import ShortMemory
 from shaded.scheduling.available import total_bytes
 from shaded.scheduling.executor import Candidate
 from shaded.scheduling.messages import Rendered, ShadeTask, Start
-from shaded.scheduling.pool import WorkerPool
+from shaded.scheduling.pace import Pace
+from shaded.scheduling.pool import Limits, WorkerPool
 from shaded.scheduling.process import ProcessExecutor
 from shaded.scheduling.room import LEAST_CANVAS, Allowance, Room
 from shaded.settings import Profile, Shading
@@ -29,10 +30,10 @@ def _shade_all(folder, staging, workers, names):
     start = Start(shading=Shading(threads=1, canvas_pixels=LEAST_CANVAS, device="cpu"), log_level="warning")
     clock = SystemClock()
     pool = WorkerPool(
-        lambda ring: ProcessExecutor(start, idle_seconds=600, silence_seconds=600, on_event=ring),
-        workers,
-        Room(LEAST_CANVAS, ShortMemory(), clock),
-        Allowance(limit=total_bytes(), reserve=0),
+        lambda _number, ring: ProcessExecutor(start, idle_seconds=600, silence_seconds=600, on_event=ring),
+        Limits(workers, Allowance(limit=total_bytes(), reserve=0)),
+        Room(LEAST_CANVAS, lambda _name: ShortMemory(), clock),
+        Pace(ShortMemory()),
         clock=clock,
     )
     waiting, hashes, most = list(names), {}, 0

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+import torch
+
+from shaded.errors import ConfigurationError, DeviceLost
 from shaded.scheduling import toolbox as toolbox_module
+from shaded.scheduling.toolbox import choose_device
 from shaded.settings import Shading
 
 
@@ -29,3 +34,25 @@ def test_the_number_format_is_the_one_that_is_used(toolbox, monkeypatch):
         students = tuple(toolbox_module.load_student(name, toolbox.device, "student") for name in ("flux2", "sana"))
         assert replace(toolbox, students=students).dtype == stated
         assert all(student.encode.in_bfloat16 is fast for student in students)
+
+
+def test_a_worker_computes_on_the_gpu_of_its_number(monkeypatch):
+    """The second of two GPUs is there, the third is lost; the first is what people call "cuda"."""
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    assert choose_device("auto", 0) == torch.device("cuda")
+    assert choose_device("auto", 1) == torch.device("cuda", 1)
+    assert chosen == [1]
+    with pytest.raises(DeviceLost, match="GPU number 3"):
+        choose_device("cuda", 2)
+
+
+def test_a_processor_has_no_number(monkeypatch):
+    """Every worker on a CPU computes on the same one."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device("auto", 3) == torch.device("cpu")
+    with pytest.raises(ConfigurationError, match="cuda is not available"):
+        choose_device("cuda", 3)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from shaded.errors import ConfigurationError, Refusal, SourceChanged, Transient, Unreadable
+from shaded.errors import ConfigurationError, DeviceLost, Refusal, SourceChanged, Transient, Unreadable
 from shaded.scheduling import worker
+from shaded.scheduling.accelerator import Accelerator
 from shaded.scheduling.messages import EVENTS, Progress, Ready, ShadeTask, Start, Stop, Unusable
 from shaded.settings import Shading
 from tests.scheduling.fake_worker import open_copying
@@ -122,6 +123,7 @@ def test_an_ended_request_stream_means_orphaned(tmp_path):
 
     class Waiting:
         device = "fake"
+        accelerator = Accelerator()
 
         def shade(self, task, progress):
             assert noticed.wait(10)
@@ -181,3 +183,29 @@ def test_every_exception_has_an_outcome(error, outcome):
     failure = worker.failure_of("j", error)
     assert (failure.job_id, failure.outcome) == ("j", outcome)
     assert failure.what
+
+
+def test_what_a_picture_took_is_told_before_its_outcome(tmp_path):
+    """Of the machine's memory and of the GPU's, also where it failed; GPUs are named when the models are there."""
+    tasks = [_task(tmp_path, "a.png"), _task(tmp_path, "refuse.png")]
+    _, events, _ = _serve([*tasks, Stop()], ["gpu=GPU-1", "gpu=GPU-2"])
+    assert events[0].devices == ("GPU-1", "GPU-2")
+    ends = [(event, events[place + 1].kind) for place, event in enumerate(events) if event.kind == "spent"]
+    assert [kind for _, kind in ends] == ["rendered", "failure"]
+    for spent, _ in ends:
+        assert spent.peak_bytes > 10_000_000
+        assert (spent.device_peak_bytes, spent.device_held_bytes) == (3 * 10**9, 10**9)
+
+
+def test_a_gpu_that_is_lost_while_models_are_loaded_is_no_reason_to_stop_the_daemon(tmp_path):
+    """The picture may be tried again, elsewhere or later; the worker ends."""
+
+    def lost(_start):
+        raise DeviceLost("GPU number 2 is not there any more")
+
+    requests = "".join(m.model_dump_json() + "\n" for m in (Start(shading=Shading()), _task(tmp_path, "a.png")))
+    events = io.BytesIO()
+    assert worker.serve(lost, io.BytesIO(requests.encode()), events, lambda: None) == 1
+    (failure,) = [EVENTS.validate_json(line) for line in events.getvalue().splitlines()]
+    assert (failure.outcome, failure.ends_worker, failure.blames_picture) == ("transient", True, False)
+    assert failure.what == "GPU number 2 is not there any more"

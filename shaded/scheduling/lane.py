@@ -1,0 +1,53 @@
+"""One worker of a pool as the pool keeps books of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shaded.scheduling.executor import Pick
+from shaded.scheduling.messages import Failure, Rendered, Spent, WorkerDied
+from shaded.scheduling.process import ProcessExecutor
+
+#: A GPU that was lost is left alone for so long at first, and twice as long each time; seconds.
+FIRST_REST_SECONDS = 60.0
+LONGEST_REST_SECONDS = 3600.0
+_NOTHING = Spent(job_id="", peak_bytes=0)
+
+
+@dataclass(eq=False)
+class Lane:
+    """One worker and the picture that it has.
+
+    Attributes:
+        executor: Its process.
+        pick: How its picture was begun; ``None`` for other tasks.
+        quality: The picture's.
+        spent: What the last picture took.
+        losses: How often in a row its GPU stopped working.
+        rests_until: It is given nothing until then (``Clock.monotonic``).
+    """
+
+    executor: ProcessExecutor
+    pick: Pick | None = None
+    quality: str = ""
+    spent: Spent = _NOTHING
+    losses: int = 0
+    rests_until: float = float("-inf")
+
+    @property
+    def device_held(self) -> int:
+        """What its process holds of a GPU's memory between two pictures, in bytes."""
+        return 0 if self.executor.worker_pid is None else self.spent.device_held_bytes
+
+    def begin(self, pick: Pick | None) -> None:
+        """It is given a task."""
+        self.pick = pick
+        self.spent = Spent(job_id="", peak_bytes=0, device_held_bytes=self.device_held)
+
+    def count_loss(self, event: Rendered | Failure | WorkerDied, now: float) -> None:
+        """Let it rest where its GPU stopped working, the longer the more often in a row that happened."""
+        if isinstance(event, Rendered):
+            self.losses = 0
+        elif isinstance(event, Failure) and event.ends_worker:
+            self.losses += 1
+            self.rests_until = now + min(LONGEST_REST_SECONDS, FIRST_REST_SECONDS * 2 ** (self.losses - 1))

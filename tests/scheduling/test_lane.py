@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from shaded.scheduling.lane import FIRST_REST_SECONDS, LONGEST_REST_SECONDS, Lane
+from shaded.scheduling.messages import Failure, Rendered, Spent
+
+LOST = Failure(job_id="a", outcome="transient", what="the GPU stopped working", ends_worker=True)
+BROKEN = Failure(job_id="a", outcome="failed", what="it is broken")
+
+
+def _rendered(folder):
+    return Rendered(job_id="a", picture=folder, sidecar=folder, sha256="", bytes=1, summary={"seconds": 1.0})
+
+
+def test_rests_double_up_to_an_hour(tmp_path):
+    """Each loss in a row doubles the rest; a picture that ends well makes the next one the first again."""
+    lane = Lane(SimpleNamespace(worker_pid=1))
+    rests = []
+    for number in range(9):
+        lane.count_loss(LOST, 1000.0 * number)
+        rests.append(lane.rests_until - 1000.0 * number)
+    assert rests[:3] == [FIRST_REST_SECONDS, 2 * FIRST_REST_SECONDS, 4 * FIRST_REST_SECONDS]
+    assert rests[-1] == LONGEST_REST_SECONDS
+    lane.count_loss(_rendered(tmp_path), 20_000.0)
+    lane.count_loss(LOST, 20_000.0)
+    assert lane.rests_until == 20_000.0 + FIRST_REST_SECONDS
+
+
+def test_a_picture_that_fails_for_its_own_reasons_is_no_loss():
+    """Only a GPU that stops working makes its worker rest."""
+    lane = Lane(SimpleNamespace(worker_pid=1))
+    lane.count_loss(BROKEN, 5.0)
+    assert lane.rests_until < 5.0
+
+
+def test_what_is_held_on_the_gpu_ends_with_the_process():
+    """It is remembered from one picture to the next, and nothing is held once the worker is gone."""
+    lane = Lane(SimpleNamespace(worker_pid=1))
+    lane.spent = Spent(job_id="a", peak_bytes=9, device_peak_bytes=7, device_held_bytes=3)
+    lane.begin(None)
+    assert (lane.device_held, lane.spent.peak_bytes, lane.spent.device_peak_bytes) == (3, 0, 0)
+    lane.executor.worker_pid = None
+    assert lane.device_held == 0
