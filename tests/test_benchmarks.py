@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,18 @@ def _run(monkeypatch, name: str, *arguments: object) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))  # as Python does for a program that is run by its path
     monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
     runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
+
+
+def _may_make_control_groups() -> bool:
+    for base in (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")):
+        with suppress(OSError):
+            group = base / f"shaded-try-{os.getpid()}"
+            group.mkdir()
+            try:
+                return any((group / name).exists() for name in ("memory.max", "memory.limit_in_bytes"))
+            finally:
+                group.rmdir()
+    return False
 
 
 @pytest.fixture
@@ -163,3 +177,26 @@ def test_scheduler_compares_one_worker_with_several(pictures, tmp_path, monkeypa
     assert all(way["seconds"] > 0 and way["most_bytes"] > 0 for way in found["ways"].values())
     assert found["same_bytes"]
     assert "times the throughput of one" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.real_encoder
+@pytest.mark.skipif(not _may_make_control_groups(), reason="control groups cannot be made here")
+@pytest.mark.parametrize(("limit", "canvas", "believe"), [(1.2, 65_536, 1.0), (2.0, 1_048_576, 0.1)])
+def test_the_daemon_keeps_to_the_memory_of_its_control_group(
+    limit, canvas, believe, pictures, tmp_path, monkeypatch
+) -> None:
+    """Each picture is published within the limit; one that was begun on a wrong belief is, on a smaller canvas."""
+    out = tmp_path / "limits.json"
+    _run(
+        monkeypatch, "memory_limits.py", pictures, "--limits", limit, "--count", 3, "--sides", 1100, 1200,
+        "--canvas", canvas, "--believe", believe, "--json", out,
+    )  # fmt: skip
+    (row,) = json.loads(out.read_text())
+    assert row["published"] == row["pictures"] == 3
+    assert row["reached"] <= row["limit"] == round(limit * 1e9)
+    if believe == 1.0:
+        assert (row["kernel_ended"], row["smaller_canvases"]) == (0, 0)
+    else:
+        assert 1 <= row["kernel_ended"] <= 3
+        assert row["smaller_canvases"] >= 1

@@ -10,6 +10,7 @@ import psutil
 
 _GROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
+_COUNTERS = Path("/proc/vmstat")
 #: A limit of control groups of the first version that means "none" is a number of pages near 2**63.
 _NO_LIMIT = 1 << 60
 
@@ -86,6 +87,17 @@ def private_bytes(pid: int | None) -> int:
     except psutil.Error:
         return 0
     return int(memory.rss - getattr(memory, "shared", 0))
+
+
+def kernel_kills() -> int:
+    """How often Linux ended a process because memory ran out, on this machine, since it was started; 0 elsewhere.
+
+    Kills in control groups count too (proc_vmstat(5), ``oom_kill``).
+    """
+    with suppress(OSError, ValueError, StopIteration):
+        line = next(line for line in _COUNTERS.read_text().splitlines() if line.startswith("oom_kill "))
+        return int(line.split()[1])
+    return 0
 
 
 #: Tells what may still be taken beside a reserve; tests put their own in.

@@ -23,6 +23,7 @@ class Lane:
         pick: How its picture was begun; ``None`` for other tasks.
         quality: The picture's.
         spent: What the last picture took.
+        kills: How often the kernel had ended a process for want of memory when its picture was begun.
         losses: How often in a row its GPU stopped working.
         rests_until: It is given nothing until then (``Clock.monotonic``).
     """
@@ -31,6 +32,7 @@ class Lane:
     pick: Pick | None = None
     quality: str = ""
     spent: Spent = _NOTHING
+    kills: int = 0
     losses: int = 0
     rests_until: float = float("-inf")
 
@@ -39,9 +41,9 @@ class Lane:
         """What its process holds of a GPU's memory between two pictures, in bytes."""
         return 0 if self.executor.worker_pid is None else self.spent.device_held_bytes
 
-    def begin(self, pick: Pick | None) -> None:
+    def begin(self, pick: Pick | None, kills: int = 0) -> None:
         """It is given a task."""
-        self.pick = pick
+        self.pick, self.kills = pick, kills
         self.spent = Spent(job_id="", peak_bytes=0, device_held_bytes=self.device_held)
 
     def count_loss(self, event: Rendered | Failure | WorkerDied, now: float) -> None:

@@ -215,13 +215,15 @@ class Failure(_Message):
 class WorkerDied(_Message):
     """The worker process ended while it held these jobs; written by the executor, never by a worker.
 
-    ``opened`` says whether the models were loaded by then: if not, the pictures are not to blame.
+    ``opened`` says whether the models were loaded by then: if not, the pictures are not to blame. ``killed`` says that
+    somebody else than the executor killed it; the kernel does where memory runs out.
     """
 
     kind: Literal["died"] = "died"
     job_ids: tuple[str, ...]
     detail: str
     opened: bool = True
+    killed: bool = False
 
 
 class Unusable(_Message):

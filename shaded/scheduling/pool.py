@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from shaded import logs
 from shaded.clock import Clock
-from shaded.scheduling.available import Available, Private, available_bytes, private_bytes
+from shaded.scheduling.available import Available, Private, available_bytes, kernel_kills, private_bytes
 from shaded.scheduling.executor import AnyEvent, AnyTask, Candidate, Pick
 from shaded.scheduling.gpus import Gpu, Gpus, read_gpus
 from shaded.scheduling.lane import Lane
@@ -22,6 +22,7 @@ from shaded.scheduling.messages import Failure, Ready, Rendered, Spent, WorkerDi
 from shaded.scheduling.pace import Effort, Pace
 from shaded.scheduling.process import ProcessExecutor
 from shaded.scheduling.room import Allowance, Device, Held, Room
+from shaded.scheduling.worker import failure_of
 
 logger = logs.get_logger("pool")
 
@@ -60,6 +61,7 @@ class WorkerPool:
         available: Tells how much memory can be had now beside a reserve.
         private: Tells what a process holds.
         gpus: Tells of GPUs' memory.
+        kills: Tells how often the kernel ended a process for want of memory.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class WorkerPool:
         available: Available = available_bytes,
         private: Private = private_bytes,
         gpus: Gpus = read_gpus,
+        kills: Callable[[], int] = kernel_kills,
     ) -> None:
         self._make = make
         self._room = room
@@ -83,6 +86,7 @@ class WorkerPool:
         self._available = available
         self._private = private
         self._gpus = gpus
+        self._kills = kills
         self._happened = threading.Event()
         self._lanes: list[Lane] = []
         self._picked: tuple[str, Pick, Lane] | None = None
@@ -206,7 +210,7 @@ class WorkerPool:
                 pick, lane = None, next(self._free_lanes(), None)
             if lane is None:
                 raise RuntimeError("there is no free worker")
-            lane.begin(pick)
+            lane.begin(pick, self._kills())
             lane.executor.submit([task])
 
     def events(self, timeout: float) -> Sequence[AnyEvent]:
@@ -238,12 +242,20 @@ class WorkerPool:
         elif isinstance(event, Spent):
             lane.spent = event
         elif isinstance(event, Rendered | Failure | WorkerDied):
+            if isinstance(event, WorkerDied) and event.killed and self._kills() > lane.kills:
+                event = self._ended_by_kernel(event, lane)
             self._short_until = float("-inf")
             lane.count_loss(event, self._clock.monotonic())
             pick, lane.pick = lane.pick, None
             if pick is not None and pick.footprint is not None:
                 return self._outcome(event, pick, pick.footprint, lane)
         return event
+
+    def _ended_by_kernel(self, event: WorkerDied, lane: Lane) -> Failure:
+        """Memory ran out, and the kernel ended the worker for it: it would have held more than there was."""
+        lane.spent = Spent(job_id=event.job_ids[0], peak_bytes=max(0, self._budget()))
+        logger.warning("memory ran out, and the system ended a worker", job=event.job_ids[0])
+        return failure_of(event.job_ids[0], MemoryError())
 
     def _outcome(
         self, event: Rendered | Failure | WorkerDied, pick: Pick, footprint: Footprint, lane: Lane

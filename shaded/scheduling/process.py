@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -223,7 +224,8 @@ class ProcessExecutor:
                     what=f"the worker died {self._deaths_in_a_row} times before its models were loaded ({detail})",
                     remedy="The log has the details; reinstalling may help",
                 )
-        return WorkerDied(job_ids=held, detail=detail, opened=worker.opened)
+        killed = code == -signal.SIGKILL and not worker.killed_because
+        return WorkerDied(job_ids=held, detail=detail, opened=worker.opened, killed=killed)
 
     def _look_after(self) -> None:
         """Kill a worker that fell silent; stop one that has had nothing to do."""

@@ -5,7 +5,8 @@ import os
 import psutil
 import pytest
 
-from shaded.scheduling.available import available_bytes, group_rooms, private_bytes, total_bytes
+from shaded.scheduling import available
+from shaded.scheduling.available import available_bytes, group_rooms, kernel_kills, private_bytes, total_bytes
 
 GB = 10**9
 
@@ -69,3 +70,14 @@ def test_what_a_process_holds():
     assert private_bytes(os.getpid()) > 1_000_000
     assert private_bytes(None) == 0
     assert private_bytes(max(psutil.pids()) + 10_000) == 0
+
+
+def test_the_kernels_kills_are_counted(tmp_path, monkeypatch):
+    """The machine's own counter is read; where there is none, nothing was killed."""
+    counters = tmp_path / "vmstat"
+    monkeypatch.setattr(available, "_COUNTERS", counters)
+    assert kernel_kills() == 0
+    counters.write_text("pgfault 7\noom_kill 12\nnuma_hit 3\n")
+    assert kernel_kills() == 12
+    counters.write_text("pgfault 7\n")
+    assert kernel_kills() == 0

@@ -49,6 +49,7 @@ class Pool:
         self.memory, self.pace = ShortMemory(), ShortMemory()
         self.memory_of = {"": self.memory}
         self.gpus = {}
+        self.kills = 5
         self.now = 0.0
         self.told = []
         clock = LaterClock(self)
@@ -71,6 +72,7 @@ class Pool:
             clock=clock,
             available=lambda reserve: self.free - reserve,
             gpus=lambda: self.gpus,
+            kills=lambda: self.kills,
         )
 
     def _memory_of(self, name: str) -> ShortMemory:
@@ -338,6 +340,24 @@ def test_a_worker_that_dies_takes_one_picture_with_it(make_pool):
     assert sorted(event.kind for event in outcomes) == ["died", "rendered"]
     assert made.begin("c.png", "d.png") == ["c.png", "d.png"]
     assert [event.kind for event in made.finish()] == ["rendered", "rendered"]
+
+
+def test_a_worker_that_the_kernel_ended_for_want_of_memory_is_memory_running_out(make_pool):
+    """Its picture is not to blame and gets a smaller canvas; so much as there was is known to be too little."""
+    made = make_pool()
+    made.warm()
+    made.free = 6 * GB
+    assert made.begin("a-slow.png") == ["a-slow.png"]
+    (worker,) = [executor for executor in made.pool.executors if executor.busy]
+    made.kills += 1
+    os.kill(worker.worker_pid, signal.SIGKILL)
+    (failure,) = made.finish()
+    assert (failure.kind, failure.outcome, failure.out_of_memory) == ("failure", "transient", True)
+    assert not failure.blames_picture
+    made.free = 10**12
+    pick = made.pool.pick([Candidate("a-slow.png", CANVAS)])
+    assert pick.canvas_pixels == CANVAS // 2
+    assert MemoryModel(made.memory.recall()).predict(Footprint(CANVAS, CANVAS)) > 6 * GB
 
 
 def test_what_is_no_shading_needs_no_pick(make_pool):
