@@ -115,10 +115,14 @@ def shade_within(limit: int, outbox: Path, options: argparse.Namespace) -> Row:
         SETTINGS.format(base=base, outbox=outbox, canvas=options.canvas, quality=options.quality)
     )
     words = ("-c", BELIEVING.format(share=options.believe), "run", "--once", "--config", str(base / "config.toml"))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SHADED_")}
     begun = time.monotonic()
     try:
         with (base / "log").open("wb") as log:
-            subprocess.run(group.command(sys.executable, *words), stdout=log, stderr=log, check=False, timeout=_LONGEST)
+            subprocess.run(
+                group.command(sys.executable, *words), env=environment, stdout=log, stderr=log, check=False,
+                timeout=_LONGEST,
+            )  # fmt: skip
         seconds = time.monotonic() - begun
         sidecars = [json.loads(path.read_text()) for path in (base / "published").rglob("*.shaded.json")]
         return Row(

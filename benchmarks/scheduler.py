@@ -17,16 +17,18 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from PIL import Image
 
+from shaded import logs
 from shaded.clock import SystemClock
 from shaded.outbox.roots import ShortMemory
 from shaded.scheduling.available import private_bytes, total_bytes
@@ -40,6 +42,7 @@ from shaded.scheduling.room import Allowance, Room
 from shaded.settings import Profile, Shading
 
 GROUP = 4
+QUALITY: Literal["fast"] = "fast"
 SUFFIXES = {".jpg", ".png"}
 #: From the number of cores to workers, threads of each, and pictures in a group (0: no groups).
 WAYS: dict[str, Callable[[int], tuple[int, int, int]]] = {
@@ -78,6 +81,10 @@ class WatchedPace(Pace):
         """Learn, and remember what was expected and what it was."""
         self.seen.append((self.expected(effort), seconds))
         super().measured(effort, seconds)
+
+    def errors(self) -> list[float]:
+        """How far each time was from what was expected, as a share of it, from the sixth picture on."""
+        return [abs(expected / seconds - 1) for expected, seconds in self.seen[5:]]
 
 
 @dataclass
@@ -124,7 +131,7 @@ def make_queue(pictures: Path, folder: Path, count: int, sides: tuple[int, int])
     return queue
 
 
-def make_pool(workers: int, threads: int, canvas: int, limit: int) -> tuple[WorkerPool, WatchedRoom]:
+def make_pool(workers: int, threads: int, canvas: int, limit: int) -> tuple[WorkerPool, WatchedRoom, WatchedPace]:
     """A pool of real workers."""
     room = WatchedRoom(canvas)
     start = Start(shading=Shading(threads=threads, canvas_pixels=canvas, device="cpu"), log_level="warning")
@@ -133,7 +140,8 @@ def make_pool(workers: int, threads: int, canvas: int, limit: int) -> tuple[Work
         return ProcessExecutor(start, idle_seconds=600, silence_seconds=1800, on_event=ring)
 
     limits = Limits(workers, Allowance(limit=limit, reserve=0))
-    return WorkerPool(make, limits, room, WatchedPace(), clock=SystemClock()), room
+    pace = WatchedPace()
+    return WorkerPool(make, limits, room, pace, clock=SystemClock()), room, pace
 
 
 def task_for(folder: Path, name: str, canvas_pixels: int) -> ShadeTask:
@@ -142,7 +150,7 @@ def task_for(folder: Path, name: str, canvas_pixels: int) -> ShadeTask:
     staging.mkdir(exist_ok=True)
     return ShadeTask(
         job_id=name, root=folder, source=folder / name, name=name, staging=staging, output_name=name,
-        profile=Profile(quality="fast"), secret="00" * 32, canvas_pixels=canvas_pixels,
+        profile=Profile(quality=QUALITY), secret="00" * 32, canvas_pixels=canvas_pixels,
     )  # fmt: skip
 
 
@@ -153,7 +161,7 @@ def run(pool: WorkerPool, folder: Path, queue: Sequence[tuple[str, int]], group:
         if not pool.busy:
             left = group or len(waiting)
         while waiting and left and not pool.full:
-            pick = pool.pick([Candidate(*each) for each in waiting[:left]])
+            pick = pool.pick([Candidate(*each, QUALITY) for each in waiting[:left]])
             if pick is None:
                 break
             name, _ = waiting.pop(pick.index)
@@ -178,6 +186,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    logs.configure("warning", "console")
     cores = core_count()
     limit = round(options.limit * 1e9) or total_bytes()
     rows: dict[str, dict[str, object]] = {}
@@ -188,7 +197,7 @@ def main() -> None:
         (folder / "first.jpg").write_bytes((folder / queue[0][0]).read_bytes())
         for way in options.ways:
             workers, threads, group = WAYS[way](cores)
-            pool, room = make_pool(workers, threads, options.canvas, limit)
+            pool, room, pace = make_pool(workers, threads, options.canvas, limit)
             try:
                 run(pool, folder, [("first.jpg", queue[0][1])])  # loads the models
                 with Watch(pool) as watch:
@@ -197,19 +206,22 @@ def main() -> None:
                     seconds = time.monotonic() - begun
             finally:
                 pool.close(now=True)
-            errors = room.errors()
+            errors, paces = room.errors(), pace.errors()
             rows[way] = {
                 "workers": workers, "threads": threads, "seconds": round(seconds, 1),
                 "worst_error": round(max(errors), 3) if errors else None,
                 "errors_over_15_percent": sum(error > 0.15 for error in errors), "pictures_judged": len(errors),
                 "most_bytes": watch.most, "limit_bytes": limit,
+                "median_pace_error": round(statistics.median(paces), 3) if paces else None,
             }  # fmt: skip
             ratio = next(iter(rows.values()))["seconds"] / seconds  # type: ignore[operator]
             worst = f"{max(errors):.0%}" if errors else "-"
+            typical = f"{statistics.median(paces):.0%}" if paces else "-"
             print(
                 f"{way:7} {workers} x {threads} threads: {seconds:.0f} s, {ratio:.2f} times the throughput of "
                 f"{options.ways[0]}; "
-                f"worst memory error {worst}; at most {watch.most / 1e9:.2f} of {limit / 1e9:.1f} GB",
+                f"worst memory error {worst}; median time error {typical}; "
+                f"at most {watch.most / 1e9:.2f} of {limit / 1e9:.1f} GB",
                 flush=True,
             )
     twins = [pair for pair in (("one", "overlap"), ("groups", "pool")) if set(pair) <= set(hashes)]

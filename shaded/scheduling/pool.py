@@ -191,9 +191,9 @@ class WorkerPool:
         resting = sum(self._private(each.executor.worker_pid) for each in idle)
         pick = self._room.pick(candidates, running, budget - resting, device)
         if pick is None and resting:
-            for each in idle:
-                each.executor.rest()
             pick = self._room.pick(candidates, running, budget, device)
+            for each in idle if pick else ():
+                each.executor.rest()
         return pick, (
             f"memory is short: the workers may hold {max(0, budget) / 1e9:.1f} GB now"
             + (f", and {max(0, device.budget) / 1e9:.1f} GB on the GPU" if device else "")
@@ -242,7 +242,7 @@ class WorkerPool:
         elif isinstance(event, Spent):
             lane.spent = event
         elif isinstance(event, Rendered | Failure | WorkerDied):
-            if isinstance(event, WorkerDied) and event.killed and self._kills() > lane.kills:
+            if isinstance(event, WorkerDied) and event.opened and event.killed and self._kills() > lane.kills:
                 event = self._ended_by_kernel(event, lane)
             self._short_until = float("-inf")
             lane.count_loss(event, self._clock.monotonic())
