@@ -23,6 +23,7 @@ class Lane:
         pick: How its picture was begun; ``None`` for other tasks.
         quality: The picture's.
         spent: What the last picture took.
+        largest: The largest canvas that its process had, in pixels; see :attr:`earlier`.
         kills: How often the kernel had ended a process for want of memory when its picture was begun.
         losses: How often in a row its GPU stopped working.
         rests_until: It is given nothing until then (``Clock.monotonic``).
@@ -33,6 +34,8 @@ class Lane:
     quality: str = ""
     spent: Spent = _NOTHING
     kills: int = 0
+    largest: int = 0
+    largest_of: int | None = None
     losses: int = 0
     rests_until: float = float("-inf")
 
@@ -40,6 +43,15 @@ class Lane:
     def device_held(self) -> int:
         """What its process holds of a GPU's memory between two pictures, in bytes."""
         return 0 if self.executor.worker_pid is None else self.spent.device_held_bytes
+
+    @property
+    def earlier(self) -> int:
+        """The largest canvas that its present process had, in pixels."""
+        return self.largest if self.executor.worker_pid == self.largest_of else 0
+
+    def had(self, canvas_pixels: int) -> None:
+        """Its process had such a canvas."""
+        self.largest, self.largest_of = max(self.earlier, canvas_pixels), self.executor.worker_pid
 
     def begin(self, pick: Pick | None, kills: int = 0) -> None:
         """It is given a task."""

@@ -150,7 +150,8 @@ class Progress(_Message):
 class Spent(_Message):
     """What the picture whose outcome comes next made the worker hold at most, in bytes; also where it failed.
 
-    ``device_peak_bytes`` is the same for a GPU's own memory, and ``device_held_bytes`` what is held of it now.
+    ``device_peak_bytes`` is the same for a GPU's own memory, and ``device_held_bytes`` what is held of it now;
+    ``seconds`` is the time that it took.
     """
 
     kind: Literal["spent"] = "spent"
@@ -158,6 +159,7 @@ class Spent(_Message):
     peak_bytes: int
     device_peak_bytes: int = 0
     device_held_bytes: int = 0
+    seconds: float = 0.0
 
 
 class Rendered(_Message):

@@ -189,9 +189,9 @@ class WorkerPool:
         idle = [each for each in self._lanes if not each.executor.busy and each is not lane]
         budget = self._budget()
         resting = sum(self._private(each.executor.worker_pid) for each in idle)
-        pick = self._room.pick(candidates, running, budget - resting, device)
+        pick = self._room.pick(candidates, running, budget - resting, device, earlier=lane.earlier)
         if pick is None and resting:
-            pick = self._room.pick(candidates, running, budget, device)
+            pick = self._room.pick(candidates, running, budget, device, earlier=lane.earlier)
             for each in idle if pick else ():
                 each.executor.rest()
         return pick, (
@@ -262,7 +262,7 @@ class WorkerPool:
     ) -> Rendered | Failure | WorkerDied:
         if isinstance(event, Rendered):
             self._learn(pick, footprint, lane)
-            self._pace.measured(Effort.of(footprint, lane.quality), float(event.summary["seconds"]))
+            self._pace.measured(Effort.of(footprint, lane.quality), lane.spent.seconds)
             self._room.done(event.job_id)
         elif isinstance(event, WorkerDied):
             for job_id in event.job_ids:
@@ -279,6 +279,7 @@ class WorkerPool:
     def _learn(self, pick: Pick, footprint: Footprint, lane: Lane, *, failed: bool = False) -> None:
         """Learn from a picture's peaks; where memory ran out on a GPU, that one's is taken to be the reason."""
         there = lane.spent.device_peak_bytes
+        lane.had(footprint.canvas_pixels)
         if not (failed and there):
             self._room.measured(footprint, pick.needed, lane.spent.peak_bytes, failed=failed)
         if there:

@@ -104,7 +104,13 @@ class Room:
         self._cases: dict[str, _Case] = {}
 
     def pick(
-        self, candidates: Sequence[Candidate], running: Sequence[Held], budget: int, device: Device | None = None
+        self,
+        candidates: Sequence[Candidate],
+        running: Sequence[Held],
+        budget: int,
+        device: Device | None = None,
+        *,
+        earlier: int = 0,
     ) -> Pick | None:
         """The picture to begin beside those that run; ``None`` where memory is short for all that wait.
 
@@ -113,11 +119,14 @@ class Room:
             running: What is under way.
             budget: What all together may hold, in bytes.
             device: Where the picture would be shaded, if that has memory of its own of which something is known.
+            earlier: The largest canvas that the worker had before, in pixels.
         """
         if any(held.alone for held in running):
             return None
         offers = [
-            offer for i, candidate in enumerate(candidates) if (offer := self._offer(i, candidate, budget, device))
+            offer
+            for i, candidate in enumerate(candidates)
+            if (offer := self._offer(i, candidate, budget, device, earlier))
         ]
         waiting = [
             Waiting(candidates[o.index].job_id, o.needed, self._passed(candidates[o.index]), o.alone) for o in offers
@@ -133,10 +142,10 @@ class Room:
         source = candidate.pixels or UNKNOWN_PIXELS
         return Footprint(min(source, canvas_pixels or self.canvas_pixels), source)
 
-    def _offer(self, index: int, candidate: Candidate, budget: int, device: Device | None) -> Pick | None:
+    def _offer(self, index: int, candidate: Candidate, budget: int, device: Device | None, earlier: int) -> Pick | None:
         """How a picture would be begun; ``None`` while it waits for the memory that it needs even alone."""
         case = self._case(candidate.job_id)
-        full = self.footprint(candidate, case.canvas_pixels)
+        full = replace(self.footprint(candidate, case.canvas_pixels), earlier_pixels=earlier)
         offer = self._begun(Pick(index, case.canvas_pixels, alone=case.alone), full, device)
         if _fits(offer, budget, device):
             if case.short_since is not None:
@@ -151,7 +160,7 @@ class Room:
         canvas = full.canvas_pixels
         while canvas > LEAST_CANVAS and not _fits(offer, budget, device):
             canvas = max(LEAST_CANVAS, canvas // SMALLER)
-            offer = self._begun(replace(offer, canvas_pixels=canvas), Footprint(canvas, full.source_pixels), device)
+            offer = self._begun(replace(offer, canvas_pixels=canvas), replace(full, canvas_pixels=canvas), device)
         return offer
 
     def _begun(self, offer: Pick, footprint: Footprint, device: Device | None) -> Pick:

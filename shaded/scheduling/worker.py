@@ -196,6 +196,7 @@ def _do(engine: Engine, task: AnyTask, voice: Voice) -> bool:
     Raises:
         ModelError, ConfigurationError: Nothing can be shaded any more.
     """
+    begun = time.monotonic()
     begin_counting()
     engine.accelerator.begin_counting()
     try:
@@ -207,20 +208,20 @@ def _do(engine: Engine, task: AnyTask, voice: Voice) -> bool:
         if failure.outcome == "failed" and not isinstance(error, PictureError):
             logger.error("the picture failed unexpectedly", exc_info=True)  # noqa: G201 - structlog's own way
         outcome = failure
-    spent = _spent(engine, task.job_id)
+    spent = _spent(engine, task.job_id, time.monotonic() - begun)
     if isinstance(task, ShadeTask):
         voice.say(spent)
     voice.say(outcome)
     return not (isinstance(outcome, Failure) and outcome.ends_worker)
 
 
-def _spent(engine: Engine, job_id: str) -> Spent:
+def _spent(engine: Engine, job_id: str, seconds: float) -> Spent:
     """What a task took; what is not in use any more is given back, also where memory ran out."""
     peak, device_peak = private_peak_bytes(), engine.accelerator.peak_bytes()
     give_back()
     engine.accelerator.give_back()
     held = engine.accelerator.held_bytes()
-    return Spent(job_id=job_id, peak_bytes=peak, device_peak_bytes=device_peak, device_held_bytes=held)
+    return Spent(job_id=job_id, peak_bytes=peak, device_peak_bytes=device_peak, device_held_bytes=held, seconds=seconds)
 
 
 def be_nice(niceness: int) -> None:

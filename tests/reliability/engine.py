@@ -16,6 +16,7 @@ from shaded.publishing.reading import decode
 from shaded.publishing.resizing import fit_side
 from shaded.publishing.sidecar import describe, sidecar_path
 from shaded.publishing.writing import encode
+from shaded.scheduling.accelerator import Accelerator
 from shaded.scheduling.messages import Progress, Rendered
 from tests.publishing.sidecars import a_sidecar
 
@@ -48,6 +49,7 @@ class RetouchingEngine:
     """
 
     device = "fake"
+    accelerator = Accelerator()
 
     def __init__(self, log=None, seconds=0.0):
         self._log = log

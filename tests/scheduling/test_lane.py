@@ -10,7 +10,7 @@ BROKEN = Failure(job_id="a", outcome="failed", what="it is broken")
 
 
 def _rendered(folder):
-    return Rendered(job_id="a", picture=folder, sidecar=folder, sha256="", bytes=1, summary={"seconds": 1.0})
+    return Rendered(job_id="a", picture=folder, sidecar=folder, sha256="", bytes=1, summary={})
 
 
 def test_rests_double_up_to_an_hour(tmp_path):
@@ -42,3 +42,16 @@ def test_what_is_held_on_the_gpu_ends_with_the_process():
     assert (lane.device_held, lane.spent.peak_bytes, lane.spent.device_peak_bytes) == (3, 0, 0)
     lane.executor.worker_pid = None
     assert lane.device_held == 0
+
+
+def test_the_largest_canvas_is_the_present_processs():
+    """A worker that was replaced has had none."""
+    lane = Lane(SimpleNamespace(worker_pid=1))
+    assert lane.earlier == 0
+    lane.had(900)
+    lane.had(100)
+    assert lane.earlier == 900
+    lane.executor.worker_pid = 2
+    assert lane.earlier == 0
+    lane.had(100)
+    assert lane.earlier == 100

@@ -15,7 +15,7 @@ SHAPES = [(65_536, 65_536), (262_144, 262_144), (1_048_576, 2_000_000), (1_048_5
 def machine(footprint: Footprint, factors=(1.0, 1.0, 1.0)) -> float:
     """A machine that needs so much."""
     base, canvas, source = (
-        factor * start / unit for factor, start, unit in zip(factors, MemoryModel.START, (1, 1e6, 1e6), strict=True)
+        factor * start / unit for factor, start, unit in zip(factors, MemoryModel.START[:3], (1, 1e6, 1e6), strict=True)
     )
     return base + max(canvas * footprint.canvas_pixels, source * footprint.source_pixels)
 
@@ -65,9 +65,11 @@ def test_what_was_learned_is_kept():
     assert all(again.predict(Footprint(*shape)) == model.predict(Footprint(*shape)) for shape in SHAPES)
 
 
-WHOLE = {"numbers": [1, 2, 3], "doubt": [[1] * 3] * 3, "open": [[[[1, 1, 0]], 5]], "now": [1, 2, 3], "pictures": 1}
+WHOLE = {
+    "numbers": [1, 2, 3, 4], "doubt": [[1] * 4] * 4, "open": [[[[1, 1, 0, 0]], 5]], "now": [1, 2, 3, 4], "pictures": 1
+}  # fmt: skip
 DAMAGED = [
-    {"numbers": [1, 2, float("nan")]}, {"now": [1]}, {"doubt": [[1]]}, {"open": [[[], 5]]}, {"open": [[[[1]], 5]]}
+    {"numbers": [1, 2, 3, float("nan")]}, {"now": [1]}, {"doubt": [[1]]}, {"open": [[[], 5]]}, {"open": [[[[1]], 5]]}
 ]  # fmt: skip
 
 
@@ -90,3 +92,12 @@ def test_whatever_was_measured_a_prediction_is_a_size(measured):
         model.learn(Footprint(canvas, source), peak)
         assert model.predict(Footprint(canvas, source)) >= 0
     assert MemoryModel(model.to_text()).pictures == len(measured)
+
+
+def test_a_larger_canvas_before_leaves_its_mark():
+    """A worker that had a larger canvas holds more for a smaller one; one that had none, or a smaller one, does not."""
+    model = MemoryModel()
+    fresh = model.predict(Footprint(262_144, 262_144))
+    assert model.predict(Footprint(262_144, 262_144, 65_536)) == fresh
+    assert 1.1 * fresh < model.predict(Footprint(262_144, 262_144, 1_048_576)) < 1.5 * fresh
+    assert model.predict(Footprint(65_536, 24_000_000, 1_048_576)) > model.predict(Footprint(65_536, 24_000_000))

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from shaded.clock import FakeClock
+from shaded.scheduling import process
 from shaded.scheduling.messages import ShadeTask, Start, VerifyTask
-from shaded.scheduling.process import ProcessExecutor, thread_count, worker_environment
+from shaded.scheduling.process import ProcessExecutor, thread_count, worker_count, worker_environment
 from shaded.settings import Shading
 
 FAKE_WORKER = Path(__file__).parent / "fake_worker.py"
@@ -272,3 +273,14 @@ def test_threads_are_set_before_anything_computes():
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     }
     assert thread_count(0) >= 1
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "threads", "expected"),
+    [(1, 0, 0, (1, 1)), (2, 0, 0, (2, 2)), (4, 0, 0, (2, 4)), (8, 0, 0, (2, 4)), (16, 0, 0, (4, 4)),
+     (16, 0, 2, (8, 2)), (2, 1, 0, (1, 2)), (2, 5, 1, (5, 1))],
+)  # fmt: skip
+def test_workers_and_threads_for_the_cores_there_are(cores, workers, threads, expected, monkeypatch):
+    """Two workers share few cores, more have four each; what the user set holds; threads never depend on workers."""
+    monkeypatch.setattr(process, "core_count", lambda: cores)
+    assert (worker_count(workers, threads), thread_count(threads)) == expected
