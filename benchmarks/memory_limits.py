@@ -1,7 +1,7 @@
 """Whether the daemon keeps to little memory: it shades a folder inside control groups that hold it to a few gigabytes.
 
     python benchmarks/memory_limits.py PICTURES [--limits 1 2 4 8] [--count 8] [--sides 512 6000] [--canvas 1048576]
-        [--quality fast] [--believe 0.1] [--json rows.json]
+        [--quality fast] [--believe 0.1] [--patience 300] [--json rows.json]
 
 A control group is the system's own word: what goes over it is ended by the kernel, whatever the daemon believes. Each
 limit has a daemon, a ledger and a queue of its own; the pictures are made from those of PICTURES, in several sizes.
@@ -25,6 +25,8 @@ from pathlib import Path
 
 from scheduler import make_queue
 
+from shaded.scheduling.room import PATIENCE_SECONDS
+
 _SECOND = Path("/sys/fs/cgroup")
 _FIRST = _SECOND / "memory"
 NAME = "shaded-memory-limits"
@@ -47,11 +49,13 @@ device = "cpu"
 level = "debug"
 format = "json"
 """
-#: The daemon, with a memory model that starts from so much of what is right.
+#: The daemon, with a memory model that starts from so much of what is right, and another patience.
 BELIEVING = """
 from shaded.cli import main
+from shaded.scheduling import room
 from shaded.scheduling.memory import MemoryModel
 MemoryModel.START = tuple({share} * number for number in MemoryModel.START)
+room.PATIENCE_SECONDS = {patience}
 main()
 """
 #: A daemon that has done nothing for so long hangs.
@@ -114,7 +118,8 @@ def shade_within(limit: int, outbox: Path, options: argparse.Namespace) -> Row:
     (base / "config.toml").write_text(
         SETTINGS.format(base=base, outbox=outbox, canvas=options.canvas, quality=options.quality)
     )
-    words = ("-c", BELIEVING.format(share=options.believe), "run", "--once", "--config", str(base / "config.toml"))
+    program = BELIEVING.format(share=options.believe, patience=options.patience)
+    words = ("-c", program, "run", "--once", "--config", str(base / "config.toml"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SHADED_")}
     begun = time.monotonic()
     try:
@@ -149,6 +154,7 @@ def main() -> None:
     parser.add_argument("--canvas", type=int, default=1_048_576, help="pixels of the canvas, where there is memory")
     parser.add_argument("--quality", choices=("fast", "balanced", "thorough"), default="fast")
     parser.add_argument("--believe", type=float, default=1.0, help="the model starts from so much of what is right")
+    parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS, help="seconds before a smaller canvas")
     parser.add_argument("--keep", type=Path, help="a new folder for logs and pictures; otherwise they are removed")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

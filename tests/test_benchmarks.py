@@ -190,7 +190,7 @@ def test_the_daemon_keeps_to_the_memory_of_its_control_group(
     out = tmp_path / "limits.json"
     _run(
         monkeypatch, "memory_limits.py", pictures, "--limits", limit, "--count", 3, "--sides", 1100, 1200,
-        "--canvas", canvas, "--believe", believe, "--json", out,
+        "--canvas", canvas, "--believe", believe, "--patience", 5, "--json", out,
     )  # fmt: skip
     (row,) = json.loads(out.read_text())
     assert row["published"] == row["pictures"] == 3
@@ -198,5 +198,5 @@ def test_the_daemon_keeps_to_the_memory_of_its_control_group(
     if believe == 1.0:
         assert (row["kernel_ended"], row["smaller_canvases"]) == (0, 0)
     else:
-        assert 1 <= row["kernel_ended"] <= 3
-        assert row["smaller_canvases"] >= 1
+        assert 1 <= row["kernel_ended"] <= 6
+        assert row["smaller_canvases"] == 3

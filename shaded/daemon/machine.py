@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shaded.scheduling.available import kernel_kills
+
 PROC = Path("/proc")
 
 
@@ -15,8 +17,6 @@ def machine_state(proc: Path = PROC) -> str:
     """
     try:
         boot = (proc / "sys" / "kernel" / "random" / "boot_id").read_text().strip()
-        counters = (proc / "vmstat").read_text()
     except OSError:
         return ""
-    kills = next((line.split()[1] for line in counters.splitlines() if line.startswith("oom_kill ")), "0")
-    return f"{boot} {kills}"
+    return f"{boot} {kernel_kills(proc / 'vmstat')}"

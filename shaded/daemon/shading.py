@@ -264,7 +264,8 @@ class Shading:
             logger.info("the file changed meanwhile; it is looked at again", file=str(path), why=failure.what)
             self._ledger.changed(job.id, claim.placement.id)
         elif failure.outcome == "transient":
-            wait = backoff(self._settings.scheduling.retry_seconds, job.attempts + job.deferrals)
+            other_way = failure.out_of_memory and not failure.blames_picture
+            wait = 0.0 if other_way else backoff(self._settings.scheduling.retry_seconds, job.attempts + job.deferrals)
             logger.warning("picture put off", file=str(path), why=failure.what, again_in=round(wait))
             state = self._ledger.retry_later(job.id, failure.what, wait, failure.remedy, counts=failure.blames_picture)
             if state == "failed":

@@ -89,13 +89,13 @@ def private_bytes(pid: int | None) -> int:
     return int(memory.rss - getattr(memory, "shared", 0))
 
 
-def kernel_kills() -> int:
+def kernel_kills(counters: Path = _COUNTERS) -> int:
     """How often Linux ended a process because memory ran out, on this machine, since it was started; 0 elsewhere.
 
     Kills in control groups count too (proc_vmstat(5), ``oom_kill``).
     """
     with suppress(OSError, ValueError, StopIteration):
-        line = next(line for line in _COUNTERS.read_text().splitlines() if line.startswith("oom_kill "))
+        line = next(line for line in counters.read_text().splitlines() if line.startswith("oom_kill "))
         return int(line.split()[1])
     return 0
 

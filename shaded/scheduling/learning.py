@@ -69,12 +69,12 @@ class Learner:
         self.pictures += 1
 
     def raise_to(self, size: Sized, least: float) -> None:
-        """It is at least so much, it is not known how much: all that was believed is in doubt."""
+        """It is at least so much, it is not known how much: all that was believed is in doubt, but for that."""
         factor = least / max(1.0, self.predict(size))
         if factor > 1:
             self._numbers = [factor * number for number in self._numbers]
             self._settled = _State.doubtful(self._numbers)
-            self._open.clear()
+            self._open = [(size.branches, least)]
 
     def to_text(self) -> str:
         """What was learned, to be kept."""

@@ -201,7 +201,8 @@ class Failure(_Message):
     ``outcome``: ``refused`` is a decision and final; ``failed`` is permanent until the file changes; ``changed`` means
     that the file is no longer what was settled on; ``transient`` may pass by itself. ``blames_picture`` is false where
     the machine's state is to blame (a full disk, say), so that the attempt is not counted. ``out_of_memory`` says that
-    memory ran out, ``ends_worker`` that the worker is of no more use and ends.
+    memory ran out (where the picture is not blamed, it is tried in another way next), ``ends_worker`` that the worker
+    is of no more use and ends.
     """
 
     kind: Literal["failure"] = "failure"

@@ -6,6 +6,7 @@ from pathlib import Path
 from shaded.daemon.remembering import root_memory
 from shaded.errors import Transient
 from shaded.publishing.sidecar import read_sidecar, sidecar_path
+from shaded.scheduling.messages import Failure
 from shaded.settings import Folder
 from tests.daemon.rig import FakeExecutor, png
 
@@ -286,6 +287,25 @@ def test_memory_running_out_uses_attempts_up(make_rig):
     rig.settle(60)
     assert len(rig.executor.submitted) == 2
     assert rig.audience.heard == [("memory.png", "failed", "there is not enough memory")]
+
+
+def test_memory_that_ran_out_is_tried_in_another_way_at_once(make_rig):
+    """Where the executor knows another way nothing is waited for, and `run --once` does not end before it."""
+    rig = make_rig(retry_seconds=1000)
+    rig.executor.automatic = False
+    rig.put("large.png")
+    rig.settle()
+    (task,) = rig.executor.submitted
+    rig.executor.held = []
+    rig.executor.said = [
+        Failure(
+            job_id=task.job_id, outcome="transient", what="there is not enough memory",
+            blames_picture=False, out_of_memory=True,
+        )
+    ]  # fmt: skip
+    rig.daemon.step()
+    rig.daemon.step()
+    assert [each.name for each in rig.executor.submitted] == ["large.png"] * 2
 
 
 def test_a_source_that_changes_while_it_is_shaded_is_done_again(make_rig):

@@ -5,7 +5,6 @@ import os
 import psutil
 import pytest
 
-from shaded.scheduling import available
 from shaded.scheduling.available import available_bytes, group_rooms, kernel_kills, private_bytes, total_bytes
 
 GB = 10**9
@@ -72,12 +71,12 @@ def test_what_a_process_holds():
     assert private_bytes(max(psutil.pids()) + 10_000) == 0
 
 
-def test_the_kernels_kills_are_counted(tmp_path, monkeypatch):
+def test_the_kernels_kills_are_counted(tmp_path):
     """The machine's own counter is read; where there is none, nothing was killed."""
     counters = tmp_path / "vmstat"
-    monkeypatch.setattr(available, "_COUNTERS", counters)
-    assert kernel_kills() == 0
+    assert kernel_kills(counters) == 0
     counters.write_text("pgfault 7\noom_kill 12\nnuma_hit 3\n")
-    assert kernel_kills() == 12
+    assert kernel_kills(counters) == 12
     counters.write_text("pgfault 7\n")
-    assert kernel_kills() == 0
+    assert kernel_kills(counters) == 0
+    assert kernel_kills() >= 0
