@@ -15,11 +15,12 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -106,7 +107,12 @@ class ControlGroup:
         return int((self.path / self._peak).read_text())
 
     def close(self) -> None:
-        """Remove it; everything inside has ended."""
+        """Remove it, with whatever is still inside after a daemon that was ended."""
+        while left := (self.path / "cgroup.procs").read_text().split():
+            for process in left:
+                with suppress(ProcessLookupError):
+                    os.kill(int(process), signal.SIGKILL)
+            time.sleep(0.1)
         self.path.rmdir()
 
 

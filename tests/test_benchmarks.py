@@ -168,6 +168,7 @@ def test_detectors_are_tested_on_other_pictures(corpus) -> None:
 
 @pytest.mark.slow
 @pytest.mark.real_encoder
+@pytest.mark.timeout(600)
 def test_scheduler_compares_one_worker_with_several(pictures, tmp_path, monkeypatch, capsys) -> None:
     """Each way gets its seconds and its memory, and what ran beside what changes no byte."""
     out = tmp_path / "scheduler.json"
@@ -181,6 +182,7 @@ def test_scheduler_compares_one_worker_with_several(pictures, tmp_path, monkeypa
 
 @pytest.mark.slow
 @pytest.mark.real_encoder
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(not _may_make_control_groups(), reason="control groups cannot be made here")
 @pytest.mark.parametrize(("limit", "canvas", "believe"), [(1.2, 65_536, 1.0), (2.0, 1_048_576, 0.1)])
 def test_the_daemon_keeps_to_the_memory_of_its_control_group(
