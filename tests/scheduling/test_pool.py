@@ -327,6 +327,8 @@ def test_running_out_of_memory_is_not_the_pictures_fault_at_once(make_pool):
     """Beside others, then alone, then on a smaller canvas; only when nothing is left to try is it to blame."""
     made = make_pool()
     made.warm()
+    made.begin("one-slow.png", "two-slow.png")
+    made.finish()  # both workers are there now, so that the next two pictures really run side by side
     assert made.begin("a-slow.png", "memory.png") == ["a-slow.png", "memory.png"]
     outcomes = {event.job_id: event for event in made.finish()}
     assert isinstance(outcomes["a-slow.png"], Rendered)
