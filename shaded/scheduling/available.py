@@ -38,17 +38,6 @@ def total_bytes() -> int:
     return int(psutil.virtual_memory().total)
 
 
-def most_bytes(reserve: int, groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> int:
-    """What could be taken if nothing else ran: the machine's memory beside a reserve, or a control group's limit.
-
-    Args:
-        reserve: See :func:`available_bytes`.
-        groups: See :func:`group_rooms`.
-        own: See :func:`group_rooms`.
-    """
-    return min([total_bytes() - reserve, *(limit for limit, _ in _groups_around(groups, own))])
-
-
 def group_rooms(groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> list[int]:
     """What each control group around this process that has a limit lets through, in bytes; none outside Linux.
 
@@ -56,37 +45,32 @@ def group_rooms(groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> list[int]:
         groups: Where the control groups' file system is mounted.
         own: Names this process's groups (cgroups(7), ``/proc/[pid]/cgroup``).
     """
-    return [room for _, room in _groups_around(groups, own)]
-
-
-def _groups_around(groups: Path, own: Path) -> list[tuple[int, int]]:
-    """Limit and room of each control group around this process that has a limit."""
     found = []
     with suppress(OSError, ValueError):
         for line in own.read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers == "":
-                found += _groups_up(groups, path, _SECOND)
+                found += _rooms_up(groups, path, _SECOND)
             elif "memory" in controllers.split(","):
-                found += _groups_up(groups / "memory", path, _FIRST)
+                found += _rooms_up(groups / "memory", path, _FIRST)
     return found
 
 
-def _groups_up(mounted: Path, path: str, files: tuple[str, str, str]) -> list[tuple[int, int]]:
-    """The group's own and those of every group above it: each of them may have a limit."""
+def _rooms_up(mounted: Path, path: str, files: tuple[str, str, str]) -> list[int]:
+    """The group's own room and that of every group above it: each of them may have a limit."""
     here = mounted / path.lstrip("/")
-    found = [_limit_and_room(group, *files) for group in (here, *here.parents) if group.is_relative_to(mounted)]
-    return [each for each in found if each is not None]
+    rooms = [_room(group, *files) for group in (here, *here.parents) if group.is_relative_to(mounted)]
+    return [room for room in rooms if room is not None]
 
 
-def _limit_and_room(group: Path, limit: str, used: str, prefix: str) -> tuple[int, int] | None:
+def _room(group: Path, limit: str, used: str, prefix: str) -> int | None:
     try:
         most = int((group / limit).read_text())
         if most >= _NO_LIMIT:
             return None
         statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
         files = sum(int(statistics.get(f"{prefix}{kind}_file", "0")) for kind in ("active", "inactive"))
-        return most, max(0, most - int((group / used).read_text()) + files)
+        return max(0, most - int((group / used).read_text()) + files)
     except (OSError, ValueError):  # "max" is no number
         return None
 

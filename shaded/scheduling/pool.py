@@ -7,14 +7,13 @@ one picture with it. Of GPUs each has one worker; whether there are any is known
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shaded import logs
 from shaded.clock import Clock
-from shaded.scheduling.available import Available, Private, available_bytes, kernel_kills, most_bytes, private_bytes
+from shaded.scheduling.available import Available, Private, available_bytes, kernel_kills, private_bytes
 from shaded.scheduling.executor import AnyEvent, AnyTask, Candidate, Pick
 from shaded.scheduling.gpus import Gpu, Gpus, read_gpus
 from shaded.scheduling.lane import Lane
@@ -63,7 +62,6 @@ class WorkerPool:
         private: Tells what a process holds.
         gpus: Tells of GPUs' memory.
         kills: Tells how often the kernel ended a process for want of memory.
-        most: Tells how much memory could be had if nothing else ran, beside a reserve.
     """
 
     def __init__(
@@ -79,7 +77,6 @@ class WorkerPool:
         private: Private = private_bytes,
         gpus: Gpus = read_gpus,
         kills: Callable[[], int] = kernel_kills,
-        most: Available = most_bytes,
     ) -> None:
         self._make = make
         self._room = room
@@ -90,7 +87,6 @@ class WorkerPool:
         self._private = private
         self._gpus = gpus
         self._kills = kills
-        self._most_bytes = most
         self._happened = threading.Event()
         self._lanes: list[Lane] = []
         self._picked: tuple[str, Pick, Lane] | None = None
@@ -193,10 +189,9 @@ class WorkerPool:
         idle = [each for each in self._lanes if not each.executor.busy and each is not lane]
         budget = self._budget()
         resting = sum(self._private(each.executor.worker_pid) for each in idle)
-        around = {"earlier": lane.earlier, "most": self._most_ever()}
-        pick = self._room.pick(candidates, running, budget - resting, device, **around)
+        pick = self._room.pick(candidates, running, budget - resting, device, earlier=lane.earlier)
         if pick is None and resting:
-            pick = self._room.pick(candidates, running, budget, device, **around)
+            pick = self._room.pick(candidates, running, budget, device, earlier=lane.earlier)
             for each in idle if pick else ():
                 each.executor.rest()
         return pick, (
@@ -312,11 +307,6 @@ class WorkerPool:
     def _held(self, lane: Lane) -> Held:
         pick = lane.pick or Pick(0)
         return Held(pick.needed, self._private(lane.executor.worker_pid), pick.alone)
-
-    def _most_ever(self) -> int:
-        """What the workers might hold if no other program held anything; the daemon itself is always there."""
-        allowance = self._limits.allowance
-        return min(allowance.limit, self._most_bytes(allowance.reserve) - self._private(os.getpid()))
 
     def _budget(self) -> int:
         held = sum(self._private(lane.executor.worker_pid) for lane in self._lanes)

@@ -111,7 +111,6 @@ class Room:
         device: Device | None = None,
         *,
         earlier: int = 0,
-        most: int | None = None,
     ) -> Pick | None:
         """The picture to begin beside those that run; ``None`` where memory is short for all that wait.
 
@@ -121,14 +120,13 @@ class Room:
             budget: What all together may hold, in bytes.
             device: Where the picture would be shaded, if that has memory of its own of which something is known.
             earlier: The largest canvas that the worker had before, in pixels.
-            most: What all together might hold if nothing else ran; more than that is not waited for.
         """
         if any(held.alone for held in running):
             return None
         offers = [
             offer
             for i, candidate in enumerate(candidates)
-            if (offer := self._offer(self._wanted(i, candidate, device, earlier, most), candidate, budget, device))
+            if (offer := self._offer(i, candidate, budget, device, earlier))
         ]
         waiting = [
             Waiting(candidates[o.index].job_id, o.needed, self._passed(candidates[o.index]), o.alone) for o in offers
@@ -144,34 +142,25 @@ class Room:
         source = candidate.pixels or UNKNOWN_PIXELS
         return Footprint(min(source, canvas_pixels or self.canvas_pixels), source)
 
-    def _wanted(self, index: int, candidate: Candidate, device: Device | None, earlier: int, most: int | None) -> Pick:
-        """How a picture would be begun if nothing else ran."""
+    def _offer(self, index: int, candidate: Candidate, budget: int, device: Device | None, earlier: int) -> Pick | None:
+        """How a picture would be begun; ``None`` while it waits for the memory that it needs even alone."""
         case = self._case(candidate.job_id)
         full = replace(self.footprint(candidate, case.canvas_pixels), earlier_pixels=earlier)
         offer = self._begun(Pick(index, case.canvas_pixels, alone=case.alone), full, device)
-        return offer if most is None else self._smaller(offer, full, device, lambda each: each.needed <= most)
-
-    def _offer(self, wanted: Pick, candidate: Candidate, budget: int, device: Device | None) -> Pick | None:
-        """How a picture would be begun now; ``None`` while it waits for the memory that it needs even alone."""
-        case = self._case(candidate.job_id)
-        if _fits(wanted, budget, device):
+        if _fits(offer, budget, device):
             if case.short_since is not None:
                 self._note(candidate.job_id, replace(case, short_since=None))
-            return wanted
+            return offer
         now = self._clock.monotonic()
         since = now if case.short_since is None else case.short_since
         self._note(candidate.job_id, replace(case, short_since=since))
-        if now - since < PATIENCE_SECONDS or wanted.footprint is None:
+        if now - since < PATIENCE_SECONDS:
             return None
-        alone = replace(wanted, alone=True)
-        return self._smaller(alone, wanted.footprint, device, lambda each: _fits(each, budget, device))
-
-    def _smaller(self, offer: Pick, footprint: Footprint, device: Device | None, fits: Callable[[Pick], bool]) -> Pick:
-        """The same on the largest canvas that fits, or on the least."""
-        canvas = footprint.canvas_pixels
-        while canvas > LEAST_CANVAS and not fits(offer):
+        offer = replace(offer, alone=True)
+        canvas = full.canvas_pixels
+        while canvas > LEAST_CANVAS and not _fits(offer, budget, device):
             canvas = max(LEAST_CANVAS, canvas // SMALLER)
-            offer = self._begun(replace(offer, canvas_pixels=canvas), replace(footprint, canvas_pixels=canvas), device)
+            offer = self._begun(replace(offer, canvas_pixels=canvas), replace(full, canvas_pixels=canvas), device)
         return offer
 
     def _begun(self, offer: Pick, footprint: Footprint, device: Device | None) -> Pick:

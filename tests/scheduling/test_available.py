@@ -5,14 +5,7 @@ import os
 import psutil
 import pytest
 
-from shaded.scheduling.available import (
-    available_bytes,
-    group_rooms,
-    kernel_kills,
-    most_bytes,
-    private_bytes,
-    total_bytes,
-)
+from shaded.scheduling.available import available_bytes, group_rooms, kernel_kills, private_bytes, total_bytes
 
 GB = 10**9
 
@@ -69,14 +62,6 @@ def test_the_reserve_is_the_machines_and_not_a_control_groups(tmp_path, own):
     assert available_bytes(spare // 2, tmp_path, own) == 100_000_000
     assert available_bytes(spare // 2, tmp_path, tmp_path / "missing") < 0.6 * spare
     assert available_bytes(2 * spare, tmp_path, tmp_path / "missing") < 0
-
-
-def test_the_most_that_could_ever_be_had(tmp_path, own):
-    """The smallest limit around this process, whatever is used of it; without one the machine beside the reserve."""
-    group(tmp_path / "user.slice/shaded.service", SECOND, 200_000_000, 150_000_000, 0)
-    group(tmp_path / "memory/box", FIRST, 300_000_000, 0, 0)
-    assert most_bytes(0, tmp_path, own) == 200_000_000
-    assert most_bytes(1000, tmp_path, tmp_path / "missing") == total_bytes() - 1000
 
 
 def test_what_a_process_holds():

@@ -50,7 +50,6 @@ class Pool:
         self.memory_of = {"": self.memory}
         self.gpus = {}
         self.kills = 5
-        self.most = 10**12
         self.now = 0.0
         self.told = []
         clock = LaterClock(self)
@@ -74,7 +73,6 @@ class Pool:
             available=lambda reserve: self.free - reserve,
             gpus=lambda: self.gpus,
             kills=lambda: self.kills,
-            most=lambda reserve: self.most - reserve,
         )
 
     def _memory_of(self, name: str) -> ShortMemory:
@@ -284,16 +282,6 @@ def test_a_picture_waits_for_memory_and_goes_on_by_itself(make_pool):
     assert "memory is short" in made.pool.shortage
     made.free = 10**12
     assert made.pool.pick([Candidate("b.png", CANVAS)]) is not None
-
-
-def test_what_can_never_be_had_is_not_waited_for(make_pool):
-    """On a machine that is too small for the full canvas a smaller one is taken at once, and others may run beside."""
-    made = make_pool()
-    made.free = made.most = 1200 * 10**6
-    pick = made.pool.pick([Candidate("a.png", CANVAS)])
-    assert pick.canvas_pixels == CANVAS // 2
-    assert not pick.alone
-    assert made.pool.shortage == ""
 
 
 def test_an_idle_worker_makes_room(make_pool):

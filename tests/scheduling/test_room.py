@@ -77,17 +77,6 @@ def test_too_large_for_the_machine_waits_a_while_and_gets_a_smaller_canvas(world
     assert world.pick(SMALL, running=[Held(pick.needed, 0, alone=True)]) is None
 
 
-def test_only_what_might_be_had_is_waited_for(world):
-    """The canvas is as large as the machine could ever hold at once; that much is waited for if others hold it now."""
-    most = world.needs(LARGE) - 1
-    pick = world.room.pick([Candidate("0", LARGE)], [], most, most=most)
-    assert (pick.canvas_pixels, pick.alone) == (CANVAS // 2, False)
-    assert world.room.pick([Candidate("0", LARGE)], [], pick.needed - 1, most=most) is None
-    world.clock.advance(PATIENCE_SECONDS)
-    later = world.room.pick([Candidate("0", LARGE)], [], pick.needed - 1, most=most)
-    assert (later.canvas_pixels, later.alone) == (CANVAS // 4, True)
-
-
 def test_memory_that_comes_back_in_time_is_used(world):
     """Once there is enough again the full canvas is used, and the wait begins anew the next time."""
     budget = world.needs(LARGE)
