@@ -27,6 +27,9 @@ logger = logs.get_logger("shading")
 
 #: So many waiting jobs are looked at for one that there is memory for.
 LOOKAHEAD = 32
+#: How long the time of one waiting picture is foretold from the same look at the queue, in seconds: sorting thousands
+#: of jobs in every round of the daemon would be work for nothing.
+FORETELL_SECONDS = 5.0
 
 
 class Shading:
@@ -69,6 +72,8 @@ class Shading:
         self._heard_at = clock.monotonic()
         self._unbooked: deque[AnyEvent] = deque()
         self._renew_at = 0.0
+        self._seconds_each: float | None = None
+        self._foretell_at = float("-inf")
         self.device = ""
 
     @property
@@ -149,11 +154,14 @@ class Shading:
         """
         now = self._clock.monotonic()
         under_way = max((left for flight in self.flights if (left := flight.eta(now)) is not None), default=None)
-        first = [_candidate(job) for job in self._ledger.waiting(LOOKAHEAD, blocked)] if waiting else []
-        if not first:
+        if not waiting:
             return under_way
-        backlog = self._executor.backlog(first)
-        return None if backlog is None else (under_way or 0.0) + backlog / len(first) * waiting
+        if now >= self._foretell_at:
+            first = [_candidate(job) for job in self._ledger.waiting(LOOKAHEAD, blocked)]
+            backlog = self._executor.backlog(first) if first else None
+            self._seconds_each = None if backlog is None else backlog / len(first)
+            self._foretell_at = now + FORETELL_SECONDS
+        return None if self._seconds_each is None else (under_way or 0.0) + self._seconds_each * waiting
 
     def abandon(self) -> None:
         """Stop at once: the worker is ended and its job waits again, with nothing counted."""

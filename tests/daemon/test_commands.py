@@ -75,6 +75,22 @@ def test_status_tells_how_long_it_will_take(rig, ask):
     assert "2 waiting (about " in rig.daemon.view.sentence()
 
 
+def test_the_queue_is_looked_through_for_the_time_left_only_now_and_then(rig, monkeypatch):
+    """Rounds that follow each other closely share one look, however many pictures wait."""
+    rig.executor.automatic = False
+    rig.executor.seconds = 100.0
+    for number in range(3):
+        rig.put(f"{number}.png", png(number))
+    rig.settle()
+    asked = []
+    monkeypatch.setattr(rig.executor, "backlog", lambda candidates: asked.append(1) or 100.0 * len(candidates))
+    for _ in range(40):
+        rig.daemon.step()
+        rig.clock.advance(0.25)
+    assert 1 <= len(asked) <= 3
+    assert rig.daemon.view.queue_seconds > 200
+
+
 def test_status_tells_how_each_outbox_is_watched(rig, ask):
     """The document has the way and its reason, and a missing outbox with what to do."""
     (folder,) = ask("status")["folders"]
