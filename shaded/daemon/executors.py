@@ -21,9 +21,9 @@ from shaded.settings import Settings, bytes_of_share
 
 
 def start_message(settings: Settings, number: int = 0) -> Start:
-    """What a worker is told first: it logs like this process, and computes on the GPU of its number."""
+    """What a worker is told first: it logs like this process; the first few numbers compute on the first GPU."""
     return Start(
-        device_index=number,
+        device_index=number // settings.scheduling.workers_per_gpu,
         shading=settings.shading.model_copy(update={"threads": thread_count(settings.shading.threads)}),
         niceness=settings.scheduling.niceness,
         log_level=settings.logging.level,
@@ -60,6 +60,7 @@ def limits_of(settings: Settings) -> Limits:
             reserve=reserve,
             reserve_share=min(1.0, reserve / total),
         ),
+        per_gpu=scheduling.workers_per_gpu,
         yields=scheduling.busy_gpu == "wait",
     )
 

@@ -92,6 +92,8 @@ def measure_budget(
     distance: ReferenceDistance,
     original: Tensor,
     visibility: Visibility,
+    *,
+    inner: tuple[int, int],
     psnr_db: float,
     gray_kept: bool,
 ) -> dict[str, Check]:
@@ -102,11 +104,14 @@ def measure_budget(
         distance: LPIPS to the original's canvas.
         original: The original's canvas.
         visibility: The limits.
+        inner: The picture's own height and width on the canvas; what pads it repeats its last pixels, so that an error
+            there would be taken for a drift of colour.
         psnr_db: From :func:`full_psnr`.
         gray_kept: Whether a gray original came out gray; ``True`` for one in colour.
     """
     mean, worst = (float(value) for value in distance.mean_and_worst(shaded))
-    drift = float(colour_drift(shaded, original))
+    height, width = inner
+    drift = float(colour_drift(shaded[..., :height, :width], original[..., :height, :width]))
     return {
         "lpips": _at_most(visibility.lpips, mean),
         "local_lpips": _at_most(visibility.local_lpips, worst),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from shaded.scheduling.executor import Pick
+from shaded.scheduling.gpus import CONTEXT_BYTES, Gpu
 from shaded.scheduling.messages import Failure, Rendered, Spent, WorkerDied
 from shaded.scheduling.process import ProcessExecutor
 
@@ -44,6 +46,15 @@ class Lane:
         """What its process holds of a GPU's memory between two pictures, in bytes."""
         return 0 if self.executor.worker_pid is None else self.spent.device_held_bytes
 
+    def device_to_come(self, gpu: Gpu) -> int:
+        """What its picture is still expected to take of a GPU's memory, in bytes.
+
+        Where the driver does not tell what the process holds now, it is taken to hold what it began with.
+        """
+        told = gpu.users.get(self.executor.worker_pid or 0, 0)
+        held = told or (self.device_held and self.device_held + CONTEXT_BYTES)
+        return max(0, (self.pick.device_needed if self.pick else 0) + CONTEXT_BYTES - held)
+
     @property
     def earlier(self) -> int:
         """The largest canvas that its present process had, in pixels."""
@@ -58,10 +69,14 @@ class Lane:
         self.pick, self.kills = pick, kills
         self.spent = Spent(job_id="", peak_bytes=0, device_held_bytes=self.device_held)
 
-    def count_loss(self, event: Rendered | Failure | WorkerDied, now: float) -> None:
-        """Let it rest where its GPU stopped working, the longer the more often in a row that happened."""
+    def count_loss(self, event: Rendered | Failure | WorkerDied, now: float, beside: Iterable[Lane]) -> None:
+        """Let it rest where its GPU stopped working, and those beside it: the longer, the more often in a row."""
         if isinstance(event, Rendered):
             self.losses = 0
-        elif isinstance(event, Failure) and event.ends_worker:
+        elif isinstance(event, Failure) and event.ends_worker and self.rests_until <= now:
             self.losses += 1
             self.rests_until = now + min(LONGEST_REST_SECONDS, FIRST_REST_SECONDS * 2 ** (self.losses - 1))
+        else:
+            return
+        for each in beside:
+            each.losses, each.rests_until = self.losses, self.rests_until

@@ -2,7 +2,8 @@
 
 Each worker shades one picture at a time with a fixed number of compute threads, so a picture's result is the same alone
 and beside any others. A worker is a process: what it holds can be measured and is given back, and one that dies takes
-one picture with it. Of GPUs each has one worker; whether there are any is known once the first has opened its models.
+one picture with it. A GPU has a few workers, so that one computes while another reads or saves; whether there are GPUs
+is known once the first worker has opened its models.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from shaded import logs
 from shaded.clock import Clock
 from shaded.scheduling.available import Available, Private, available_bytes, kernel_kills, private_bytes
 from shaded.scheduling.executor import AnyEvent, AnyTask, Candidate, Pick
-from shaded.scheduling.gpus import Gpu, Gpus, read_gpus
+from shaded.scheduling.gpus import CONTEXT_BYTES, Gpu, Gpus, read_gpus
 from shaded.scheduling.lane import Lane
 from shaded.scheduling.memory import Footprint
 from shaded.scheduling.messages import Failure, Ready, Rendered, Spent, WorkerDied
@@ -28,7 +29,7 @@ logger = logs.get_logger("pool")
 
 #: How soon memory is looked at again while something waits for it, in seconds.
 LOOK_SECONDS = 5.0
-#: Devices that one worker uses up.
+#: Kinds of devices that workers are counted by, instead of cores.
 GPUS = ("cuda", "mps")
 
 
@@ -38,12 +39,14 @@ class Limits:
 
     Attributes:
         workers: How many there may be at once on a CPU.
+        per_gpu: How many there may be at once on each GPU.
         allowance: How much memory they may hold.
         yields: Whether a GPU on which other programs compute is given no picture.
     """
 
     workers: int
     allowance: Allowance
+    per_gpu: int = 1
     yields: bool = False
 
 
@@ -52,7 +55,7 @@ class WorkerPool:
 
     Args:
         make: Makes the executor of a further worker, given its number and what to call when it has something to say.
-            On GPUs the number says which one it computes on.
+            On GPUs the first few numbers compute on the first one, and so on: see :class:`Limits`.
         limits: What the user allows.
         room: Says which picture there is memory for.
         pace: Says how long pictures take.
@@ -107,7 +110,11 @@ class WorkerPool:
         """How many workers may be at work; one while the device is not known."""
         if not self._device:
             return 1
-        return len(self._devices) if self._device.startswith(GPUS) else self._limits.workers
+        return len(self._devices) * self._limits.per_gpu if self._on_gpus else self._limits.workers
+
+    @property
+    def _on_gpus(self) -> bool:
+        return self._device.startswith(GPUS)
 
     def _fill_up(self) -> None:
         count = max(self._most, self._limits.workers)
@@ -183,8 +190,7 @@ class WorkerPool:
             return None, "another program computes on the GPU. Wait for it, or set scheduling.busy_gpu to share"
         device = None
         if gpu:
-            reserve = round(self._limits.allowance.reserve_share * gpu.total)
-            device = Device(name, gpu.free + lane.device_held - reserve)
+            device = Device(name, self._device_budget(lane, gpu))
         running = [self._held(each) for each in self._lanes if each.executor.busy]
         idle = [each for each in self._lanes if not each.executor.busy and each is not lane]
         budget = self._budget()
@@ -200,6 +206,13 @@ class WorkerPool:
             + ", and no waiting picture fits into that. Close other programs, or lower scheduling.memory_reserve;"
             " otherwise a smaller canvas is used in a few minutes"
         )
+
+    def _device_budget(self, lane: Lane, gpu: Gpu) -> int:
+        """What a worker's picture may hold of its GPU's memory, beside what the others there are still to take."""
+        reserve = round(self._limits.allowance.reserve_share * gpu.total)
+        to_come = sum(each.device_to_come(gpu) for each in self._beside(lane) if each.executor.busy)
+        own = lane.device_held or -CONTEXT_BYTES
+        return gpu.free + own - reserve - to_come
 
     def submit(self, batch: Sequence[AnyTask]) -> None:
         """Hand each task to a worker that is free."""
@@ -245,7 +258,7 @@ class WorkerPool:
             if isinstance(event, WorkerDied) and event.opened and event.killed and self._kills() > lane.kills:
                 event = self._ended_by_kernel(event, lane)
             self._short_until = float("-inf")
-            lane.count_loss(event, self._clock.monotonic())
+            lane.count_loss(event, self._clock.monotonic(), self._beside(lane))
             pick, lane.pick = lane.pick, None
             if pick is not None and pick.footprint is not None:
                 return self._outcome(event, pick, pick.footprint, lane)
@@ -269,7 +282,8 @@ class WorkerPool:
                 self._room.ran_out(job_id, footprint, alone=False)  # who knows of what it died
         elif event.out_of_memory:
             self._learn(pick, footprint, lane, failed=True)
-            alone = not self.busy or lane.spent.device_peak_bytes > 0
+            beside = self._beside(lane) if lane.spent.device_peak_bytes else self._lanes
+            alone = not any(each.executor.busy for each in beside)
             if self._room.ran_out(event.job_id, footprint, alone=alone):
                 return event.model_copy(update={"blames_picture": False})
         elif event.outcome != "transient":
@@ -286,23 +300,36 @@ class WorkerPool:
             self._room.measured_on(self._name_of(lane), footprint, pick.device_needed, there, failed=failed)
 
     def _free_lanes(self) -> Iterator[Lane]:
-        """Workers that may be given a picture; those that have their models come before those yet to be started."""
+        """Workers that may be given a picture; on the GPU with the least to do first, then with models."""
         now = self._clock.monotonic()
         if sum(lane.executor.busy for lane in self._lanes) >= self._most:
             return
         free = [lane for lane in self._lanes[: self._most] if not lane.executor.busy and lane.rests_until <= now]
-        yield from sorted(free, key=lambda lane: self._private(lane.executor.worker_pid), reverse=True)
+
+        def crowd_and_models(lane: Lane) -> tuple[int, int]:
+            crowd = sum(each.executor.busy for each in self._beside(lane))
+            return crowd, -self._private(lane.executor.worker_pid)
+
+        yield from sorted(free, key=crowd_and_models)
+
+    def _beside(self, lane: Lane) -> Sequence[Lane]:
+        """The other workers that compute on the same GPU; on a CPU, all others."""
+        number = self._device_number(lane)
+        return [each for each in self._lanes if each is not lane and self._device_number(each) == number]
+
+    def _device_number(self, lane: Lane) -> int:
+        return self._lanes.index(lane) // self._limits.per_gpu if self._on_gpus else 0
 
     def _name_of(self, lane: Lane) -> str:
         """The GPU that a worker computes on; empty where there is none, or none that has a name."""
-        number = self._lanes.index(lane)
+        number = self._device_number(lane)
         return self._devices[number] if number < len(self._devices) else ""
 
     def _has_others(self, gpu: Gpu, lane: Lane) -> bool:
         """Whether other programs compute on a GPU, as far as its processes can be told from the workers'."""
         own = {each.executor.worker_pid for each in self._lanes}
         told_apart = not lane.spent.device_held_bytes or lane.executor.worker_pid in gpu.users
-        return told_apart and bool(gpu.users - own)
+        return told_apart and bool(gpu.users.keys() - own)
 
     def _held(self, lane: Lane) -> Held:
         pick = lane.pick or Pick(0)

@@ -234,6 +234,7 @@ class RenderingEngine:
         view = canvas_of(picture, source.canvas, self._toolbox.device)
         budget = measure_budget(
             view, distance, source.view, visibility,
+            inner=source.canvas.inner,
             psnr_db=psnr_of(picture, source.picture),
             gray_kept=not source.gray or gray_was_kept(picture, source.picture),
         )  # fmt: skip

@@ -5,6 +5,7 @@ All pictures are ``(B, 3, H, W)`` in ``[0, 1]``, in the picture's own colour val
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Mapping
@@ -143,8 +144,13 @@ def rgb_to_lab(picture: Tensor) -> Tensor:
 
 
 def colour_drift(picture: Tensor, reference: Tensor) -> Tensor:
-    """The largest CIE76 difference ``(B,)`` between mean colours of cells: large soft shifts that LPIPS overlooks."""
-    return _cell_difference(picture, reference).amax(dim=(1, 2, 3))
+    """The largest CIE76 difference ``(B,)`` between mean colours of cells: large soft shifts that LPIPS overlooks.
+
+    Where a side is no multiple of a cell's, cells are laid from its far end too, so that all of the picture counts.
+    """
+    grids = itertools.product(*({0, side % min(DRIFT_CELL, side)} for side in picture.shape[-2:]))
+    found = [_cell_difference(picture[..., top:, left:], reference[..., top:, left:]) for top, left in grids]
+    return torch.stack([drift.amax(dim=(1, 2, 3)) for drift in found]).amax(dim=0)
 
 
 def hold_colour(delta: Tensor, reference: Tensor, limit: float) -> Tensor:
@@ -200,5 +206,6 @@ def _calm(limits: Tensor, flat: float, busy: float) -> Tensor:
 
 
 def _cell_difference(picture: Tensor, reference: Tensor) -> Tensor:
-    cells = [rgb_to_lab(F.avg_pool2d(one, DRIFT_CELL)) for one in (picture, reference)]
+    height, width = (min(DRIFT_CELL, side) for side in picture.shape[-2:])
+    cells = [rgb_to_lab(F.avg_pool2d(one, (height, width))) for one in (picture, reference)]
     return (cells[0] - cells[1]).square().sum(dim=1, keepdim=True).sqrt()

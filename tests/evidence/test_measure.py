@@ -74,12 +74,31 @@ def test_a_budget_that_is_broken_says_where(lpips):
     original = _busy()
     shaded = (original + 0.2).clamp(0, 1)
     budget = measure_budget(
-        shaded, ReferenceDistance(lpips, original), original, VISIBILITIES["high"], psnr_db=35.0, gray_kept=True
-    )
+        shaded, ReferenceDistance(lpips, original), original, VISIBILITIES["high"],
+        inner=(64, 64), psnr_db=35.0, gray_kept=True,
+    )  # fmt: skip
     assert budget["psnr_db"].ok
     assert budget["gray_kept"].ok
     assert not budget["max_delta_e"].ok
     assert budget["max_delta_e"].measured > budget["max_delta_e"].limit
+
+
+def test_the_padding_of_a_canvas_drifts_in_no_colour(lpips):
+    """A wrong last row, repeated over the padding, is a row of the picture and not a whole cell of another colour."""
+    original = _busy()
+    shaded = original.clone()
+    shaded[..., 40:, :] += torch.tensor([0.2, -0.1, -0.1]).view(1, 3, 1, 1)
+
+    def drift(rows):
+        budget = measure_budget(
+            shaded.clamp(0, 1), ReferenceDistance(lpips, original), original, VISIBILITIES["default"],
+            inner=(rows, 64), psnr_db=35.0, gray_kept=True,
+        )  # fmt: skip
+        return budget["max_delta_e"]
+
+    assert not drift(64).ok
+    assert drift(41).ok
+    assert drift(40).measured == 0
 
 
 def test_an_unchanged_picture_has_no_pull():

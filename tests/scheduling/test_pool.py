@@ -11,7 +11,7 @@ import pytest
 from shaded.clock import SystemClock
 from shaded.outbox.roots import ShortMemory
 from shaded.scheduling.executor import Candidate
-from shaded.scheduling.gpus import Gpu
+from shaded.scheduling.gpus import CONTEXT_BYTES, Gpu
 from shaded.scheduling.lane import FIRST_REST_SECONDS
 from shaded.scheduling.memory import DeviceMemoryModel, Footprint, MemoryModel
 from shaded.scheduling.messages import Failure, Ready, Rendered, Start, VerifyTask, WorkerDied
@@ -42,7 +42,7 @@ class LaterClock(SystemClock):
 class Pool:
     """A pool over fake workers; ``free`` is what the machine can spare."""
 
-    def __init__(self, folder: Path, *options: str, workers: int = 2):
+    def __init__(self, folder: Path, *options: str, workers: int = 2, per_gpu: int = 1):
         self.folder = folder
         self.free = 10**12
         self.options = options
@@ -56,7 +56,7 @@ class Pool:
 
         def make(number, ring):
             return ProcessExecutor(
-                Start(shading=Shading(threads=1), device_index=number),
+                Start(shading=Shading(threads=1), device_index=number // per_gpu),
                 idle_seconds=1000,
                 silence_seconds=1000,
                 clock=clock,
@@ -66,7 +66,7 @@ class Pool:
 
         self.pool = WorkerPool(
             make,
-            Limits(workers, PLENTY),
+            Limits(workers, PLENTY, per_gpu),
             Room(CANVAS, self._memory_of, clock),
             Pace(self.pace),
             clock=clock,
@@ -157,6 +157,89 @@ def test_each_gpu_has_a_worker_of_its_own(make_pool):
     assert all(DeviceMemoryModel(made.memory_of[name].recall()).pictures for name in "ABC")
 
 
+def test_several_workers_share_each_gpu(make_pool):
+    """Two for each of two GPUs: the idle GPU is given a picture before the busy one is given a second."""
+    made = make_pool("gpu=A", "gpu=B", per_gpu=2)
+    made.warm()
+    names = ["a-slow.png", "b-slow.png", "c-slow.png", "d-slow.png"]
+    assert made.begin(*names, "e.png") == names
+    made.finish()
+    devices = [event.device for event in made.told if isinstance(event, Ready)]
+    assert sorted(devices) == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
+    assert made.begin("f-slow.png", "g-slow.png") == ["f-slow.png", "g-slow.png"]
+    busy = [number // 2 for number, executor in enumerate(made.pool.executors) if executor.busy]
+    assert sorted(busy) == [0, 1]
+    made.finish()
+
+
+def test_a_second_picture_is_begun_on_a_gpu_only_where_its_memory_is_there(make_pool):
+    """What the first is still to take counts, and what every process takes before it has computed anything."""
+    made = make_pool("gpu=A", per_gpu=2)
+    made.warm()
+
+    def enough() -> int:
+        needed = round(DeviceMemoryModel(made.memory_of["A"].recall()).predict(Footprint(CANVAS, CANVAS)))
+        return (needed - GB) + (needed + CONTEXT_BYTES)
+
+    made.gpus = {"A": Gpu(free=enough() - 1, total=10**12)}
+    assert made.begin("a-slow.png", "b.png") == ["a-slow.png"]
+    made.finish()
+    made.gpus = {"A": Gpu(free=enough(), total=10**12)}
+    assert made.begin("a-slow.png", "b-slow.png") == ["a-slow.png", "b-slow.png"]
+    made.finish()
+
+
+def test_what_the_driver_tells_of_a_worker_is_not_reckoned_twice(make_pool):
+    """A picture that already holds all that it needs leaves what is free to the next one."""
+    made = make_pool("gpu=A", per_gpu=2)
+    made.warm()
+    needed = round(DeviceMemoryModel(made.memory_of["A"].recall()).predict(Footprint(CANVAS, CANVAS)))
+    own = made.pool.executors[0].worker_pid
+    made.gpus = {"A": Gpu(needed + CONTEXT_BYTES, 10**12, {own: needed + CONTEXT_BYTES})}
+    assert made.begin("a-slow.png", "b-slow.png") == ["a-slow.png", "b-slow.png"]
+    made.finish()
+
+
+def test_running_out_beside_another_on_the_same_gpu_is_tried_alone(make_pool):
+    """The canvas stays as it is, and becomes smaller only where that was not enough."""
+    made = make_pool("gpu=A", "gpu=B", per_gpu=2)
+    made.warm()
+    made.begin("a-slow.png", "b-slow.png", "c-slow.png", "d-slow.png")
+    made.finish()  # all workers are there now, so that the next pictures really run side by side
+    made.begin("a-slow.png", "b-slow.png", "memory.png")
+    made.finish()
+    assert made.pool.pick([Candidate("memory.png", CANVAS)]).canvas_pixels == 0
+    assert made.begin("memory.png", "a.png") == ["memory.png"]
+    made.finish()
+    assert made.pool.pick([Candidate("memory.png", CANVAS)]).canvas_pixels == CANVAS // 2
+
+
+def test_running_out_beside_one_on_another_gpu_means_a_smaller_canvas(make_pool):
+    """What runs there takes no memory here, so that trying it alone would change nothing."""
+    made = make_pool("gpu=A", "gpu=B", per_gpu=2)
+    made.warm()
+    made.begin("a-slow.png", "b-slow.png", "c-slow.png", "d-slow.png")
+    made.finish()
+    assert made.begin("a-slow.png", "memory.png") == ["a-slow.png", "memory.png"]
+    made.finish()
+    assert made.pool.pick([Candidate("memory.png", CANVAS)]).canvas_pixels == CANVAS // 2
+
+
+def test_all_workers_of_a_gpu_that_died_rest(make_pool):
+    """None of them is given a picture; what both lost at once counts once."""
+    made = make_pool("gpu=A", per_gpu=2)
+    made.warm()
+    made.begin("a-slow.png", "b-slow.png")
+    made.finish()
+    assert made.begin("gpu.png", "gpu-2.png") == ["gpu.png", "gpu-2.png"]
+    made.finish()
+    assert made.pool.full
+    assert "the GPU stopped working" in made.pool.shortage
+    made.now += FIRST_REST_SECONDS
+    assert made.begin("c-slow.png", "d-slow.png") == ["c-slow.png", "d-slow.png"]
+    made.finish()
+
+
 def test_a_gpu_that_died_rests_and_is_tried_again(make_pool):
     """Its picture goes to the other GPU; it is given none for a minute, then two, until one ends well."""
     made = make_pool("gpu=A", "gpu=B")
@@ -219,12 +302,12 @@ def test_a_gpu_on_which_others_compute_is_left_to_them_where_that_is_wished(make
     made.warm()
     made.pool.configure(Limits(1, PLENTY, yields=yields), CANVAS)
     own = made.pool.executors[0].worker_pid
-    made.gpus = {"A": Gpu(free=10**12, total=10**12, users=frozenset({own, own + 1}))}
+    made.gpus = {"A": Gpu(free=10**12, total=10**12, users={own: 0, own + 1: 0})}
     assert made.begin("a.png") == taken
     assert ("another program" in made.pool.shortage) == yields
     made.finish()
     made.now += LOOK_SECONDS
-    made.gpus = {"A": Gpu(free=10**12, total=10**12, users=frozenset({own}))}
+    made.gpus = {"A": Gpu(free=10**12, total=10**12, users={own: 0})}
     assert made.begin("b.png") == ["b.png"]
     made.finish()
 
@@ -234,7 +317,7 @@ def test_processes_that_cannot_be_told_apart_are_no_reason_to_wait(make_pool):
     made = make_pool("gpu=A")
     made.warm()
     made.pool.configure(Limits(1, PLENTY, yields=True), CANVAS)
-    made.gpus = {"A": Gpu(free=10**12, total=10**12, users=frozenset({4_000_000}))}
+    made.gpus = {"A": Gpu(free=10**12, total=10**12, users={4_000_000: 0})}
     assert made.begin("a.png") == ["a.png"]
     made.finish()
 

@@ -199,6 +199,15 @@ def test_a_budget_that_compression_alone_breaks_is_refused(engine, task_for):
         _shade(engine, task)
 
 
+def test_a_bright_last_row_is_no_drift_of_colour(engine, task_for):
+    """JPEG smears one saturated row; what pads the canvas repeats it, and is no part of the picture."""
+    picture = scene(90, 81)
+    picture[-1] = (0, 0, 255)
+    task = task_for("fox.jpg", encoded(picture, "JPEG", quality=75))
+    _, stated, _ = _shade(engine, task)
+    assert stated.budget["max_delta_e"].measured < 2.5
+
+
 def test_a_budget_that_no_shading_keeps_is_refused(engine, task_for):
     """A copy without any shading is never published as if it were shaded."""
     with pytest.raises(Refusal, match="shading"):

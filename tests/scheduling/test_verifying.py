@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from PIL import Image
 
@@ -51,6 +53,19 @@ def test_a_false_number_is_found_out(engine, published):
     beside.write_text(text[:start] + "0.9" + text[text.index(",", start) :])
     verified = engine.verify(VerifyTask(job_id="v", published=picture, original=original))
     assert any(problem.startswith("strength.") for problem in verified.problems)
+
+
+@pytest.mark.parametrize(("more", "contradicted"), [(3.0, False), (-0.2, True)])
+def test_less_drift_of_colour_than_stated_is_no_fault(engine, published, more, contradicted):
+    """Sidecars of earlier versions state more, because the canvas's padding counted; to state less is false."""
+    picture, original = published
+    beside = picture.with_name(picture.name + ".shaded.json")
+    stated = json.loads(beside.read_text())
+    limit = stated["budget"]["max_delta_e"]
+    limit["measured"] += more
+    beside.write_text(json.dumps(stated))
+    verified = engine.verify(VerifyTask(job_id="v", published=picture, original=original))
+    assert any("max_delta_e" in problem for problem in verified.problems) == contradicted
 
 
 def test_another_original_is_not_measured_against(engine, published, tmp_path):

@@ -100,6 +100,18 @@ def test_fine_noise_is_no_colour_drift():
     assert float(colour_drift(noisy, reference)) < 0.4 * float(colour_drift(shifted, reference))
 
 
+@pytest.mark.parametrize("size", [(5, 9), (16, 40), (50, 70)])
+def test_a_drift_is_found_wherever_it_is(size):
+    """Every part of a picture counts, also where its sides are no multiples of a cell's, or shorter than one."""
+    reference = torch.full((1, 3, *size), 0.5)
+    height, width = (min(16, side) for side in size)
+    for top in (0, size[0] - height):
+        for left in (0, size[1] - width):
+            shaded = reference.clone()
+            shaded[..., top : top + height, left : left + width] += torch.tensor([0.1, 0, -0.1]).view(1, 3, 1, 1)
+            assert float(colour_drift(shaded, reference)) > 10
+
+
 def test_hold_colour_takes_out_the_drift_and_leaves_the_fine_structure():
     """A shading that drifts is brought near the limit while its fine structure stays."""
     reference = torch.full((1, 3, 64, 64), 0.5)
