@@ -3,8 +3,8 @@
 A worker holds most either while it optimises the canvas or while it reads and saves the whole picture, and everything
 large is a tensor of the one or the other size: ``base + max(a * canvas pixels, b * source pixels)``. One that had a
 larger canvas before holds more, since what is free lies in pieces: ``c * sqrt(canvas pixels * further pixels before)``.
-That form was found on 22 pictures of up to a million canvas pixels: 6 % off in the mean, and 10 % with one that is linear
-in the further pixels.
+That form was found on 22 pictures of up to a million canvas pixels: 6 % off in the mean, and 10 % where it was linear in
+the further pixels.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class MemoryModel(Learner):
     """Predicts the peak of what a worker process holds for itself, in bytes.
 
     Its numbers are bytes for models and libraries (without pages of their files), for a million canvas pixels, for a
-    million source pixels, and for a million pixels of the mean of canvas and further pixels before. They start from what
-    was measured once, with the bundled models on two cores of a common machine.
+    million source pixels, and for a million pixels of the mean of canvas and further pixels before. They start from
+    what was measured once, with the bundled models on two cores of a common machine.
     """
 
     START = (0.53e9, 3300.0 * _MEGA, 30.0 * _MEGA, 900.0 * _MEGA)
