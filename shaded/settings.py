@@ -182,7 +182,7 @@ class Scheduling(_Table):
     ageing_seconds: float = Field(default=600.0, gt=0)
     niceness: int = Field(default=10, ge=0, le=19)
     workers: int = Field(default=0, ge=0, le=64)
-    workers_per_gpu: int = Field(default=2, ge=1, le=16)
+    workers_per_gpu: int = Field(default=0, ge=0, le=16)
     memory_limit: Share = "100 %"
     memory_reserve: Share = "10 %"
     on_battery: Literal["go", "wait"] = "go"

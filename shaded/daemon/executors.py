@@ -15,7 +15,7 @@ from shaded.scheduling.cluster import DRIVER_COMMAND, ClusterExecutor
 from shaded.scheduling.messages import ClusterStart, Start
 from shaded.scheduling.pace import Pace
 from shaded.scheduling.pool import Limits, WorkerPool
-from shaded.scheduling.process import WORKER_COMMAND, ProcessExecutor, thread_count, worker_count
+from shaded.scheduling.process import WORKER_COMMAND, ProcessExecutor, gpu_worker_count, thread_count, worker_count
 from shaded.scheduling.room import Allowance, Room
 from shaded.settings import Settings, bytes_of_share
 
@@ -23,7 +23,7 @@ from shaded.settings import Settings, bytes_of_share
 def start_message(settings: Settings, number: int = 0) -> Start:
     """What a worker is told first: it logs like this process; the first few numbers compute on the first GPU."""
     return Start(
-        device_index=number // settings.scheduling.workers_per_gpu,
+        device_index=number // gpu_worker_count(settings.scheduling.workers_per_gpu),
         shading=settings.shading.model_copy(update={"threads": thread_count(settings.shading.threads)}),
         niceness=settings.scheduling.niceness,
         log_level=settings.logging.level,
@@ -60,7 +60,7 @@ def limits_of(settings: Settings) -> Limits:
             reserve=reserve,
             reserve_share=min(1.0, reserve / total),
         ),
-        per_gpu=scheduling.workers_per_gpu,
+        per_gpu=gpu_worker_count(scheduling.workers_per_gpu),
         yields=scheduling.busy_gpu == "wait",
     )
 

@@ -3,8 +3,8 @@
 A worker holds most either while it optimises the canvas or while it reads and saves the whole picture, and everything
 large is a tensor of the one or the other size: ``base + max(a * canvas pixels, b * source pixels)``. One that had a
 larger canvas before holds more, since what is free lies in pieces: ``c * sqrt(canvas pixels * further pixels before)``.
-That form was found on 22 pictures of up to a million canvas pixels: 6 % off in the mean, and 10 % where it was linear in
-the further pixels.
+That form was found on 22 pictures of up to a million canvas pixels: 6 % off in the mean, and 10 % where it was linear
+in the further pixels.
 """
 
 from __future__ import annotations

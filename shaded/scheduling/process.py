@@ -53,6 +53,15 @@ def worker_count(workers: int, threads: int) -> int:
     return workers or max(min(2, core_count()), core_count() // thread_count(threads))
 
 
+def gpu_worker_count(workers: int) -> int:
+    """The number of workers on each GPU: as set, or one for every two cores, two at least and four at most.
+
+    A step on a million pixels is about a million million operations (benchmarks/stacking.py), which a large GPU does in
+    hundredths of a second; reading, saving and judging a picture take a core far longer. Reasoned, not measured.
+    """
+    return workers or min(4, max(2, core_count() // 2))
+
+
 #: Torch asks for the same large blocks in every step. glibc would give each back to the system and have it zeroed anew
 #: page by page, which took a third of a picture's time; other C libraries ignore these.
 _KEEP_MEMORY: Mapping[str, str] = {

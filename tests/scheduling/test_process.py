@@ -11,7 +11,7 @@ import pytest
 from shaded.clock import FakeClock
 from shaded.scheduling import process
 from shaded.scheduling.messages import ShadeTask, Start, VerifyTask
-from shaded.scheduling.process import ProcessExecutor, thread_count, worker_count, worker_environment
+from shaded.scheduling.process import ProcessExecutor, gpu_worker_count, thread_count, worker_count, worker_environment
 from shaded.settings import Shading
 
 FAKE_WORKER = Path(__file__).parent / "fake_worker.py"
@@ -284,3 +284,10 @@ def test_workers_and_threads_for_the_cores_there_are(cores, workers, threads, ex
     """Two workers share few cores, more have four each; what the user set holds; threads never depend on workers."""
     monkeypatch.setattr(process, "core_count", lambda: cores)
     assert (worker_count(workers, threads), thread_count(threads)) == expected
+
+
+@pytest.mark.parametrize(("cores", "set_to", "expected"), [(1, 0, 2), (6, 0, 3), (64, 0, 4), (64, 1, 1), (2, 9, 9)])
+def test_a_gpu_has_workers_by_the_cores(monkeypatch, cores, set_to, expected):
+    """One for every two cores, two at least and four at most, unless the settings say how many."""
+    monkeypatch.setattr(process, "core_count", lambda: cores)
+    assert gpu_worker_count(set_to) == expected
