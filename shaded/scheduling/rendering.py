@@ -157,7 +157,7 @@ class RenderingEngine:
         tell("tagging")
         subject = decide(task, source.picture, source.view, self._toolbox)
         anchor, placement = place_anchor(subject.anchor, source.ground, source.view, self._toolbox)
-        visibility = visibility_of(task.profile.intensity, task.budget)
+        visibility = visibility_of(task.profile.intensity, task.budget).enlarged(source.canvas.enlargement)
         work = CanvasWork(
             original=source.view,
             anchor=anchor,
@@ -225,7 +225,8 @@ class RenderingEngine:
         distance: ReferenceDistance, visibility: Visibility,
     ) -> Saved:  # fmt: skip
         planes = (from_canvas(delta, shaded.limits, source.canvas) for delta in shaded.delta.chunk(3, dim=1))
-        colour = with_shading(source.picture, planes, scale)
+        dither = source.seed if source.canvas.reduced else None
+        colour = with_shading(source.picture, planes, scale, dither)
         encoded = encode(
             source.picture, colour, task.profile.output_format,
             metadata=task.profile.metadata, rights=task.profile.rights, quality=quality,

@@ -92,13 +92,15 @@ def gray_was_kept(published: Picture, original: Picture) -> bool:
     return largest_spread(published.colour) / published.peak <= allowed
 
 
-def with_shading(picture: Picture, planes: Iterable[Tensor], scale: float) -> Pixels:
+def with_shading(picture: Picture, planes: Iterable[Tensor], scale: float, dither: int | None = None) -> Pixels:
     """The picture's colour plus ``scale`` times a shading, rounded to the file's own depth.
 
     Args:
         picture: What is shaded; a gray one gets the mean of the planes.
         planes: The shading's red, green and blue, each ``(1, 1, H, W)``, upright; one is held at a time.
         scale: What each is multiplied with.
+        dither: A seed, where pixels are rounded up or down by chance, so that their mean is what was to be added, and a
+            soft change of less than one level draws no steps. The same for all channels, so that gray stays gray.
 
     Returns:
         An array like ``picture.colour``; equal to it wherever alpha is 0.
@@ -108,9 +110,12 @@ def with_shading(picture: Picture, planes: Iterable[Tensor], scale: float) -> Pi
     result = picture.colour.copy()
     for channel, plane in enumerate(wanted):
         stored = as_stored(plane, orientation)[0, 0]
+        dice = None if dither is None else np.random.default_rng(dither)
         for top in range(0, result.shape[0], _STRIP):
             rows = slice(top, top + _STRIP)
             change = stored[rows].cpu().numpy() * np.float32(scale * picture.peak)
+            if dice is not None:
+                change += dice.random(change.shape, dtype=np.float32) - np.float32(0.5)
             if picture.alpha is not None:
                 change[picture.alpha[rows] == 0] = 0
             result[rows, :, channel] = _added(result[rows, :, channel], change, picture.peak)

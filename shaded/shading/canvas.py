@@ -39,6 +39,11 @@ class Canvas:
         """Whether the canvas is smaller than the picture."""
         return self.inner != self.full
 
+    @property
+    def enlargement(self) -> float:
+        """How many times as long the picture's sides are as on the canvas."""
+        return math.sqrt(self.full[0] * self.full[1] / (self.inner[0] * self.inner[1]))
+
 
 def plan_canvas(height: int, width: int, most_pixels: int) -> Canvas:
     """The canvas of at most about ``most_pixels`` pixels for a picture of any size and aspect ratio."""

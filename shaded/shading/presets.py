@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,14 @@ class Visibility:
     psnr_db: float
     delta_e: float
     faint_lines: bool
+
+    def enlarged(self, times: float) -> Visibility:
+        """The budget of a shading whose sides are enlarged so many times before people see it.
+
+        Grain that is as fine as pixels is hardly seen in calm areas; coarser grain, nearer to where the eye sees best
+        (Campbell and Robson 1968), is: so that its unit there is smaller. By which power was chosen by looking.
+        """
+        return replace(self, flat=self.flat / math.sqrt(times)) if self.faint_lines else self
 
 
 VISIBILITIES: Mapping[str, Visibility] = {

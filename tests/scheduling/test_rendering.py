@@ -103,6 +103,21 @@ def test_a_large_picture_keeps_its_size(engine, task_for):
     assert any("canvas" in warning for warning in stated.warnings)
 
 
+def test_what_is_enlarged_is_fainter_in_calm_areas(engine, task_for):
+    """In a flat area of a picture four times as long as its canvas the change, seen coarsely, stays below a level."""
+    picture = scene(1024, 1024)
+    picture[512:] = (90, 150, 210)
+    task = task_for("big.png", encoded(picture)).model_copy(update={"canvas_pixels": 65_536})
+    rendered, _, _ = _shade(engine, task)
+    change = pixels(rendered.picture)[560:, 64:-64].astype(float) - picture[560:, 64:-64]
+    coarse = change[:448, :896].reshape(112, 4, 224, 4, 3).mean(axis=(1, 3))
+    assert np.abs(coarse).mean() > 0.02
+    assert np.abs(coarse).max() < 1.5
+    assert coarse.std() < 0.5
+    steps = change[1:] != change[:-1]  # chance, and not only the outlines of what was enlarged
+    assert steps.mean() > 0.1
+
+
 def test_a_tiny_picture_is_shaded_too(engine, task_for):
     """Even a picture of a few pixels goes the whole way."""
     rendered, _, _ = _shade(engine, task_for("dot.png", encoded(scene(9, 5))))

@@ -137,6 +137,25 @@ def test_a_gray_picture_gets_the_mean_of_the_shading():
     assert set(with_shading(_picture(np.full((2, 2, 1), 100, np.uint8)), planes, 1.0).flatten()) == {103}
 
 
+def test_dithering_keeps_the_mean_of_less_than_a_level():
+    """A third of a level moves a third of the pixels by one level, all channels alike; without dithering, none."""
+    colour = np.full((700, 90, 3), 100, np.uint8)
+    planes = _planes(700, 90, 1 / 765)
+    assert np.array_equal(with_shading(_picture(colour), planes, 1.0), colour)
+    dithered = with_shading(_picture(colour), planes, 1.0, dither=5)
+    assert set(dithered.flatten()) == {100, 101}
+    assert dithered.mean() == pytest.approx(100 + 1 / 3, abs=0.01)
+    assert np.ptp(dithered, axis=2).max() == 0
+    assert np.array_equal(dithered, with_shading(_picture(colour), planes, 1.0, dither=5))
+    assert not np.array_equal(dithered, with_shading(_picture(colour), planes, 1.0, dither=6))
+
+
+def test_dithering_changes_nothing_where_nothing_is_added():
+    """Whole levels stay whole levels."""
+    colour = _random(40, 50, 3)
+    assert np.array_equal(with_shading(_picture(colour), _planes(40, 50, 0.0), 1.0, dither=1), colour)
+
+
 def test_a_turned_picture_is_shaded_in_its_stored_orientation():
     """A shading in one corner of the upright view lands in the matching stored corner."""
     colour = np.full((4, 6, 3), 100, np.uint8)

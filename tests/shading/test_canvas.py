@@ -29,6 +29,7 @@ def test_a_picture_that_fits_is_not_resampled():
     canvas = plan_canvas(40, 70, MEGAPIXEL)
     shown = to_canvas(picture, canvas)
     assert not canvas.reduced
+    assert canvas.enlargement == 1
     assert shown.shape[-2:] == (64, 96)
     assert torch.equal(shown[..., :40, :70], picture)
     assert torch.equal(shown[..., 40, :70], picture[..., 39, :])
