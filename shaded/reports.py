@@ -41,6 +41,7 @@ class DaemonView:
         settings_trouble: What was wrong with them when they were last to be read anew.
         stuck: Parts that do not do what is due.
         shortage: Why nothing is begun although pictures wait and nothing is under way.
+        courtesy: For whose sake nothing is begun, as the user wished, one clause.
         queue_seconds: How long what is under way and what waits will take; ``None`` where that is not known.
     """
 
@@ -63,6 +64,7 @@ class DaemonView:
     settings_trouble: str = ""
     stuck: tuple[str, ...] = ()
     shortage: str = ""
+    courtesy: str = ""
     queue_seconds: float | None = None
 
     def problems(self) -> list[str]:
@@ -89,7 +91,8 @@ class DaemonView:
         elif self.paused:
             doing = "paused"
         else:
-            doing = f"waiting: {next(iter(self.blocked.values()))}" if self.blocked and waiting else "idle"
+            why = next(iter(self.blocked.values()), self.courtesy)
+            doing = f"waiting: {why}" if why and waiting else "idle"
         about = f" ({self._left()})" if self.queue_seconds and self.flights else ""
         return f"{doing}; {waiting} waiting{about}, {self.counts.get('published', 0)} published"
 
@@ -129,7 +132,7 @@ def status_document(reader: LedgerReader | None, view: DaemonView | None) -> dic
 
 def _folder(folder: dict[str, Any], view: DaemonView) -> dict[str, Any]:
     """An outbox as it tells of itself, and why its pictures are not begun now."""
-    return folder | {"waits": view.blocked.get(Path(folder["outbox"]))}
+    return folder | {"waits": view.blocked.get(Path(folder["outbox"])) or view.courtesy or None}
 
 
 def queue_document(reader: LedgerReader | None) -> dict[str, Any]:

@@ -75,9 +75,8 @@ class Daemon:
         )
         self._commands = Commands(self)
         self._started_at = parts.clock.time()
-        self._signals = 0
+        self._signals = self._hangups = 0
         self._rest_until = 0.0
-        self._hangups = 0
         self._pause = Pause(parts.ledger, parts.clock)
         self._settings_trouble = ""
         self._loaded_at = self._started_at
@@ -397,4 +396,5 @@ class Daemon:
             settings_trouble=self._settings_trouble,
             stuck=tuple(self._stuck),
             shortage=self._executor.shortage,
+            courtesy=self._executor.courtesy,
         )

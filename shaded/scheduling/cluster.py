@@ -107,6 +107,11 @@ class ClusterExecutor:
         return "" if self.busy else self._trouble
 
     @property
+    def courtesy(self) -> str:
+        """Machines of a cluster are there for it."""
+        return ""
+
+    @property
     def next_check(self) -> float | None:
         """When a rest is over, or the cluster was idle or silent for too long."""
         if self._child is None:

@@ -75,6 +75,10 @@ class Executor(Protocol):
         """Why nothing was begun at the last :meth:`pick` although nothing is under way, for a person; usually empty."""
 
     @property
+    def courtesy(self) -> str:
+        """For whose sake nothing was begun at the last :meth:`pick`, as the user wished, one clause; usually empty."""
+
+    @property
     def next_check(self) -> float | None:
         """When :meth:`events` must be called although nothing happened (on ``Clock.monotonic``), or ``None``."""
 

@@ -95,6 +95,7 @@ class WorkerPool:
         self._picked: tuple[str, Pick, Lane] | None = None
         self._short_until = float("-inf")
         self._too_little = ""
+        self._courtesy = ""
         self._device = ""
         self._devices: tuple[str, ...] = ("",)
         self.configure(limits, room.canvas_pixels)
@@ -148,6 +149,11 @@ class WorkerPool:
         return self._too_little if now < self._short_until else ""
 
     @property
+    def courtesy(self) -> str:
+        """That another program has the GPU, where the user wants it left to others."""
+        return self._courtesy if not self.busy and self._clock.monotonic() < self._short_until else ""
+
+    @property
     def next_check(self) -> float | None:
         """When something is due although nothing happened."""
         now = self._clock.monotonic()
@@ -167,7 +173,7 @@ class WorkerPool:
         if not candidates:
             return None
         gpus = self._gpus() if any(self._devices) else {}
-        why = ""
+        why = self._courtesy = ""
         for lane in self._free_lanes():
             pick, why = self._pick_for(lane, candidates, gpus)
             if pick is not None:
@@ -187,7 +193,8 @@ class WorkerPool:
         name = self._name_of(lane)
         gpu = gpus.get(name)
         if gpu and self._limits.yields and self._has_others(gpu, lane):
-            return None, "another program computes on the GPU. Wait for it, or set scheduling.busy_gpu to share"
+            self._courtesy = "another program computes on the GPU"
+            return None, ""
         device = None
         if gpu:
             device = Device(name, self._device_budget(lane, gpu))

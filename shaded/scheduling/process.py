@@ -136,6 +136,11 @@ class ProcessExecutor:
         """It asks for no memory before it begins."""
         return ""
 
+    @property
+    def courtesy(self) -> str:
+        """It gives way to nobody."""
+        return ""
+
     def pick(self, candidates: Sequence[Candidate]) -> Pick | None:
         """The first, while it is free."""
         return Pick(0) if candidates and not self.busy else None

@@ -56,6 +56,7 @@ class FakeExecutor:
 
     full = busy
     shortage = ""
+    courtesy = ""
 
     def pick(self, candidates):
         self.offered = [*self.offered, *candidates]

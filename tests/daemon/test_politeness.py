@@ -93,6 +93,20 @@ def test_a_daemon_waits_politely_and_says_so(make_rig, monkeypatch):
     assert rig.published() == ["fox.png"]
 
 
+def test_giving_way_to_another_program_is_no_trouble(make_rig):
+    """What an executor does not begin for another program's sake waits, and status says why; the daemon is well."""
+    rig = make_rig()
+    rig.executor.pick = lambda candidates: None
+    rig.executor.courtesy = "another program computes on the GPU"
+    rig.put("fox.png")
+    rig.settle()
+    view = rig.daemon.view
+    assert view.sentence().startswith("waiting: another program computes on the GPU; 1 waiting")
+    assert view.problems() == []
+    (folder,) = status_document(rig.ledger, view)["folders"]
+    assert folder["waits"] == "another program computes on the GPU"
+
+
 def test_once_does_not_wait_for_better_hours(make_rig, monkeypatch):
     """Who asks for a run now gets it, battery or not."""
     monkeypatch.setattr(politeness.psutil, "sensors_battery", lambda: SimpleNamespace(power_plugged=False),

@@ -304,11 +304,13 @@ def test_a_gpu_on_which_others_compute_is_left_to_them_where_that_is_wished(make
     own = made.pool.executors[0].worker_pid
     made.gpus = {"A": Gpu(free=10**12, total=10**12, users={own: 0, own + 1: 0})}
     assert made.begin("a.png") == taken
-    assert ("another program" in made.pool.shortage) == yields
+    assert made.pool.courtesy == ("another program computes on the GPU" if yields else "")
+    assert made.pool.shortage == ""
     made.finish()
     made.now += LOOK_SECONDS
     made.gpus = {"A": Gpu(free=10**12, total=10**12, users={own: 0})}
     assert made.begin("b.png") == ["b.png"]
+    assert made.pool.courtesy == ""
     made.finish()
 
 
