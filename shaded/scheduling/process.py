@@ -48,7 +48,7 @@ def worker_count(workers: int, threads: int) -> int:
     """The number of workers on a CPU: as set, or as many as have their threads' cores to themselves, but two at least.
 
     Two that share the same cores: while one picture is decoded, saved or measured, which one thread does, the other is
-    optimised. That is worth 1.31 with small canvases and 1.08 with full ones (docs/performance.md).
+    optimised. That is worth 1.34 with small canvases and 1.08 with full ones (docs/performance.md).
     """
     return workers or max(min(2, core_count()), core_count() // thread_count(threads))
 
