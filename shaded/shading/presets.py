@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -35,10 +34,13 @@ class Visibility:
         """The budget of a shading whose sides are enlarged so many times before people see it.
 
         Grain that is as fine as pixels is hardly seen in calm areas; coarser grain, nearer to where the eye sees best
-        (Campbell and Robson 1968), is: so that its unit there is smaller. By which power was chosen by looking.
+        (Campbell and Robson 1968), is: so that its unit there is smaller.
         """
-        return replace(self, flat=self.flat / math.sqrt(times)) if self.faint_lines else self
+        return replace(self, flat=self.flat / times**FADING) if self.faint_lines else self
 
+
+#: How fast the unit in flat areas falls with the enlargement: its power, chosen by looking at 100 %.
+FADING = 0.75
 
 VISIBILITIES: Mapping[str, Visibility] = {
     "low": Visibility(

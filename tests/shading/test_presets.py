@@ -7,11 +7,11 @@ from shaded.shading.presets import VISIBILITIES
 
 @pytest.mark.parametrize("intensity", ["low", "default"])
 def test_an_enlarged_shading_has_less_in_flat_areas(intensity):
-    """Twice as long sides leave the flat unit its root; nothing else changes, and nothing without enlarging."""
+    """Sides sixteen times as long leave an eighth of the flat unit; without enlarging nothing changes."""
     budget = VISIBILITIES[intensity]
     assert budget.enlarged(1.0) == budget
-    larger = budget.enlarged(4.0)
-    assert larger.flat == budget.flat / 2
+    larger = budget.enlarged(16.0)
+    assert larger.flat == pytest.approx(budget.flat / 8)
     assert (larger.busy, larger.reach, larger.lpips) == (budget.busy, budget.reach, budget.lpips)
 
 
