@@ -59,7 +59,7 @@ class FakeExecutor:
     courtesy = ""
 
     def pick(self, candidates):
-        self.offered = [*self.offered, *candidates]
+        self.offered = list(candidates) or self.offered
         if not candidates or self.held:
             return None
         return Pick(0, canvas_pixels=self.canvas_pixels, seconds=self.seconds)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 import os
 import resource
+import shutil
 import signal
 import socket
 import sys
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -325,18 +328,13 @@ def resident_bytes():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_memory_is_flat_over_ten_thousand_pictures(tmp_path):
-    """One daemon publishes 10,000 pictures; its memory after them is within 8 MB of that after 2,000."""
-    shm = Path("/dev/shm")
-    base = tmp_path if not shm.is_dir() else shm / f"shaded-flat-{os.getpid()}"
-    base.mkdir(exist_ok=True)
+def memory_over_pictures(base, counts):
+    """Publish as many pictures as the largest of `counts`; the process's resident bytes after each of them."""
     rig = Rig(base, executor=lean_executor())
     rig.audience.finished = lambda _: None
     data, measured = png(0), {}
     try:
-        for number in range(10_000):
+        for number in range(max(counts)):
             path = rig.put(f"p{number:05}.png", data + number.to_bytes(4, "big"))
             if number % 100 == 99:
                 while rig.ledger.counts()["published"] < number + 1:
@@ -345,17 +343,29 @@ def test_memory_is_flat_over_ten_thousand_pictures(tmp_path):
                 for old in (*rig.outbox.iterdir(), *rig.publish.iterdir()):
                     old.unlink()
                 rig.observers[0].see(path)
-            if number + 1 in (2_000, 10_000):
+            if number + 1 in counts:
                 gc.collect()
                 measured[number + 1] = resident_bytes()
-        print({count: f"{size / 1e6:.1f} MB" for count, size in measured.items()})  # noqa: T201 - the figures
-        assert rig.ledger.counts()["published"] == 10_000
-        assert measured[10_000] - measured[2_000] < 8_000_000
     finally:
         rig.close()
-        if base != tmp_path:
-            import shutil
+    return measured
 
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_memory_is_flat_over_ten_thousand_pictures(tmp_path):
+    """One daemon publishes 10,000 pictures; its memory after them is within 8 MB of that after 2,000."""
+    shm = Path("/dev/shm")
+    base = tmp_path if not shm.is_dir() else shm / f"shaded-flat-{os.getpid()}"
+    base.mkdir(exist_ok=True)
+    try:
+        # In a process of its own: what other tests left free in this one would hide what a daemon comes to hold.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+            measured = alone.submit(memory_over_pictures, base, (2_000, 10_000)).result()
+        print({count: f"{size / 1e6:.1f} MB" for count, size in measured.items()})  # noqa: T201 - the figures
+        assert measured[10_000] - measured[2_000] < 8_000_000
+    finally:
+        if base != tmp_path:
             shutil.rmtree(base)
 
 
