@@ -10,7 +10,7 @@ from shaded import logs
 from shaded.clock import Clock
 from shaded.daemon.remembering import LedgerMemory
 from shaded.ledger import Ledger
-from shaded.scheduling.available import total_bytes
+from shaded.scheduling.available import most_bytes, total_bytes
 from shaded.scheduling.cluster import DRIVER_COMMAND, ClusterExecutor
 from shaded.scheduling.messages import ClusterStart, Start
 from shaded.scheduling.pace import Pace
@@ -56,7 +56,7 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(
         workers=worker_count(scheduling.workers, settings.shading.threads),
         allowance=Allowance(
-            limit=bytes_of_share(scheduling.memory_limit, total),
+            limit=min(bytes_of_share(scheduling.memory_limit, total), most_bytes(reserve)),
             reserve=reserve,
             reserve_share=min(1.0, reserve / total),
         ),

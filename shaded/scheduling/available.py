@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -38,6 +40,43 @@ def total_bytes() -> int:
     return int(psutil.virtual_memory().total)
 
 
+def most_bytes(reserve: int, groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> int:
+    """What could be taken if nothing else took any, beside what this process itself holds.
+
+    Args:
+        reserve: See :func:`available_bytes`.
+        groups: See :func:`group_rooms`.
+        own: See :func:`group_rooms`.
+    """
+    return min([total_bytes() - reserve, *group_limits(groups, own)]) - private_bytes(os.getpid())
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A control group with a limit, of either version.
+
+    Attributes:
+        limit: How much it may hold, in bytes.
+        folder: Its folder in the control groups' file system.
+        used: The file there that tells what it holds.
+        prefix: What stands before the lines of ``memory.stat``.
+    """
+
+    limit: int
+    folder: Path
+    used: str
+    prefix: str
+
+    @property
+    def room(self) -> int | None:
+        """What it still lets through, in bytes; ``None`` where it does not tell."""
+        with suppress(OSError, ValueError):
+            statistics = dict(line.split() for line in (self.folder / "memory.stat").read_text().splitlines())
+            files = sum(int(statistics.get(f"{self.prefix}{kind}_file", "0")) for kind in ("active", "inactive"))
+            return max(0, self.limit - int((self.folder / self.used).read_text()) + files)
+        return None
+
+
 def group_rooms(groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> list[int]:
     """What each control group around this process that has a limit lets through, in bytes; none outside Linux.
 
@@ -45,34 +84,35 @@ def group_rooms(groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> list[int]:
         groups: Where the control groups' file system is mounted.
         own: Names this process's groups (cgroups(7), ``/proc/[pid]/cgroup``).
     """
-    found = []
+    return [room for group in _groups_around(groups, own) if (room := group.room) is not None]
+
+
+def group_limits(groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> list[int]:
+    """How much each of those groups may hold, in bytes; see :func:`group_rooms`."""
+    return [group.limit for group in _groups_around(groups, own)]
+
+
+def _groups_around(groups: Path, own: Path) -> list[_Group]:
+    """The groups with a limit around this process: its own, and every one above."""
+    found: list[_Group] = []
     with suppress(OSError, ValueError):
         for line in own.read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers == "":
-                found += _rooms_up(groups, path, _SECOND)
+                found += _with_limits(groups, path, _SECOND)
             elif "memory" in controllers.split(","):
-                found += _rooms_up(groups / "memory", path, _FIRST)
+                found += _with_limits(groups / "memory", path, _FIRST)
     return found
 
 
-def _rooms_up(mounted: Path, path: str, files: tuple[str, str, str]) -> list[int]:
-    """The group's own room and that of every group above it: each of them may have a limit."""
+def _with_limits(mounted: Path, path: str, files: tuple[str, str, str]) -> Iterator[_Group]:
     here = mounted / path.lstrip("/")
-    rooms = [_room(group, *files) for group in (here, *here.parents) if group.is_relative_to(mounted)]
-    return [room for room in rooms if room is not None]
-
-
-def _room(group: Path, limit: str, used: str, prefix: str) -> int | None:
-    try:
-        most = int((group / limit).read_text())
-        if most >= _NO_LIMIT:
-            return None
-        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        files = sum(int(statistics.get(f"{prefix}{kind}_file", "0")) for kind in ("active", "inactive"))
-        return max(0, most - int((group / used).read_text()) + files)
-    except (OSError, ValueError):  # "max" is no number
-        return None
+    limit, used, prefix = files
+    for folder in (here, *here.parents):
+        if folder.is_relative_to(mounted):
+            with suppress(OSError, ValueError):  # the root has none, and "max" is no number
+                if (most := int((folder / limit).read_text())) < _NO_LIMIT:
+                    yield _Group(most, folder, used, prefix)
 
 
 def private_bytes(pid: int | None) -> int:

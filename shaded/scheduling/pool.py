@@ -197,14 +197,14 @@ class WorkerPool:
             return None, ""
         device = None
         if gpu:
-            device = Device(name, self._device_budget(lane, gpu))
+            device = Device(name, self._device_budget(lane, gpu), self._device_limit(gpu))
         running = [self._held(each) for each in self._lanes if each.executor.busy]
         idle = [each for each in self._lanes if not each.executor.busy and each is not lane]
-        budget = self._budget()
+        budget, limit = self._budget(), self._limits.allowance.limit
         resting = sum(self._private(each.executor.worker_pid) for each in idle)
-        pick = self._room.pick(candidates, running, budget - resting, device, earlier=lane.earlier)
+        pick = self._room.pick(candidates, running, budget - resting, limit, device, earlier=lane.earlier)
         if pick is None and resting:
-            pick = self._room.pick(candidates, running, budget, device, earlier=lane.earlier)
+            pick = self._room.pick(candidates, running, budget, limit, device, earlier=lane.earlier)
             for each in idle if pick else ():
                 each.executor.rest()
         return pick, (
@@ -216,10 +216,16 @@ class WorkerPool:
 
     def _device_budget(self, lane: Lane, gpu: Gpu) -> int:
         """What a worker's picture may hold of its GPU's memory, beside what the others there are still to take."""
-        reserve = round(self._limits.allowance.reserve_share * gpu.total)
         to_come = sum(each.device_to_come(gpu) for each in self._beside(lane) if each.executor.busy)
         own = lane.device_held or -CONTEXT_BYTES
-        return gpu.free + own - reserve - to_come
+        return gpu.free + own - self._device_reserve(gpu) - to_come
+
+    def _device_limit(self, gpu: Gpu) -> int:
+        """The same if the worker were alone there."""
+        return gpu.total - CONTEXT_BYTES - self._device_reserve(gpu)
+
+    def _device_reserve(self, gpu: Gpu) -> int:
+        return round(self._limits.allowance.reserve_share * gpu.total)
 
     def submit(self, batch: Sequence[AnyTask]) -> None:
         """Hand each task to a worker that is free."""

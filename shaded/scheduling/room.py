@@ -1,8 +1,8 @@
 """Whether there is memory for another picture: the memory model, the policy, and what to do when memory runs out.
 
-A picture that ran out of memory beside others is tried again alone. One that ran out alone, or is too large for the
-memory that could be had for a while, is shaded on a smaller canvas. The model learns from every picture, also where
-memory ran out.
+A picture that ran out of memory beside others is tried again alone. One that ran out alone, or is too large for what
+the workers may ever hold, or for what could be had for a while, is shaded on a smaller canvas. The model learns from
+every picture, also where memory ran out.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Allowance:
     """How much memory all workers together may hold.
 
     Attributes:
-        limit: At most so many bytes.
+        limit: At most so many bytes, whatever is free.
         reserve: So many bytes of the machine's memory stay free for other programs.
         reserve_share: The same of a GPU's memory, as a share of it from 0 to 1.
     """
@@ -56,10 +56,17 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Device:
-    """A GPU's own memory: the name under which is learned what it takes, and how many bytes may be held there."""
+    """A GPU's own memory.
+
+    Attributes:
+        name: Under it is learned what pictures take.
+        budget: How many bytes a picture may hold there now.
+        limit: How many it could hold there if nothing else did.
+    """
 
     name: str
     budget: int
+    limit: int
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,7 @@ class Room:
         candidates: Sequence[Candidate],
         running: Sequence[Held],
         budget: int,
+        limit: int,
         device: Device | None = None,
         *,
         earlier: int = 0,
@@ -117,7 +125,8 @@ class Room:
         Args:
             candidates: What waits, the first first.
             running: What is under way.
-            budget: What all together may hold, in bytes.
+            budget: What all together may hold now, in bytes.
+            limit: What they could hold if nothing else held any. A picture that needs more is not kept waiting for it.
             device: Where the picture would be shaded, if that has memory of its own of which something is known.
             earlier: The largest canvas that the worker had before, in pixels.
         """
@@ -126,7 +135,7 @@ class Room:
         offers = [
             offer
             for i, candidate in enumerate(candidates)
-            if (offer := self._offer(i, candidate, budget, device, earlier))
+            if (offer := self._offer(self._possible(i, candidate, limit, device), candidate, budget, device, earlier))
         ]
         waiting = [
             Waiting(candidates[o.index].job_id, o.needed, self._passed(candidates[o.index]), o.alone) for o in offers
@@ -142,11 +151,20 @@ class Room:
         source = candidate.pixels or UNKNOWN_PIXELS
         return Footprint(min(source, canvas_pixels or self.canvas_pixels), source)
 
-    def _offer(self, index: int, candidate: Candidate, budget: int, device: Device | None, earlier: int) -> Pick | None:
+    def _possible(self, index: int, candidate: Candidate, limit: int, device: Device | None) -> Pick:
+        """A picture on the largest canvas for which a new worker could ever have the memory."""
+        case = self._case(candidate.job_id)
+        usual = Pick(index, case.canvas_pixels, alone=case.alone)
+        usual = self._begun(usual, self.footprint(candidate, case.canvas_pixels), device)
+        return self._within(usual, limit, device and replace(device, budget=device.limit))
+
+    def _offer(
+        self, possible: Pick, candidate: Candidate, budget: int, device: Device | None, earlier: int
+    ) -> Pick | None:
         """How a picture would be begun; ``None`` while it waits for the memory that it needs even alone."""
         case = self._case(candidate.job_id)
-        full = replace(self.footprint(candidate, case.canvas_pixels), earlier_pixels=earlier)
-        offer = self._begun(Pick(index, case.canvas_pixels, alone=case.alone), full, device)
+        footprint = replace(self.footprint(candidate, possible.canvas_pixels), earlier_pixels=earlier)
+        offer = self._begun(possible, footprint, device)
         if _fits(offer, budget, device):
             if case.short_since is not None:
                 self._note(candidate.job_id, replace(case, short_since=None))
@@ -156,11 +174,18 @@ class Room:
         self._note(candidate.job_id, replace(case, short_since=since))
         if now - since < PATIENCE_SECONDS:
             return None
-        offer = replace(offer, alone=True)
-        canvas = full.canvas_pixels
-        while canvas > LEAST_CANVAS and not _fits(offer, budget, device):
-            canvas = max(LEAST_CANVAS, canvas // SMALLER)
-            offer = self._begun(replace(offer, canvas_pixels=canvas), replace(full, canvas_pixels=canvas), device)
+        return self._within(replace(offer, alone=True), budget, device)
+
+    def _within(self, offer: Pick, budget: int, device: Device | None) -> Pick:
+        """The same on the largest canvas with which it fits, or the largest of those with which it takes least."""
+        footprint = offer.footprint
+        while footprint and footprint.canvas_pixels > LEAST_CANVAS and not _fits(offer, budget, device):
+            canvas = max(LEAST_CANVAS, footprint.canvas_pixels // SMALLER)
+            footprint = replace(footprint, canvas_pixels=canvas)
+            smaller = self._begun(replace(offer, canvas_pixels=canvas), footprint, device)
+            if smaller.needed >= offer.needed and smaller.device_needed >= offer.device_needed:
+                break
+            offer = smaller
         return offer
 
     def _begun(self, offer: Pick, footprint: Footprint, device: Device | None) -> Pick:

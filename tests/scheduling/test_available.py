@@ -5,7 +5,15 @@ import os
 import psutil
 import pytest
 
-from shaded.scheduling.available import available_bytes, group_rooms, kernel_kills, private_bytes, total_bytes
+from shaded.scheduling.available import (
+    available_bytes,
+    group_limits,
+    group_rooms,
+    kernel_kills,
+    most_bytes,
+    private_bytes,
+    total_bytes,
+)
 
 GB = 10**9
 
@@ -62,6 +70,17 @@ def test_the_reserve_is_the_machines_and_not_a_control_groups(tmp_path, own):
     assert available_bytes(spare // 2, tmp_path, own) == 100_000_000
     assert available_bytes(spare // 2, tmp_path, tmp_path / "missing") < 0.6 * spare
     assert available_bytes(2 * spare, tmp_path, tmp_path / "missing") < 0
+
+
+def test_the_most_there_could_ever_be_is_the_smallest_limit_beside_this_process(tmp_path, own):
+    """What others use now does not count; the reserve is left, and what this process itself holds."""
+    group(tmp_path / "user.slice/shaded.service", SECOND, 10**15, 3 * GB, GB)
+    machine = most_bytes(0, tmp_path, own)
+    assert total_bytes() - 10 * GB < machine < total_bytes() - 1_000_000
+    assert most_bytes(total_bytes() // 2, tmp_path, own) < 0.6 * total_bytes()
+    group(tmp_path / "user.slice", SECOND, total_bytes() // 4, total_bytes() // 8, 0)
+    assert group_limits(tmp_path, own) == [10**15, total_bytes() // 4]
+    assert most_bytes(0, tmp_path, own) < total_bytes() // 4
 
 
 def test_what_a_process_holds():

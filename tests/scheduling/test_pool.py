@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,19 @@ def test_a_second_picture_is_begun_on_a_gpu_only_where_its_memory_is_there(make_
     made.gpus = {"A": Gpu(free=enough(), total=10**12)}
     assert made.begin("a-slow.png", "b-slow.png") == ["a-slow.png", "b-slow.png"]
     made.finish()
+
+
+def test_a_gpu_that_could_never_hold_a_picture_gives_it_a_smaller_canvas_at_once(make_pool):
+    """What a process takes there before it has computed anything, and the reserve, are not for pictures."""
+    made = make_pool("gpu=A")
+    made.warm()
+    needed = round(DeviceMemoryModel(made.memory_of["A"].recall()).predict(Footprint(CANVAS, CANVAS)))
+    made.pool.configure(Limits(1, replace(PLENTY, reserve_share=0.5)), CANVAS)
+    least = 2 * (needed + CONTEXT_BYTES)
+    made.gpus = {"A": Gpu(free=0, total=least)}
+    assert made.pool.pick([Candidate("a.png", CANVAS)]) is None
+    made.gpus = {"A": Gpu(free=least, total=least - 2)}
+    assert made.pool.pick([Candidate("b.png", CANVAS)]).canvas_pixels == CANVAS // 2
 
 
 def test_what_the_driver_tells_of_a_worker_is_not_reckoned_twice(make_pool):

@@ -6,8 +6,8 @@ from shaded.clock import FakeClock
 from shaded.errors import Transient
 from shaded.outbox.roots import ShortMemory
 from shaded.scheduling.executor import Candidate
-from shaded.scheduling.memory import Footprint, MemoryModel
-from shaded.scheduling.room import LEAST_CANVAS, PATIENCE_SECONDS, Allowance, Held, Room
+from shaded.scheduling.memory import DeviceMemoryModel, Footprint, MemoryModel
+from shaded.scheduling.room import LEAST_CANVAS, PATIENCE_SECONDS, Allowance, Device, Held, Room
 
 GB = 10**9
 CANVAS = 1_048_576
@@ -22,11 +22,16 @@ class World:
         self.memory = ShortMemory()
         self.room = Room(CANVAS, lambda _name: self.memory, self.clock)
 
-    def needs(self, pixels: int) -> int:
-        return MemoryModel(self.memory.recall()).predict(Footprint(min(pixels, CANVAS), pixels))
+    @property
+    def model(self) -> MemoryModel:
+        return MemoryModel(self.memory.recall())
 
-    def pick(self, *pixels: int, running=(), budget=100 * GB):
-        return self.room.pick([Candidate(str(n), size) for n, size in enumerate(pixels)], running, budget)
+    def needs(self, pixels: int) -> int:
+        return self.model.predict(Footprint(min(pixels, CANVAS), pixels))
+
+    def pick(self, *pixels: int, running=(), budget=100 * GB, limit=100 * GB, **more):
+        candidates = [Candidate(str(number), size) for number, size in enumerate(pixels)]
+        return self.room.pick(candidates, running, budget, limit, **more)
 
 
 @pytest.fixture
@@ -89,10 +94,53 @@ def test_memory_that_comes_back_in_time_is_used(world):
 
 def test_even_the_smallest_canvas_is_tried_when_nothing_fits(world):
     """On a machine too small for the models themselves the picture is begun all the same, alone."""
+    world.pick(CANVAS, budget=1)
+    world.clock.advance(PATIENCE_SECONDS)
+    assert world.pick(CANVAS, budget=1).canvas_pixels == LEAST_CANVAS
+    assert world.pick(CANVAS, budget=1, running=[Held(1, 1)]) is None
+
+
+def test_a_canvas_is_not_made_smaller_where_that_saves_nothing(world):
+    """What a huge picture takes to be read and saved is no less on a canvas below that."""
     world.pick(LARGE, budget=1)
     world.clock.advance(PATIENCE_SECONDS)
-    assert world.pick(LARGE, budget=1).canvas_pixels == LEAST_CANVAS
-    assert world.pick(LARGE, budget=1, running=[Held(1, 1)]) is None
+    pick = world.pick(LARGE, budget=1)
+    assert pick.canvas_pixels == 2 * LEAST_CANVAS
+    assert pick.needed == world.model.predict(Footprint(LEAST_CANVAS, LARGE))
+
+
+def test_what_the_machine_could_never_give_is_not_waited_for(world):
+    """A picture that needs more than the workers may ever hold has a smaller canvas at once, beside others too."""
+    limit = world.needs(LARGE) - 1
+    pick = world.pick(LARGE, budget=limit, limit=limit)
+    assert (pick.canvas_pixels, pick.alone) == (CANVAS // 2, False)
+    assert world.pick(LARGE, budget=limit, limit=limit, running=[Held(1, 1)]).canvas_pixels == CANVAS // 2
+    assert world.pick(LARGE, budget=limit, limit=limit + 1) is None
+
+
+def test_for_the_canvas_that_is_possible_memory_is_waited_for(world):
+    """Where even that is not there now, the picture waits like any other, and then has what there is."""
+    limit = world.needs(LARGE) - 1
+    assert world.pick(LARGE, budget=GB, limit=limit) is None
+    assert world.pick(LARGE, budget=limit, limit=limit).canvas_pixels == CANVAS // 2
+    assert world.pick(LARGE, budget=GB, limit=limit) is None
+    world.clock.advance(PATIENCE_SECONDS)
+    assert world.pick(LARGE, budget=GB, limit=limit).canvas_pixels == CANVAS // 8
+
+
+def test_what_a_worker_held_before_is_no_reason_for_a_smaller_canvas(world):
+    """It is waited for: the idle worker ends, and a new one needs less."""
+    limit = world.needs(CANVAS // 2)
+    assert world.pick(CANVAS // 2, budget=limit, limit=limit, earlier=CANVAS) is None
+    assert world.pick(CANVAS // 2, budget=limit, limit=limit).canvas_pixels == 0
+
+
+def test_a_gpu_that_is_too_small_means_a_smaller_canvas_at_once(world):
+    """A GPU's memory has a limit of its own."""
+    there = round(DeviceMemoryModel().predict(Footprint(CANVAS, LARGE)))
+    assert world.pick(LARGE, device=Device("gpu", there, there)).canvas_pixels == 0
+    assert world.pick(LARGE, device=Device("gpu", there - 1, there)) is None
+    assert world.pick(LARGE, device=Device("gpu", there - 1, there - 1)).canvas_pixels == CANVAS // 2
 
 
 def test_a_small_picture_gets_no_smaller_canvas_than_itself(world):
@@ -106,7 +154,7 @@ def test_the_books_stay_small(world, monkeypatch):
     """Of pictures that wait for memory only so many are remembered: a daemon runs for months."""
     monkeypatch.setattr("shaded.scheduling.room.MOST_CASES", 10)
     for number in range(50):
-        world.room.pick([Candidate(str(number), LARGE)], [], 1)
+        world.room.pick([Candidate(str(number), LARGE)], [], 1, 100 * GB)
     assert len(world.room._cases) == 10
 
 
@@ -148,10 +196,8 @@ def test_a_model_that_is_far_too_low_recovers_within_three_pictures(world):
 def test_what_was_learned_outlives_the_process(world):
     """Another room over the same memory expects the same."""
     world.room.measured(Footprint(CANVAS, LARGE), 1, 7 * GB)
-    assert (
-        Room(CANVAS, lambda _name: world.memory, world.clock).pick([Candidate("0", LARGE)], [], 100 * GB).needed
-        > 5 * GB
-    )
+    another = Room(CANVAS, lambda _name: world.memory, world.clock)
+    assert another.pick([Candidate("0", LARGE)], [], 100 * GB, 100 * GB).needed > 5 * GB
 
 
 def test_a_full_disk_does_not_keep_it_from_learning(world, monkeypatch):
