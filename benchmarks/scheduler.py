@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
@@ -58,16 +58,16 @@ class WatchedRoom(Room):
 
     def __init__(self, canvas_pixels: int) -> None:
         super().__init__(canvas_pixels, lambda _name: ShortMemory(), SystemClock())
-        self.seen: list[tuple[int, int]] = []
+        self.seen: list[tuple[Footprint, int, int]] = []
 
     def measured(self, footprint: Footprint, expected: int, peak: int, *, failed: bool = False) -> None:
         """Learn, and remember what was expected and what it was."""
-        self.seen.append((expected, peak))
+        self.seen.append((footprint, expected, peak))
         super().measured(footprint, expected, peak, failed=failed)
 
     def errors(self) -> list[float]:
         """How far each peak was from what was expected, as a share of the peak, from the sixth picture on."""
-        return [abs(expected / peak - 1) for expected, peak in self.seen[5:]]
+        return [abs(expected / peak - 1) for _, expected, peak in self.seen[5:]]
 
 
 class WatchedPace(Pace):
@@ -212,6 +212,7 @@ def main() -> None:
                 "worst_error": round(max(errors), 3) if errors else None,
                 "errors_over_15_percent": sum(error > 0.15 for error in errors), "pictures_judged": len(errors),
                 "most_bytes": watch.most, "limit_bytes": limit,
+                "memory": [{**asdict(each), "expected": e, "measured": m} for each, e, m in room.seen],
                 "median_pace_error": round(statistics.median(paces), 3) if paces else None,
             }  # fmt: skip
             ratio = next(iter(rows.values()))["seconds"] / seconds  # type: ignore[operator]

@@ -1,19 +1,24 @@
-"""Giving an executor tasks one after another, without a daemon."""
+"""Giving an executor tasks without a daemon."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
+from shaded import logs
 from shaded.errors import ConfigurationError, ModelError
-from shaded.scheduling.executor import AnyTask, Executor
+from shaded.scheduling.executor import LOOKAHEAD, AnyEvent, AnyTask, Candidate, Executor
 from shaded.scheduling.messages import Audited, Failure, Progress, Rendered, Unusable, Verified, WorkerDied
 from shaded.settings import Settings, load_settings
 
-#: How long to wait for the worker's next word before looking after it, in seconds.
+logger = logs.get_logger("command")
+
+#: How long to wait for the workers' next word before looking after them, in seconds.
 LISTEN_SECONDS = 1.0
+Outcome = Rendered | Verified | Audited | Failure
 
 
 def foreground_settings(config: Path | None) -> Settings:
@@ -21,8 +26,6 @@ def foreground_settings(config: Path | None) -> Settings:
 
     Its worker's news would stand between the lines of its answer: of them only warnings are shown.
     """
-    from shaded import logs  # noqa: PLC0415 - not needed to print help
-
     settings = load_settings(config)
     level = "warning" if settings.logging.level == "info" else settings.logging.level
     logs.configure(level, logs.resolve_format(settings.logging.format, sys.stderr))
@@ -31,7 +34,7 @@ def foreground_settings(config: Path | None) -> Settings:
 
 @contextmanager
 def foreground_executor(settings: Settings) -> Iterator[Executor]:
-    """A worker for as long as a command runs."""
+    """A worker for as long as a command runs, for one thing after another."""
     from shaded.clock import SystemClock  # noqa: PLC0415 - not needed to print help
     from shaded.daemon.executors import process_executor  # noqa: PLC0415
 
@@ -42,26 +45,74 @@ def foreground_executor(settings: Settings) -> Iterator[Executor]:
         executor.close(now=True)
 
 
+@contextmanager
+def foreground_pool(settings: Settings) -> Iterator[Executor]:
+    """The workers that the daemon would have, for as long as a command runs; it knows what the daemon learned."""
+    from shaded.clock import SystemClock  # noqa: PLC0415 - not needed to print help
+    from shaded.daemon.executors import open_pool  # noqa: PLC0415
+    from shaded.daemon.remembering import learned_before  # noqa: PLC0415
+
+    pool = open_pool(settings, SystemClock(), learned_before(settings))
+    try:
+        yield pool
+    finally:
+        pool.close(now=True)
+
+
 def drive(
-    executor: Executor, tasks: Iterable[AnyTask], on_progress: Callable[[Progress], None] = lambda _: None
-) -> Iterator[tuple[AnyTask, Rendered | Verified | Audited | Failure]]:
-    """Do the tasks in order; each with its outcome.
+    executor: Executor,
+    tasks: Iterable[AnyTask],
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    candidate: Callable[[AnyTask], Candidate] = lambda task: Candidate(task.job_id, 0),
+) -> Iterator[tuple[AnyTask, Outcome]]:
+    """Do the tasks, several at once where the executor can; each with its outcome, as they come.
+
+    Args:
+        executor: Does them, and says which one next.
+        tasks: What is to be done.
+        on_progress: Hears how far each is.
+        candidate: What the executor is told of a task to choose by; asked once, shortly before it is its turn.
 
     Raises:
         ModelError, ConfigurationError: No picture can be shaded here.
     """
-    for task in tasks:
-        executor.submit([task])
-        outcome: Rendered | Verified | Audited | Failure | None = None
-        while outcome is None:
-            for event in executor.events(LISTEN_SECONDS):
-                if isinstance(event, Progress):
-                    on_progress(event)
-                elif isinstance(event, Unusable):
-                    kind = ConfigurationError if event.cause == "configuration" else ModelError
-                    raise kind(event.what, path=event.path, remedy=event.remedy)
-                elif isinstance(event, WorkerDied):
-                    outcome = Failure(job_id=task.job_id, outcome="failed", what=event.detail)
-                elif isinstance(event, Rendered | Verified | Audited | Failure):
-                    outcome = event
-        yield task, outcome
+    to_come = ((task, candidate(task)) for task in tasks)
+    waiting = list(islice(to_come, LOOKAHEAD))
+    under_way: dict[str, tuple[AnyTask, Candidate]] = {}
+    shortage = ""
+    while waiting or under_way:
+        while not executor.full and (pick := executor.pick([offered for _, offered in waiting])):
+            task, offered = waiting.pop(pick.index)
+            waiting += islice(to_come, 1)
+            under_way[task.job_id] = task, offered
+            executor.submit([_on_canvas(task, pick.canvas_pixels)])
+        if executor.shortage and executor.shortage != shortage:
+            shortage = executor.shortage
+            logger.warning(shortage)
+        for event in executor.events(LISTEN_SECONDS):
+            if isinstance(event, Progress):
+                on_progress(event)
+            for job_id, outcome in _outcomes(event):
+                task, offered = under_way.pop(job_id)
+                if isinstance(outcome, Failure) and outcome.out_of_memory and not outcome.blames_picture:
+                    waiting.insert(0, (task, offered))  # the executor has another way for it
+                else:
+                    yield task, outcome
+
+
+def _outcomes(event: AnyEvent) -> list[tuple[str, Outcome]]:
+    """How tasks ended, by their names, if that is what an event tells.
+
+    Raises:
+        ModelError, ConfigurationError: No picture can be shaded here.
+    """
+    if isinstance(event, Unusable):
+        kind = ConfigurationError if event.cause == "configuration" else ModelError
+        raise kind(event.what, path=event.path, remedy=event.remedy)
+    if isinstance(event, WorkerDied):
+        return [(job_id, Failure(job_id=job_id, outcome="failed", what=event.detail)) for job_id in event.job_ids]
+    return [(event.job_id, event)] if isinstance(event, Outcome) else []
+
+
+def _on_canvas(task: AnyTask, canvas_pixels: int) -> AnyTask:
+    return task.model_copy(update={"canvas_pixels": canvas_pixels}) if canvas_pixels else task

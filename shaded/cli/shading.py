@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ import typer
 from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json
 from shaded.daemon.audience import Audience, Finished, Flight, Outcome
 from shaded.errors import PictureError, Refusal, ShadedError, from_os_error
-from shaded.scheduling.executor import Executor
+from shaded.scheduling.executor import AnyTask, Candidate, Executor
 from shaded.scheduling.messages import Failure, Progress, Rendered, ShadeTask
 from shaded.settings import Intensity, Profile, Quality, Settings
 
@@ -41,7 +42,7 @@ def shade(
         summary_line,
         summary_table,
     )
-    from shaded.cli.driving import foreground_executor, foreground_settings  # noqa: PLC0415
+    from shaded.cli.driving import foreground_pool, foreground_settings  # noqa: PLC0415
 
     settings = foreground_settings(config)
     chosen = {"concept": concept, "target": target, "intensity": intensity, "quality": quality}
@@ -49,7 +50,7 @@ def shade(
         settings.profile_named("default").model_dump() | {key: value for key, value in chosen.items() if value}
     )
     job = Job(profile, absolute(out), settings, named=bool(concept))
-    with foreground_executor(settings) as executor, Display() as display:
+    with foreground_pool(settings) as executor, Display() as display:
         rows = shade_pictures(job, [absolute(picture) for picture in pictures], executor, display)
     if as_json:
         print_json({"pictures": [row_document(row) for row in rows]})
@@ -105,6 +106,10 @@ def shade_pictures(job: Job, sources: Sequence[Path], executor: Executor, audien
             )
         )
 
+    def candidate(task: AnyTask) -> Candidate:
+        pixels = pixels_of(sources[int(task.job_id)], job.settings)
+        return Candidate(task.job_id, pixels, job.profile.quality)
+
     with tempfile.TemporaryDirectory(prefix="shaded-") as scratch:
         tasks = []
         for number, source in enumerate(sources):
@@ -113,7 +118,7 @@ def shade_pictures(job: Job, sources: Sequence[Path], executor: Executor, audien
             except PictureError as error:
                 rows[number] = _undone(source, error)
                 audience.finished(rows[number])
-        for task, outcome in drive(executor, tasks, told):
+        for task, outcome in drive(executor, tasks, told, candidate):
             number = int(task.job_id)
             rows[number] = _row(sources[number], outcome, job.out)
             audience.finished(rows[number])
@@ -144,6 +149,17 @@ def _task(job_id: str, source: Path, job: Job, scratch: Path, secret: str) -> Sh
         max_pixels=job.settings.watching.max_pixels,
         max_bytes=job.settings.watching.max_bytes,
     )
+
+
+def pixels_of(source: Path, settings: Settings) -> int:
+    """How many pixels a picture has; 0 where that is not seen, and the worker will say why."""
+    from shaded.outbox.screening import read_bytes, screen  # noqa: PLC0415 - not needed to print help
+
+    with suppress(PictureError, OSError):
+        data = read_bytes(source, source.parent, settings.watching.max_bytes)
+        screened = screen(data, source, settings.watching.max_pixels)
+        return screened.width * screened.height
+    return 0
 
 
 def _row(source: Path, outcome: object, out: Path) -> Finished:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from shaded import logs
 from shaded.clock import Clock
 from shaded.daemon.remembering import LedgerMemory
 from shaded.ledger import Ledger
+from shaded.outbox.roots import Memory
 from shaded.scheduling.available import most_bytes, total_bytes
 from shaded.scheduling.cluster import DRIVER_COMMAND, ClusterExecutor
 from shaded.scheduling.messages import ClusterStart, Start
@@ -66,9 +68,13 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def open_pool(
-    settings: Settings, clock: Clock, ledger: Ledger, on_event: Callable[[], None], command: Sequence[str]
+    settings: Settings,
+    clock: Clock,
+    memory_of: Callable[[str], Memory],
+    on_event: Callable[[], None] = lambda: None,
+    command: Sequence[str] = WORKER_COMMAND,
 ) -> WorkerPool:
-    """The daemon's workers; what is learned about memory and time is kept in the ledger, for each set of models."""
+    """Workers on this machine; what is learned about memory and time is kept under a key for each set of models."""
     models = settings.shading.model_dump_json(include={"device", "threads", "surrogates"})
     key = hashlib.sha256(models.encode()).hexdigest()[:16]
 
@@ -78,8 +84,8 @@ def open_pool(
     return WorkerPool(
         make,
         limits_of(settings),
-        Room(settings.shading.canvas_pixels, lambda name: LedgerMemory(ledger, f"memory {key} {name}".strip()), clock),
-        Pace(LedgerMemory(ledger, f"pace {key}")),
+        Room(settings.shading.canvas_pixels, lambda name: memory_of(f"memory {key} {name}".strip()), clock),
+        Pace(memory_of(f"pace {key}")),
         clock=clock,
         on_event=on_event,
     )
@@ -109,7 +115,8 @@ def open_executor(
         command: The command line of a worker, or of the process that talks to the cluster; empty: the real one's.
     """
     if not settings.cluster.address:
-        return open_pool(settings, clock, ledger, on_event, command or WORKER_COMMAND)
+        learned = partial(LedgerMemory, ledger)
+        return open_pool(settings, clock, learned, on_event=on_event, command=command or WORKER_COMMAND)
     return ClusterExecutor(
         cluster_start(settings),
         idle_seconds=settings.scheduling.worker_idle_seconds,

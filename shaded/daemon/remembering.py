@@ -1,13 +1,17 @@
-"""What the ledger remembers for other rooms: the mount that each watched folder was on when it was last in use."""
+"""What the ledger remembers for other rooms: which mount each watched folder was on, and what workers have learned."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from shaded.clock import SystemClock
 from shaded.daemon.instance import LEDGER_NAME
+from shaded.errors import ShadedError
 from shaded.ledger import Ledger, LedgerReader
+from shaded.outbox.roots import ShortMemory
 from shaded.settings import Settings
 
 Kind = Literal["outbox", "publish"]
@@ -36,6 +40,20 @@ def root_memory(ledger: Ledger, kind: Kind, path: Path) -> LedgerMemory:
 
 def _key(kind: Kind, path: Path) -> str:
     return f"{kind} {str(path)!a}"
+
+
+def learned_before(settings: Settings) -> Callable[[str], ShortMemory]:
+    """What the ledger remembers, by its key, for a command that keeps nothing; nothing where it cannot be read."""
+
+    def recalled(key: str) -> ShortMemory:
+        with suppress(ShadedError):
+            reader = LedgerReader.open_readonly(settings.state_dir / LEDGER_NAME, SystemClock())
+            if reader is not None:
+                with reader:
+                    return ShortMemory(reader.meta_get(key))
+        return ShortMemory()
+
+    return recalled
 
 
 def used_before(settings: Settings) -> set[Path]:

@@ -18,15 +18,13 @@ from shaded.daemon.space import Disks
 from shaded.errors import ConfigurationError, ModelError, ShadedError, Transient
 from shaded.ledger import Claim, Job, Ledger
 from shaded.publishing.naming import published_name
-from shaded.scheduling.executor import AnyEvent, Candidate, Executor, Pick
+from shaded.scheduling.executor import LOOKAHEAD, AnyEvent, Candidate, Executor, Pick
 from shaded.scheduling.messages import Failure, Progress, Ready, Rendered, ShadeTask, Unusable, WorkerDied
 from shaded.scheduling.worker import failure_of
 from shaded.settings import Profile, Settings
 
 logger = logs.get_logger("shading")
 
-#: So many waiting jobs are looked at for one that there is memory for.
-LOOKAHEAD = 32
 #: How long the time of one waiting picture is foretold from the same look at the queue, in seconds: sorting thousands
 #: of jobs in every round of the daemon would be work for nothing.
 FORETELL_SECONDS = 5.0

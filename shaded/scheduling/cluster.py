@@ -16,9 +16,12 @@ from collections.abc import Callable, Sequence
 from shaded import logs
 from shaded.clock import Clock
 from shaded.errors import ConfigurationError
+from shaded.outbox.roots import ShortMemory
 from shaded.scheduling.child import Child, Ended, Said, end, launch
 from shaded.scheduling.executor import AnyEvent, AnyTask, Candidate, Pick
+from shaded.scheduling.memory import Footprint
 from shaded.scheduling.messages import ClusterStart, ClusterState, Failure, Rendered, Unusable, WorkerDied
+from shaded.scheduling.room import Room
 
 logger = logs.get_logger("cluster")
 
@@ -28,6 +31,8 @@ FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 300.0
 #: So much longer than a worker may the process that speaks for all of them say nothing, in seconds.
 GRACE_SECONDS = 120.0
+#: How much memory the machines have is Ray's to know; here a picture gets a smaller canvas once it ran out of it there.
+_ANY = sys.maxsize
 
 
 def require_ray() -> None:
@@ -72,7 +77,9 @@ class ClusterExecutor:
         self._command = tuple(command)
         self._inbox: queue.SimpleQueue[Said] = queue.SimpleQueue()
         self._retired: list[Child] = []
-        self._held: set[str] = set()
+        self._held: dict[str, Footprint | None] = {}
+        self._picked: dict[str, Footprint | None] = {}
+        self._room = Room(start.shading.canvas_pixels, lambda _name: ShortMemory(), clock)
         self._reached = False
         self._losses = 0
         self._rest_until = float("-inf")
@@ -88,6 +95,7 @@ class ClusterExecutor:
         self._idle_seconds = idle_seconds
         self._stale = self._stale or (start != self._start and self._child is not None)
         self._start = start
+        self._room.canvas_pixels = start.shading.canvas_pixels
 
     @property
     def busy(self) -> bool:
@@ -121,7 +129,10 @@ class ClusterExecutor:
         return self._heard_at + self._idle_seconds if self._workers else None
 
     def pick(self, candidates: Sequence[Candidate]) -> Pick | None:
-        """The first, while a worker is free; where there is no connection, one is made for it."""
+        """The first, while a worker is free; where there is no connection, one is made for it.
+
+        On a smaller canvas where it ran out of memory before.
+        """
         if not candidates or self.full:
             return None
         if self._stale:
@@ -129,7 +140,11 @@ class ClusterExecutor:
         if self._child is None:
             self._begin()
             return None
-        return Pick(0)
+        pick = self._room.pick(candidates[:1], [], _ANY, _ANY)
+        if pick is None:
+            return None
+        self._picked = {candidates[0].job_id: pick.footprint}
+        return Pick(0, canvas_pixels=pick.canvas_pixels)
 
     def backlog(self, candidates: Sequence[Candidate]) -> float | None:  # noqa: ARG002 - the seam's shape
         """It keeps no record of how long pictures take: its machines differ."""
@@ -140,7 +155,7 @@ class ClusterExecutor:
         if self._child is None:
             raise RuntimeError("there is no connection to the cluster")
         self._heard_at = self._clock.monotonic()
-        self._held.update(task.job_id for task in batch)
+        self._held.update((task.job_id, self._picked.get(task.job_id)) for task in batch)
         self._child.send(*(task.model_dump_json() for task in batch))
 
     def events(self, timeout: float) -> Sequence[AnyEvent]:
@@ -204,12 +219,23 @@ class ClusterExecutor:
         if isinstance(event, ClusterState):
             return self._note(event)
         if isinstance(event, Rendered | Failure):
-            self._held.discard(event.job_id)
-        elif isinstance(event, WorkerDied):
-            self._held.difference_update(event.job_ids)
+            return [self._outcome(event, self._held.pop(event.job_id, None))]
+        if isinstance(event, WorkerDied):
+            for job_id in event.job_ids:
+                self._held.pop(job_id, None)
         elif isinstance(event, Unusable):
             self._held.clear()
         return [event]
+
+    def _outcome(self, event: Rendered | Failure, footprint: Footprint | None) -> Rendered | Failure:
+        """Where memory ran out, the picture is not to blame as long as there is a smaller canvas for it."""
+        if isinstance(event, Rendered):
+            self._room.done(event.job_id)
+        elif event.out_of_memory and footprint and self._room.ran_out(event.job_id, footprint, alone=True):
+            return event.model_copy(update={"blames_picture": False})
+        elif event.outcome != "transient":
+            self._room.done(event.job_id)
+        return event
 
     def _note(self, state: ClusterState) -> list[AnyEvent]:
         if state.workers != self._workers:
@@ -236,7 +262,7 @@ class ClusterExecutor:
         what = f"the cluster at {self._start.cluster.address} is not reached ({why})"
         self._trouble = f"{what}. It is tried again by itself"
         logger.warning("the cluster was lost", why=why, again_in=round(pause))
-        held, self._held = sorted(self._held), set()
+        held, self._held = sorted(self._held), {}
         return [transient(job_id, what) for job_id in held]
 
 

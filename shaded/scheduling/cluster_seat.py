@@ -149,9 +149,13 @@ class Seat:
         try:
             place = Place(*ray.get(worker.where.remote()))
             opened = EVENTS.validate_json(ray.get(worker.open.remote(), timeout=self._start.silence_seconds))
-        except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
+        except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError, ray.exceptions.OutOfMemoryError) as error:
             ray.kill(worker)
-            self._news.put(Unopened(brief(error), counts=place is not None and self._lives(place)))
+            if isinstance(error, ray.exceptions.OutOfMemoryError):
+                unopened = Unopened("its machine is short of memory", counts=False)
+            else:
+                unopened = Unopened(brief(error), counts=place is not None and self._lives(place))
+            self._news.put(unopened)
             time.sleep(PAUSE_SECONDS)
             return
         if not isinstance(opened, Ready):
@@ -178,6 +182,12 @@ class Seat:
             self._news.put(Vacant())
             ray.kill(worker)
             self._news.put(self._obituary(task, place, brief(error)))
+            return False
+        except ray.exceptions.OutOfMemoryError:
+            logger.warning("memory ran out, and Ray ended a worker", machine=place.host)
+            self._news.put(Vacant())
+            ray.kill(worker)
+            self._news.put(failure_of(task.job_id, MemoryError()))
             return False
         except Exception as error:  # noqa: BLE001 - as a worker does
             # What the worker's own code raised is told as at home; what Ray itself raised says nothing about a picture.

@@ -27,6 +27,10 @@ AnyTask = ShadeTask | VerifyTask | AuditTask
 AnyEvent = Ready | Progress | Spent | Rendered | Verified | Audited | Failure | WorkerDied | Unusable | ClusterState
 
 
+#: Of so many waiting pictures, the first ones, an executor chooses the next.
+LOOKAHEAD = 32
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A picture that may be begun: its job, how many pixels it has (0: not known), and with what quality."""

@@ -40,3 +40,4 @@ def fake_engine(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(FAKE_WORKER.parents[2]))
     monkeypatch.setattr(assembly, "run_daemon", partial(assembly.run_daemon, command=command))
     monkeypatch.setattr(executors, "process_executor", partial(executors.process_executor, command=command))
+    monkeypatch.setattr(executors, "open_pool", partial(executors.open_pool, command=command))

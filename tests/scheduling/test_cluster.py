@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import queue
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,10 +18,12 @@ from shaded.daemon.executors import cluster_start
 from shaded.errors import ConfigurationError, Transient
 from shaded.scheduling.cluster import FIRST_PAUSE, ClusterExecutor
 from shaded.scheduling.cluster_driver import places
-from shaded.scheduling.cluster_seat import delivered
+from shaded.scheduling.cluster_seat import Opened, Seat, Unopened, Vacant, delivered
 from shaded.scheduling.cluster_worker import ClusterWorker, Parcel, remove_leftovers
 from shaded.scheduling.executor import Candidate, Pick
 from shaded.scheduling.messages import EVENTS, ClusterState, Ready, ShadeTask, Start, Unusable
+from shaded.scheduling.room import LEAST_CANVAS
+from shaded.scheduling.worker import failure_of
 from shaded.settings import Cluster, Folder, Shading, load_settings
 from tests.daemon.rig import png
 from tests.scheduling.fake_worker import CopyingEngine, open_copying
@@ -61,10 +65,11 @@ def start_executor(settings):
     """Build executors over the script and stop them afterwards."""
     made = []
 
-    def build(*said, idle=1000.0):
+    def build(*said, idle=1000.0, **shading):
         clock = FakeClock()
         command = (sys.executable, "-c", SCRIPT, *said)
-        made.append(ClusterExecutor(cluster_start(settings), idle_seconds=idle, clock=clock, command=command))
+        start = cluster_start(settings.model_copy(update={"shading": settings.shading.model_copy(update=shading)}))
+        made.append(ClusterExecutor(start, idle_seconds=idle, clock=clock, command=command))
         return made[-1], clock
 
     yield build
@@ -138,6 +143,25 @@ def test_pictures_go_out_while_workers_are_free(start_executor, tmp_path):
     told = _hear(executor, lambda: not executor.full)
     assert [(event.kind, event.job_id) for event in told] == [("failure", "a")]
     assert executor.busy
+
+
+def test_running_out_of_memory_there_means_a_smaller_canvas(start_executor, tmp_path):
+    """Each time half of the pixels, and the picture is not blamed; on the least canvas it is, and that is all."""
+    canvas = 4 * LEAST_CANVAS
+    out = failure_of("a", MemoryError()).model_dump_json()
+    executor, _ = start_executor("1", _state(1), "2", out, "3", out, "4", out, canvas_pixels=canvas)
+    _hear(executor, lambda: not executor.full)
+    canvases, blamed = [], []
+    for _ in range(3):
+        pick = executor.pick([Candidate("a", canvas)])
+        canvases.append(pick.canvas_pixels)
+        executor.submit([_task(tmp_path, "a")])
+        (failure,) = _hear(executor, lambda: not executor.busy)
+        assert failure.out_of_memory
+        blamed.append(failure.blames_picture)
+    assert canvases == [0, canvas // 2, canvas // 4]
+    assert blamed == [False, False, True]
+    assert executor.pick([Candidate("b", canvas)]).canvas_pixels == 0
 
 
 def test_a_cluster_that_is_not_reached_at_the_start_ends_the_daemon(start_executor):
@@ -274,3 +298,77 @@ def test_folders_of_killed_workers_are_removed(tmp_path, monkeypatch):
         (tmp_path / name / "picture").touch()
     remove_leftovers()
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"shaded-worker-{os.getpid()}-x", "shaded-worker-mine"]
+
+
+class LittleRay:
+    """What a worker's place uses of Ray, with a worker that does as it is told."""
+
+    class exceptions:  # noqa: N801 - Ray's own name
+        """Its errors."""
+
+        RayError = type("RayError", (Exception,), {})
+        RayActorError = type("RayActorError", (RayError,), {})
+        OutOfMemoryError = type("OutOfMemoryError", (RayError,), {})
+        RayTaskError = type("RayTaskError", (RayError,), {})
+        GetTimeoutError = type("GetTimeoutError", (RayError,), {})
+
+    def __init__(self, opening=None, shading=None):
+        self.killed = 0
+        self._answers = {"where": ("node", "host"), "open": opening or Ready(device="cpu", seconds=1).model_dump_json()}
+        self._shading = shading
+
+    def remote(self, _kind):
+        return self
+
+    def options(self, **_more):
+        return SimpleNamespace(remote=lambda *_: self._worker())
+
+    def _worker(self):
+        def method(name, options=False):
+            call = SimpleNamespace(remote=lambda *_: iter([self._shading]) if name == "shade" else self._answers[name])
+            return SimpleNamespace(options=lambda **_: call) if options else call
+
+        return SimpleNamespace(where=method("where"), open=method("open"), shade=method("shade", options=True))
+
+    def put(self, data):
+        return data
+
+    def wait(self, references, timeout):
+        assert timeout > 0
+        return references, []
+
+    def get(self, reference, timeout=None):
+        if isinstance(reference, Exception):
+            raise reference
+        return reference
+
+    def kill(self, _worker):
+        self.killed += 1
+
+
+def _live(ray, settings, *tasks):
+    """One worker's life in its place; what was told of it."""
+    waiting, news = queue.SimpleQueue(), queue.SimpleQueue()
+    for task in tasks:
+        waiting.put(task)
+    Seat(ray, cluster_start(settings), open_copying([]), waiting, news)._live()
+    return [news.get_nowait() for _ in range(news.qsize())]
+
+
+def test_a_worker_that_ray_ended_for_want_of_memory_is_replaced(settings, tmp_path):
+    """Its place is vacant, and its picture ran out of memory: Ray tells that otherwise than other deaths."""
+    (tmp_path / "a.png").write_bytes(png())
+    ray = LittleRay(shading=LittleRay.exceptions.OutOfMemoryError("1 worker(s) were killed"))
+    opened, vacant, failure = _live(ray, settings, _task(tmp_path, "a.png"))
+    assert (type(opened), type(vacant)) == (Opened, Vacant)
+    assert failure == failure_of("a.png", MemoryError())
+    assert failure.out_of_memory
+    assert ray.killed == 1
+
+
+def test_a_machine_short_of_memory_is_no_hopeless_one(settings, monkeypatch):
+    """Where Ray ends a worker that loads its models, that does not count toward giving up."""
+    monkeypatch.setattr("shaded.scheduling.cluster_seat.PAUSE_SECONDS", 0)
+    ray = LittleRay(opening=LittleRay.exceptions.OutOfMemoryError("1 worker(s) were killed"))
+    assert _live(ray, settings) == [Unopened("its machine is short of memory", counts=False)]
+    assert ray.killed == 1
