@@ -79,16 +79,16 @@ def drive(
     to_come = ((task, candidate(task)) for task in tasks)
     waiting = list(islice(to_come, LOOKAHEAD))
     under_way: dict[str, tuple[AnyTask, Candidate]] = {}
-    shortage = ""
+    told = False
     while waiting or under_way:
         while not executor.full and (pick := executor.pick([offered for _, offered in waiting])):
             task, offered = waiting.pop(pick.index)
             waiting += islice(to_come, 1)
-            under_way[task.job_id] = task, offered
+            under_way[task.job_id], told = (task, offered), False
             executor.submit([_on_canvas(task, pick.canvas_pixels)])
-        if executor.shortage and executor.shortage != shortage:
-            shortage = executor.shortage
-            logger.warning(shortage)
+        if executor.shortage and not told:  # once for each wait: its numbers change all the time
+            told = True
+            logger.warning(executor.shortage)
         for event in executor.events(LISTEN_SECONDS):
             if isinstance(event, Progress):
                 on_progress(event)

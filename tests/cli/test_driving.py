@@ -33,7 +33,7 @@ class Scripted:
     places: int = 1
     script: dict = field(default_factory=dict)
     prefers: str = ""
-    shortage: str = ""
+    short: int = 0
     offered: list = field(default_factory=list)
     submitted: list = field(default_factory=list)
     held: list = field(default_factory=list)
@@ -42,9 +42,14 @@ class Scripted:
     def full(self):
         return len(self.held) >= self.places
 
+    @property
+    def shortage(self):
+        return f"memory is short: {self.short} GB" if self.short else ""
+
     def pick(self, candidates):
         self.offered.append([candidate.job_id for candidate in candidates])
-        if not candidates:
+        self.short -= bool(self.short)
+        if not candidates or self.short:
             return None
         names = self.offered[-1]
         return Pick(names.index(self.prefers) if self.prefers in names else 0, canvas_pixels=0)
@@ -125,11 +130,14 @@ def test_where_nothing_can_be_done_it_ends_with_the_reason(cause, kind):
 
 
 def test_a_shortage_of_memory_is_told_once(capsys):
-    """Somebody who waits at a terminal learns why nothing happens."""
-    slow = Progress(job_id="a", stage="shade", step=1, steps=2)
-    executor = Scripted(1, {"a": [slow, slow, done("a")]}, shortage="memory is short")
+    """Somebody who waits at a terminal learns why nothing happens; another wait is told anew."""
     logs.configure("warning", "json")
-    list(drive(executor, [task("a")]))
+    executor = Scripted(short=4)
+    outcomes = drive(executor, map(task, "ab"))
+    assert next(outcomes)[0].job_id == "a"
+    assert capsys.readouterr().err.count("memory is short") == 1
+    executor.short = 7  # a text that stands in the log already is not said again so soon
+    assert next(outcomes)[0].job_id == "b"
     assert capsys.readouterr().err.count("memory is short") == 1
 
 
