@@ -16,10 +16,11 @@ _COUNTERS = Path("/proc/vmstat")
 #: A limit of control groups of the first version that means "none" is a number of pages near 2**63.
 _NO_LIMIT = 1 << 60
 
-#: For each version: the files with the limit and with what is used, and what stands before the lines of
-#: ``memory.stat`` for pages of files, which are given back before anything runs out.
-_SECOND = ("memory.max", "memory.current", "")
-_FIRST = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
+#: For each version: the files with limits (over ``memory.high`` nothing is ended, but everything crawls) and with what
+#: is used, and what stands before the lines of ``memory.stat`` for pages of files, which are given back before that.
+_Files = tuple[tuple[str, ...], str, str]
+_SECOND: _Files = (("memory.max", "memory.high"), "memory.current", "")
+_FIRST: _Files = (("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_")
 
 
 def available_bytes(reserve: int, groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> int:
@@ -105,14 +106,21 @@ def _groups_around(groups: Path, own: Path) -> list[_Group]:
     return found
 
 
-def _with_limits(mounted: Path, path: str, files: tuple[str, str, str]) -> Iterator[_Group]:
+def _with_limits(mounted: Path, path: str, files: _Files) -> Iterator[_Group]:
     here = mounted / path.lstrip("/")
-    limit, used, prefix = files
+    limits, used, prefix = files
     for folder in (here, *here.parents):
         if folder.is_relative_to(mounted):
-            with suppress(OSError, ValueError):  # the root has none, and "max" is no number
-                if (most := int((folder / limit).read_text())) < _NO_LIMIT:
-                    yield _Group(most, folder, used, prefix)
+            least = min(_limit(folder / limit) for limit in limits)
+            if least < _NO_LIMIT:
+                yield _Group(least, folder, used, prefix)
+
+
+def _limit(file: Path) -> int:
+    """What a file says, in bytes; the root has no such file, and "max" is no number."""
+    with suppress(OSError, ValueError):
+        return int(file.read_text())
+    return _NO_LIMIT
 
 
 def private_bytes(pid: int | None) -> int:

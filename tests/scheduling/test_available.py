@@ -50,6 +50,18 @@ def test_the_nearest_limit_of_a_control_group_counts(tmp_path, own):
     assert available_bytes(0, tmp_path, own) <= GB
 
 
+def test_a_limit_over_which_everything_crawls_counts_like_one(tmp_path, own):
+    """The lower of ``memory.high`` and ``memory.max`` is the group's."""
+    folder = tmp_path / "user.slice/shaded.service"
+    group(folder, SECOND, "max", GB, 0)
+    (folder / "memory.high").write_text(f"{3 * GB}\n")
+    assert (group_limits(tmp_path, own), group_rooms(tmp_path, own)) == ([3 * GB], [2 * GB])
+    group(folder, SECOND, 2 * GB, GB, 0)
+    assert group_limits(tmp_path, own) == [2 * GB]
+    (folder / "memory.high").write_text("max\n")
+    assert group_limits(tmp_path, own) == [2 * GB]
+
+
 def test_control_groups_of_the_first_version(tmp_path, own):
     """Their limit counts alike; the number that means none is none; a group over its limit has no room."""
     group(tmp_path / "memory/box/inner", FIRST, 9223372036854771712, GB, 0)
