@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +26,7 @@ def check(
     """Check settings, folders and bundled models; changes nothing."""
     settings = load_settings(config)
     problems = [*folder_problems(settings), *cluster_problems(settings), *([] if skip_models else model_problems())]
-    hints = list(folder_hints(settings))
+    hints = [*folder_hints(settings), *memory_hints(settings)]
     if as_json:
         print_json({"ok": not problems, "problems": problems, "hints": hints})
     else:
@@ -99,6 +100,34 @@ def folder_hints(settings: Settings) -> Iterator[str]:
                 "each picture is copied once more"
             )
     yield from _watch_limit([folder.outbox for folder in settings.folder])
+
+
+def memory_hints(settings: Settings) -> Iterator[str]:
+    """Whether the workers may hold enough memory for the full canvas, by what is known of it so far."""
+    from shaded.clock import SystemClock  # noqa: PLC0415 - not needed to print help
+    from shaded.daemon.executors import limits_of, open_room  # noqa: PLC0415 - not needed to print help
+    from shaded.daemon.remembering import learned_before  # noqa: PLC0415 - not needed to print help
+    from shaded.scheduling.executor import Candidate  # noqa: PLC0415 - not needed to print help
+
+    if settings.cluster.address or settings.shading.device not in ("auto", "cpu"):
+        return
+    canvas = settings.shading.canvas_pixels
+    limit = limits_of(settings).allowance.limit
+    room = open_room(settings, SystemClock(), learned_before(settings))
+    needed = room.pick([Candidate("", canvas)], [], sys.maxsize, sys.maxsize)
+    possible = room.pick([Candidate("", canvas)], [], limit, limit)
+    if needed is None or (possible is not None and not possible.canvas_pixels):
+        return
+    then = (
+        f"Larger pictures are shaded on one of {possible.canvas_pixels} pixels, which is worth less"
+        if possible
+        else "Not even the smallest one fits, and the system may end the workers"
+    )
+    yield (
+        f"memory: the workers may hold {max(0, limit) / 1e9:.1f} GB at most, and a canvas of {canvas} pixels takes "
+        f"about {needed.needed / 1e9:.1f} GB. {then}. See scheduling.memory_limit and memory_reserve, and the limits "
+        "of a container or service"
+    )
 
 
 def _device(folder: Path) -> int:

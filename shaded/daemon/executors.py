@@ -67,6 +67,17 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
+def open_room(settings: Settings, clock: Clock, memory_of: Callable[[str], Memory]) -> Room:
+    """What picks pictures that there is memory for; what it learns is kept for each set of models."""
+    key = _models_key(settings)
+    return Room(settings.shading.canvas_pixels, lambda name: memory_of(f"memory {key} {name}".strip()), clock)
+
+
+def _models_key(settings: Settings) -> str:
+    models = settings.shading.model_dump_json(include={"device", "threads", "surrogates"})
+    return hashlib.sha256(models.encode()).hexdigest()[:16]
+
+
 def open_pool(
     settings: Settings,
     clock: Clock,
@@ -75,8 +86,6 @@ def open_pool(
     command: Sequence[str] = WORKER_COMMAND,
 ) -> WorkerPool:
     """Workers on this machine; what is learned about memory and time is kept under a key for each set of models."""
-    models = settings.shading.model_dump_json(include={"device", "threads", "surrogates"})
-    key = hashlib.sha256(models.encode()).hexdigest()[:16]
 
     def make(number: int, ring: Callable[[], None]) -> ProcessExecutor:
         return process_executor(settings, clock, on_event=ring, command=command, number=number)
@@ -84,8 +93,8 @@ def open_pool(
     return WorkerPool(
         make,
         limits_of(settings),
-        Room(settings.shading.canvas_pixels, lambda name: memory_of(f"memory {key} {name}".strip()), clock),
-        Pace(memory_of(f"pace {key}")),
+        open_room(settings, clock, memory_of),
+        Pace(memory_of(f"pace {_models_key(settings)}")),
         clock=clock,
         on_event=on_event,
     )

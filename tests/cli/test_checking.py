@@ -3,11 +3,18 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import partial
 
 import pytest
 
 from shaded.cli import checking
-from shaded.settings import Cluster, Folder, load_settings
+from shaded.clock import SystemClock
+from shaded.daemon.executors import open_room
+from shaded.daemon.instance import LEDGER_NAME
+from shaded.daemon.remembering import LedgerMemory
+from shaded.ledger import Ledger
+from shaded.scheduling.memory import Footprint
+from shaded.settings import Cluster, Folder, Shading, load_settings
 
 
 @pytest.fixture
@@ -67,8 +74,53 @@ def test_a_low_watch_limit_is_a_hint(settings, tmp_path, monkeypatch):
     assert "fs.inotify.max_user_watches=524288" in hint
 
 
-def test_check_says_all_is_well(shaded, settings, tmp_path):
+@pytest.fixture
+def memory_of_machine(monkeypatch):
+    """Say how many bytes the machine has."""
+
+    def say(size):
+        monkeypatch.setattr("shaded.daemon.executors.total_bytes", lambda: size)
+        monkeypatch.setattr("shaded.daemon.executors.most_bytes", lambda reserve: size - reserve)
+
+    return say
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "words"),
+    [
+        (8, []),
+        (3, ["2.7 GB at most", "a canvas of 1048576 pixels takes about 4.0 GB", "on one of 524288 pixels"]),
+        (0.5, ["0.5 GB at most", "Not even the smallest one fits"]),
+    ],
+)
+def test_little_memory_is_a_hint(settings, memory_of_machine, gigabytes, words):
+    """It says what the workers may hold, what the canvas takes, and on which pictures are shaded instead."""
+    memory_of_machine(round(gigabytes * 10**9))
+    hints = list(checking.memory_hints(settings))
+    assert len(hints) == bool(words)
+    assert all(word in hints[0] for word in words)
+
+
+def test_what_was_learned_of_memory_is_what_check_goes_by(settings, memory_of_machine):
+    """On a machine where a canvas takes less than was believed there is no hint."""
+    memory_of_machine(3 * 10**9)
+    with Ledger.open(settings.state_dir / LEDGER_NAME, SystemClock()) as ledger:
+        room = open_room(settings, SystemClock(), partial(LedgerMemory, ledger))
+        for _ in range(5):
+            room.measured(Footprint(1_048_576, 1_048_576), 4 * 10**9, 2 * 10**9)
+        assert list(checking.memory_hints(settings)) == []
+
+
+def test_a_gpus_memory_is_not_guessed_at(settings, memory_of_machine):
+    """Nothing is known of it before the first picture, and nothing of a cluster's machines."""
+    memory_of_machine(10**9)
+    for other in ({"shading": Shading(device="cuda")}, {"cluster": Cluster(address="auto")}):
+        assert list(checking.memory_hints(settings.model_copy(update=other))) == []
+
+
+def test_check_says_all_is_well(shaded, settings, tmp_path, memory_of_machine):
     """Check exits with 0 when everything is right."""
+    memory_of_machine(10**12)
     config = tmp_path / "c.toml"
     config.write_text(
         f'state_dir = "{tmp_path}/state"\n[[folder]]\noutbox = "{tmp_path}/out"\npublish = "{tmp_path}/pub"\n'
