@@ -13,6 +13,9 @@ import psutil
 _GROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
 _COUNTERS = Path("/proc/vmstat")
+#: So much of a control group's limit is left: what a picture takes is foreseen to a tenth, and what goes over the limit
+#: the kernel ends. A machine has the reserve for that.
+_SPARE = 0.1
 #: A limit of control groups of the first version that means "none" is a number of pages near 2**63.
 _NO_LIMIT = 1 << 60
 
@@ -27,8 +30,8 @@ def available_bytes(reserve: int, groups: Path = _GROUPS, own: Path = _OWN_GROUP
     """What can be taken now without swapping and without meeting the limit of any control group around this process.
 
     Args:
-        reserve: So many bytes of the machine's memory are left to other programs. Those of a control group's are not:
-            what it holds is there for this program.
+        reserve: So many bytes of the machine's memory are left to other programs. Of a control group's memory, which
+            is there for this program, only a tenth is left.
         groups: See :func:`group_rooms`.
         own: See :func:`group_rooms`.
     """
@@ -57,7 +60,7 @@ class _Group:
     """A control group with a limit, of either version.
 
     Attributes:
-        limit: How much it may hold, in bytes.
+        limit: How much is to be held there at most, in bytes.
         folder: Its folder in the control groups' file system.
         used: The file there that tells what it holds.
         prefix: What stands before the lines of ``memory.stat``.
@@ -70,7 +73,7 @@ class _Group:
 
     @property
     def room(self) -> int | None:
-        """What it still lets through, in bytes; ``None`` where it does not tell."""
+        """What may still be taken there, in bytes; ``None`` where it does not tell."""
         with suppress(OSError, ValueError):
             statistics = dict(line.split() for line in (self.folder / "memory.stat").read_text().splitlines())
             files = sum(int(statistics.get(f"{self.prefix}{kind}_file", "0")) for kind in ("active", "inactive"))
@@ -79,7 +82,7 @@ class _Group:
 
 
 def group_rooms(groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> list[int]:
-    """What each control group around this process that has a limit lets through, in bytes; none outside Linux.
+    """What may still be taken in each control group around this process that has a limit, in bytes; none outside Linux.
 
     Args:
         groups: Where the control groups' file system is mounted.
@@ -89,7 +92,7 @@ def group_rooms(groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> list[int]:
 
 
 def group_limits(groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> list[int]:
-    """How much each of those groups may hold, in bytes; see :func:`group_rooms`."""
+    """How much is to be held in each of those groups at most, in bytes; see :func:`group_rooms`."""
     return [group.limit for group in _groups_around(groups, own)]
 
 
@@ -113,7 +116,7 @@ def _with_limits(mounted: Path, path: str, files: _Files) -> Iterator[_Group]:
         if folder.is_relative_to(mounted):
             least = min(_limit(folder / limit) for limit in limits)
             if least < _NO_LIMIT:
-                yield _Group(least, folder, used, prefix)
+                yield _Group(round((1 - _SPARE) * least), folder, used, prefix)
 
 
 def _limit(file: Path) -> int:

@@ -41,12 +41,15 @@ def own(tmp_path):
 
 
 def test_the_nearest_limit_of_a_control_group_counts(tmp_path, own):
-    """Pages of files are not counted as used, a group without a limit is passed over, and those above count too."""
-    group(tmp_path / "user.slice/shaded.service", SECOND, 4 * GB, 3 * GB, GB)
+    """Pages of files are not counted as used, a group without a limit is passed over, and those above count too.
+
+    A tenth of each limit is left.
+    """
+    group(tmp_path / "user.slice/shaded.service", SECOND, 5 * GB, 3 * GB, GB)
     group(tmp_path / "user.slice", SECOND, "max", 9 * GB, 0)
-    assert group_rooms(tmp_path, own) == [2 * GB]
-    group(tmp_path / "user.slice", SECOND, 10 * GB, 9 * GB, 0)
-    assert group_rooms(tmp_path, own) == [2 * GB, GB]
+    assert group_rooms(tmp_path, own) == [2.5 * GB]
+    group(tmp_path / "user.slice", SECOND, 10 * GB, 8 * GB, 0)
+    assert group_rooms(tmp_path, own) == [2.5 * GB, GB]
     assert available_bytes(0, tmp_path, own) <= GB
 
 
@@ -54,12 +57,12 @@ def test_a_limit_over_which_everything_crawls_counts_like_one(tmp_path, own):
     """The lower of ``memory.high`` and ``memory.max`` is the group's."""
     folder = tmp_path / "user.slice/shaded.service"
     group(folder, SECOND, "max", GB, 0)
-    (folder / "memory.high").write_text(f"{3 * GB}\n")
-    assert (group_limits(tmp_path, own), group_rooms(tmp_path, own)) == ([3 * GB], [2 * GB])
-    group(folder, SECOND, 2 * GB, GB, 0)
-    assert group_limits(tmp_path, own) == [2 * GB]
+    (folder / "memory.high").write_text(f"{30 * GB}\n")
+    assert (group_limits(tmp_path, own), group_rooms(tmp_path, own)) == ([27 * GB], [26 * GB])
+    group(folder, SECOND, 20 * GB, GB, 0)
+    assert group_limits(tmp_path, own) == [18 * GB]
     (folder / "memory.high").write_text("max\n")
-    assert group_limits(tmp_path, own) == [2 * GB]
+    assert group_limits(tmp_path, own) == [18 * GB]
 
 
 def test_control_groups_of_the_first_version(tmp_path, own):
@@ -76,10 +79,10 @@ def test_without_control_groups_the_system_is_asked(tmp_path):
 
 
 def test_the_reserve_is_the_machines_and_not_a_control_groups(tmp_path, own):
-    """In a small group on a large machine the reserve, a share of the machine, leaves the group's memory alone."""
+    """In a small group on a large machine the reserve, a share of the machine, leaves the group's nine tenths alone."""
     group(tmp_path / "user.slice/shaded.service", SECOND, 100_000_000, 0, 0)
     spare = available_bytes(0, tmp_path, tmp_path / "missing")
-    assert available_bytes(spare // 2, tmp_path, own) == 100_000_000
+    assert available_bytes(spare // 2, tmp_path, own) == 90_000_000
     assert available_bytes(spare // 2, tmp_path, tmp_path / "missing") < 0.6 * spare
     assert available_bytes(2 * spare, tmp_path, tmp_path / "missing") < 0
 
@@ -91,7 +94,7 @@ def test_the_most_there_could_ever_be_is_the_smallest_limit_beside_this_process(
     assert total_bytes() - 10 * GB < machine < total_bytes() - 1_000_000
     assert most_bytes(total_bytes() // 2, tmp_path, own) < 0.6 * total_bytes()
     group(tmp_path / "user.slice", SECOND, total_bytes() // 4, total_bytes() // 8, 0)
-    assert group_limits(tmp_path, own) == [10**15, total_bytes() // 4]
+    assert group_limits(tmp_path, own) == [9 * 10**14, round(0.9 * (total_bytes() // 4))]
     assert most_bytes(0, tmp_path, own) < total_bytes() // 4
 
 
