@@ -7,6 +7,7 @@ import json
 import pytest
 
 from shaded.cli import shading, verifying
+from shaded.daemon import executors
 from shaded.daemon.audience import Nobody
 from shaded.publishing.sidecar import is_own_output, read_sidecar, sidecar_path
 from shaded.settings import Profile, load_settings
@@ -93,6 +94,34 @@ def test_shade_prints_a_table(shaded, fake_engine, tmp_path):
     code, out, _ = shaded("shade", outbox / "fox.png", "--out", tmp_path / "pub")
     assert code == 0
     assert out.splitlines()[-1] == "1 published."
+
+
+def test_shade_has_several_pictures_under_way(shaded, fake_engine, tmp_path, monkeypatch):
+    """The daemon's workers do it, as many at once as the settings allow; the rows stay in order."""
+    opened, at_once, open_pool = [], [], executors.open_pool
+
+    def watched(*words, **more):
+        pool = open_pool(*words, **more)
+        submit = pool.submit
+
+        def noting(batch):
+            submit(batch)
+            at_once.append(sum(executor.busy for executor in pool.executors))
+
+        monkeypatch.setattr(pool, "submit", noting)
+        opened.append(pool)
+        return pool
+
+    monkeypatch.setattr(executors, "open_pool", watched)
+    monkeypatch.setenv("SHADED_SCHEDULING__WORKERS", "2")
+    names = ["a", "b-slow", "c-slow", "d"]
+    outbox = _outbox(tmp_path, **{name: png(number) for number, name in enumerate(names)})
+    sources = [outbox / f"{name}.png" for name in names]
+    code, out, _ = shaded("shade", *sources, "--out", tmp_path / "pub", "--json")
+    assert code == 0
+    assert [row["path"] for row in json.loads(out)["pictures"]] == [str(source) for source in sources]
+    assert max(at_once) == 2
+    assert not opened[0].busy
 
 
 def _job(tmp_path, **profile):
