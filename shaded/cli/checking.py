@@ -119,7 +119,7 @@ def memory_hints(settings: Settings) -> Iterator[str]:
     if needed is None or (possible is not None and not possible.canvas_pixels):
         return
     then = (
-        f"Larger pictures are shaded on one of {possible.canvas_pixels} pixels, which is worth less"
+        f"Larger pictures are shaded on one of {possible.canvas_pixels} pixels, which is worth less and shows more"
         if possible
         else "Not even the smallest one fits, and the system may end the workers"
     )
