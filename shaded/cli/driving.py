@@ -71,7 +71,7 @@ def drive(
         executor: Does them, and says which one next.
         tasks: What is to be done.
         on_progress: Hears how far each is.
-        candidate: What the executor is told of a task to choose by; asked once, shortly before it is its turn.
+        candidate: What the executor is told of a task to choose by; asked once, when it is among the next ones.
 
     Raises:
         ModelError, ConfigurationError: No picture can be shaded here.
