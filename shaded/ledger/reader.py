@@ -168,7 +168,8 @@ class LedgerReader:
             self._rows(
                 "SELECT 1 FROM placements JOIN jobs ON jobs.id = job_id "
                 "WHERE root = :root AND relative = :relative AND size = :size AND mtime_ns = :mtime_ns "
-                "AND inode = :inode AND profile_digest = :profile_digest",
+                "AND inode = :inode AND (ctime_ns IS NULL OR ctime_ns = :ctime_ns) "
+                "AND profile_digest = :profile_digest",
                 root=path_to_blob(root),
                 relative=path_to_blob(relative),
                 profile_digest=profile_digest,
@@ -267,7 +268,12 @@ def _sound(text: str) -> str:
 
 def stat_columns(stat: FileStat) -> dict[str, int]:
     """The columns that tell one state of a file from another; a mount may change the device."""
-    return {"size": stat.size, "mtime_ns": stat.mtime_ns, "inode": signed(stat.inode)}
+    return {
+        "size": stat.size,
+        "mtime_ns": signed(stat.mtime_ns),
+        "inode": signed(stat.inode),
+        "ctime_ns": signed(stat.ctime_ns),
+    }
 
 
 def _why(job: Job, ready: bool, now: float) -> str:

@@ -83,6 +83,8 @@ class Placement:
         published: The shaded copy's path; ``None`` until it is published.
         published_sha256: The shaded copy's hash.
         published_at: When it was published (seconds since 1970).
+        refusal: Why this place does not get its copy although the picture is shaded; empty where it does.
+        remedy: What to do about that.
     """
 
     id: int
@@ -94,11 +96,30 @@ class Placement:
     published: Path | None
     published_sha256: str | None
     published_at: float | None
+    refusal: str = ""
+    remedy: str = ""
 
     @property
     def path(self) -> Path:
         """The whole path of the source."""
         return self.root / self.relative
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Bytes that were put, or are about to be put, under a published name for one source path.
+
+    Attributes:
+        path: The published picture's path.
+        sha256: The picture's hash.
+        sidecar_sha256: The sidecar's hash; ``None`` where an older version published it.
+        token: Part of the names of its temporary files; empty once it is in place.
+    """
+
+    path: Path
+    sha256: str
+    sidecar_sha256: str | None
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +176,8 @@ class Record:
 
 JOB_COLUMNS = ", ".join("jobs.id" if column.name == "id" else column.name for column in fields(Job))
 PLACEMENT_COLUMNS = (
-    "placements.id, job_id, root, relative, size, mtime_ns, inode, seen_at, published, published_sha256, published_at"
+    "placements.id, job_id, root, relative, size, mtime_ns, inode, seen_at, published, published_sha256, "
+    "published_at, refusal, refusal_remedy, ctime_ns"
 )
 _JOB_FIELDS = tuple(column.name for column in fields(Job))
 
@@ -175,8 +197,8 @@ def _path(blob: bytes | None) -> Path | None:
 
 
 def signed(number: int) -> int:
-    """An unsigned 64-bit number as SQLite can hold it."""
-    return number - 2**64 if number >= 2**63 else number
+    """A number as SQLite can hold it: in 64 bits with a sign. File systems have times before 1970 and after 2262."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 def job_from(row: sqlite3.Row) -> Job:
@@ -196,16 +218,19 @@ def job_from(row: sqlite3.Row) -> Job:
 def placement_from(values: tuple[Any, ...]) -> Placement:
     """Read the columns of ``PLACEMENT_COLUMNS``."""
     number, job_id, root, relative, size, mtime_ns, inode, seen_at, published, sha256, published_at = values[:11]
+    refusal, remedy, ctime_ns = values[11:14]
     return Placement(
         id=number,
         job_id=str(job_id),
         root=path_from_blob(root),
         relative=path_from_blob(relative),
-        stat=FileStat(size, mtime_ns, inode % 2**64),
+        stat=FileStat(size, mtime_ns, inode % 2**64, ctime_ns=ctime_ns or 0),
         seen_at=seen_at,
         published=_path(published),
         published_sha256=sha256,
         published_at=published_at,
+        refusal=refusal,
+        remedy=remedy,
     )
 
 

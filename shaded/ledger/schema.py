@@ -90,8 +90,38 @@ _MEMORY = (
     "ALTER TABLE jobs ADD COLUMN pixels INTEGER NOT NULL DEFAULT 0",
 )
 
+_COPIES = (
+    # What was put, or is about to be put, under a published name for one source path. It is written before the files
+    # are, and outlives jobs and placements, so that an earlier output is known by its name and its bytes. The token is
+    # part of the names of the temporary files, and is empty once the copy is in place. A row that was made from an
+    # older ledger does not know the sidecar's hash.
+    """
+    CREATE TABLE copies (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        root BLOB NOT NULL,
+        relative BLOB NOT NULL,
+        path BLOB NOT NULL,
+        sha256 TEXT NOT NULL,
+        sidecar_sha256 TEXT,
+        token TEXT NOT NULL DEFAULT '',
+        UNIQUE (root, relative, path, sha256, sidecar_sha256)
+    )
+    """,
+    "CREATE INDEX copies_by_path ON copies (path)",
+    "CREATE INDEX copies_under_way ON copies (token) WHERE token != ''",
+    "INSERT INTO copies (root, relative, path, sha256) SELECT root, relative, published, published_sha256 "
+    "FROM placements WHERE published IS NOT NULL",
+    # A place has its own end: why this place does not get its copy, although the picture is shaded.
+    "ALTER TABLE placements ADD COLUMN refusal TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE placements ADD COLUMN refusal_remedy TEXT NOT NULL DEFAULT ''",
+    # Null where the file was admitted before this step.
+    "ALTER TABLE placements ADD COLUMN ctime_ns INTEGER",
+    "DROP INDEX placements_unpublished",
+    "CREATE INDEX placements_unpublished ON placements (job_id) WHERE published IS NULL AND refusal = ''",
+)
+
 #: Step ``n`` (counted from one) leads from version ``n - 1`` to version ``n``.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FAILING_WELL, _MEMORY)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FAILING_WELL, _MEMORY, _COPIES)
 NEWEST = len(MIGRATIONS)
 
 

@@ -76,10 +76,10 @@ class LedgerSteps(LedgerReader):
         where = {"root": path_to_blob(root), "relative": path_to_blob(relative)}
         before = self._one("SELECT id, job_id FROM placements WHERE root = :root AND relative = :relative", **where)
         self._do(
-            "INSERT INTO placements (job_id, root, relative, size, mtime_ns, inode, seen_at) "
-            "VALUES (:job, :root, :relative, :size, :mtime_ns, :inode, :now) "
+            "INSERT INTO placements (job_id, root, relative, size, mtime_ns, inode, ctime_ns, seen_at) "
+            "VALUES (:job, :root, :relative, :size, :mtime_ns, :inode, :ctime_ns, :now) "
             "ON CONFLICT (root, relative) DO UPDATE SET job_id = :job, size = :size, mtime_ns = :mtime_ns, "
-            "inode = :inode, seen_at = :now",
+            "inode = :inode, ctime_ns = :ctime_ns, seen_at = :now, refusal = '', refusal_remedy = ''",
             job=job_id,
             **where,
             **stat_columns(stat),
