@@ -173,7 +173,7 @@ def explain_document(
             "path": str(path),
             "state": records[-1].job.state,
             "why": _why(records[-1], queued, against),
-            "next": _next(records[-1].job, queued, settings),
+            "next": _next(records[-1], queued, settings),
             "records": [_record(record) for record in records],
         }
     return {
@@ -213,23 +213,29 @@ def _why(record: Record, queued: Queued | None, against: str = "") -> str:
         return f"it waits to be shaded: {place}".removesuffix(": ") + remedy
     if job.state == "running":
         return "it is being shaded now"
-    if job.state == "rendered":
-        return "it is shaded, and waits to be published"
-    if job.state == "published":
-        if record.placement.published is None:
-            return "it is shaded, and waits to be published here"
-        return f"it is published as {record.placement.published}"
+    if job.state in ("rendered", "published"):
+        return _why_here(record.placement)
     verb = "it was refused" if job.state == "refused" else "it failed"
     return f"{verb}: {job.reason}" + (f". {job.remedy}" if job.remedy else "")
 
 
-def _next(job: Job, queued: Queued | None, settings: Settings) -> str:
+def _why_here(place: Placement) -> str:
+    """What became of a finished result at one place, in words."""
+    if place.published is not None:
+        return f"it is published as {place.published}"
+    if place.refusal:
+        remedy = f". {place.remedy}" if place.remedy else ""
+        return f"it is shaded, and cannot be published here: {place.refusal}{remedy}"
+    return "it is shaded, and waits to be published here"
+
+
+def _next(record: Record, queued: Queued | None, settings: Settings) -> str:
     """What happens next by itself, and after how many tries it does not any more, one clause; empty where all is well.
 
     For a person, what :data:`shaded.errors.POLICIES` and the ledger do.
     """
-    scheduling = settings.scheduling
-    if job.state in ("refused", "failed"):
+    scheduling, job = settings.scheduling, record.job
+    if job.state in ("refused", "failed") or record.placement.refusal:
         return "it is not tried again until the file changes, or you ask with `shaded retry`"
     if job.state != "settled" or queued is None or not (job.reason or job.interruptions):
         return ""
@@ -257,12 +263,12 @@ def _flight(flight: Flight, now: float) -> dict[str, Any]:
 
 
 def _error(record: Record) -> dict[str, Any]:
-    job = record.job
+    job, place = record.job, record.placement
     return {
-        "path": str(record.placement.path),
-        "state": job.state,
-        "reason": job.reason,
-        "remedy": job.remedy,
+        "path": str(place.path),
+        "state": "refused" if place.refusal else job.state,
+        "reason": place.refusal or job.reason,
+        "remedy": place.remedy if place.refusal else job.remedy,
         "at": job.changed_at,
     }
 

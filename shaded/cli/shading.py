@@ -185,20 +185,18 @@ def _undone(source: Path, error: PictureError) -> Finished:
 def _publish(rendered: Rendered, out: Path) -> Path:
     """Move the result into place. A file of that name is replaced only by the same source's newer result."""
     from shaded.publishing.atomic import publish_pair  # noqa: PLC0415
+    from shaded.publishing.ownership import Copy, Unrecorded  # noqa: PLC0415
     from shaded.publishing.sidecar import read_sidecar, sidecar_path  # noqa: PLC0415
 
     facts = read_sidecar(rendered.sidecar)
+    target = out / facts.published.name
     try:
-        standing = read_sidecar(sidecar_path(out / facts.published.name))
+        standing = read_sidecar(sidecar_path(target))
     except (ShadedError, OSError):
         standing = None
-
-    def ours(sha256: str) -> bool:
-        if standing is None:
-            return False
-        return standing.published.sha256 == sha256 and standing.source.sha256 == facts.source.sha256
-
-    return publish_pair(rendered.picture, rendered.sidecar, out, facts.published.name, ours)
+    same = standing is not None and standing.source.sha256 == facts.source.sha256
+    found = [Copy(target, standing.published.sha256, None)] if standing is not None and same else []
+    return publish_pair(rendered.picture, rendered.sidecar, out, facts.published.name, Unrecorded(*found))
 
 
 def row_document(row: Finished) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from shaded import logs
@@ -17,13 +19,16 @@ from shaded.daemon.space import LOOK_SECONDS, Disks
 from shaded.errors import PictureError, ShadedError, Transient, from_os_error, policy_of
 from shaded.ledger import Job, Ledger, Placement
 from shaded.outbox.screening import open_inside
-from shaded.publishing.atomic import publish_pair, remove_orphans
+from shaded.publishing.atomic import Alive, publish_pair, remove_temporaries
 from shaded.publishing.naming import published_name, sidecar_name
+from shaded.publishing.ownership import Copy
 from shaded.publishing.sidecar import read_sidecar, sidecar_path
 from shaded.settings import Profile
 
 logger = logs.get_logger("delivery")
 
+#: How long places are published before the rest of the daemon is looked after again, in seconds.
+DELIVERY_SECONDS = 0.25
 #: What stands in the staging folder: a folder for each job, and one for each copy under way. Nothing else is ours.
 _STAGED = re.compile(r"\A(publish-)?[0-9]+\Z")
 
@@ -55,6 +60,7 @@ class Delivery:
         retry_seconds: How long a place is left alone after publishing there failed once; doubled each time.
         disks: Says whether there is room to publish.
         audience: Hears of what was published.
+        alive: Called between pieces of a long copy; what it raises ends the copy.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class Delivery:
         retry_seconds: float,
         disks: Disks,
         audience: Audience,
+        alive: Alive = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._staging = staging
@@ -75,33 +82,42 @@ class Delivery:
         self._retry_seconds = retry_seconds
         self._disks = disks
         self._audience = audience
+        self._alive = alive
+        self._queue: deque[int] = deque()
         self._not_before: dict[int, float] = {}
         self._failures: dict[int, int] = {}
-        self._troubles: dict[Path, PictureError] = {}
+        self._troubles: dict[int, tuple[Path, PictureError]] = {}
         self._due = True
 
     @property
     def next_deadline(self) -> float | None:
         """When there is something to do (``Clock.monotonic``)."""
-        if self._due:
+        if self._due or self._queue:
             return self._clock.monotonic()
         return min(self._not_before.values(), default=None)
 
     @property
     def troubles(self) -> dict[Path, PictureError]:
         """Sources whose finished copy could not be published yet, and why."""
-        return self._troubles
+        return dict(self._troubles.values())
 
     def note(self) -> None:
         """Something became ready to be published."""
         self._due = True
 
-    def tidy(self, publish_roots: Iterable[Path]) -> None:
-        """Remove what a crash left in the staging folder and in the publish folders."""
-        for root in set(publish_roots):
-            removed = remove_orphans(root)
-            if removed:
-                logger.info("removed what a crash left", path=str(root), files=removed)
+    def tidy(self) -> None:
+        """Remove what a crash left in the staging folder and in the publish folders, and mend what claims one name."""
+        removed = remove_temporaries(self._ledger.copies.under_way())
+        if removed:
+            logger.info("removed what a crash left", files=removed)
+        for published, claims in groupby(self._ledger.contested(), key=lambda place: place.published):
+            places = list(claims)
+            stands = None if published is None else file_sha256(published)
+            owner = next((place for place in places if place.published_sha256 == stands), places[0])
+            for place in places:
+                if place is not owner:
+                    logger.warning("another's copy stands under its name; it is published again", file=str(place.path))
+                    self._ledger.disown(place.id)
         needed = {path.parent for path in self._ledger.staged_files()}
         for entry in sorted(self._staging.iterdir()):
             if entry in needed or not _STAGED.match(entry.name) or entry.is_symlink() or not entry.is_dir():
@@ -109,26 +125,30 @@ class Delivery:
             logger.info("removed what a crash left in staging", path=str(entry))
             shutil.rmtree(entry, ignore_errors=True)
 
-    def work(self) -> None:
-        """Publish everything that is ready and not waiting for a failed place to mend."""
+    def work(self, seconds: float = DELIVERY_SECONDS) -> None:
+        """Publish what is ready and not waiting for a failed place to mend, for about so long, one place at least."""
         deadline = self.next_deadline
         now = self._clock.monotonic()
         if deadline is None or now < deadline:
             return
-        self._due = False
-        pending = self._ledger.pending_publications()
-        self._forget_all_but([placement for _, placement in pending])
-        for job, placement in pending:
-            if self._not_before.get(placement.id, now) <= now:
-                with logs.about_job(job.id):
-                    self._deliver(job, placement)
+        if not self._queue:
+            self._due = False
+            pending = self._ledger.pending_places()
+            self._forget_all_but(set(pending))
+            self._queue.extend(place for place in pending if self._not_before.get(place, now) <= now)
+        while self._queue:
+            found = self._ledger.pending_place(self._queue.popleft())
+            if found is not None:
+                with logs.about_job(found[0].id):
+                    self._deliver(*found)
+            if self._clock.monotonic() - now >= seconds:
+                return
 
-    def _forget_all_but(self, places: Iterable[Placement]) -> None:
+    def _forget_all_but(self, pending: Collection[int]) -> None:
         """Keep no books of places that wait no longer: a daemon runs for months."""
-        ids, paths = {place.id for place in places}, {place.path for place in places}
-        self._not_before = {i: at for i, at in self._not_before.items() if i in ids}
-        self._failures = {i: count for i, count in self._failures.items() if i in ids}
-        self._troubles = {path: error for path, error in self._troubles.items() if path in paths}
+        self._not_before = {place: at for place, at in self._not_before.items() if place in pending}
+        self._failures = {place: count for place, count in self._failures.items() if place in pending}
+        self._troubles = {place: trouble for place, trouble in self._troubles.items() if place in pending}
 
     def _deliver(self, job: Job, placement: Placement) -> None:
         """Publish one job's result for one place, or note when to try again."""
@@ -150,13 +170,13 @@ class Delivery:
             published = self._publish(job, placement, source, result, scratch)
             self._ledger.published(placement.id, published, job.output_sha256 or "")
         except OSError as error:
-            self._put_off(job, placement, _about_publishing(error, placement.path))
+            self._put_off(placement, _about_publishing(error, placement.path))
         except PictureError as error:
-            self._put_off(job, placement, error)
+            self._put_off(placement, error)
         except Exception as error:
             logger.exception("publishing failed unexpectedly")
             what = f"an unexpected error ({type(error).__name__}: {error})"
-            self._put_off(job, placement, Transient(what, remedy="The log has the details"))
+            self._put_off(placement, Transient(what, remedy="The log has the details"))
         else:
             self._delivered(job, placement, published)
         finally:
@@ -165,17 +185,17 @@ class Delivery:
     def _delivered(self, job: Job, placement: Placement, published: Path) -> None:
         """Say so, and clear the staging folder of a job that is published."""
         self._not_before.pop(placement.id, None)
-        self._troubles.pop(placement.path, None)
+        self._troubles.pop(placement.id, None)
         staged = job.picture is not None and job.picture.parent.parent == self._staging
         if staged and job.picture is not None and not self._ledger.lacks_copies(job.id):
             shutil.rmtree(job.picture.parent, ignore_errors=True)
         logger.info("picture published", file=str(placement.path), published=str(published), **job.summary)
         self._audience.finished(Finished(placement.path, "published", published=published, summary=job.summary))
 
-    def _put_off(self, job: Job, placement: Placement, error: PictureError) -> None:
+    def _put_off(self, placement: Placement, error: PictureError) -> None:
         """Try again later, or give up where trying cannot help."""
         if policy_of(error).outcome in ("refused", "failed"):
-            self._ledger.refused(job.id, error.what, error.remedy)
+            self._ledger.place_refused(placement.id, error.what, error.remedy)
             self._audience.finished(Finished(placement.path, "refused", reason=error.what, remedy=error.remedy))
             logger.warning("cannot be published", file=str(placement.path), why=error.what)
             return
@@ -185,17 +205,18 @@ class Delivery:
     def _wait(self, placement: Placement, error: PictureError, seconds: float) -> None:
         """Leave a place alone for a while, and say why."""
         self._not_before[placement.id] = self._clock.monotonic() + seconds
-        if placement.path not in self._troubles:
+        if placement.id not in self._troubles:
             logger.warning("cannot be published now", file=str(placement.path), why=error.what, again_in=round(seconds))
-        self._troubles[placement.path] = error
+        self._troubles[placement.id] = placement.path, error
 
     def _result(self, job: Job, scratch: Path) -> tuple[Path, Path] | None:
         """Picture and sidecar of a finished job whose bytes are still what they were: staged, or fetched back."""
         if job.picture is not None and job.sidecar is not None and self._is_sound(job.picture, job.sidecar, job):
             return job.picture, job.sidecar
         for place in self._ledger.published_copies(job.id):
+            own = [copy for copy in self._ledger.copies.of(place.root, place.relative) if copy.path == place.published]
             fetched = _fetch(place, scratch)
-            if fetched is not None and self._is_sound(*fetched, job):
+            if fetched is not None and self._is_sound(*fetched, job) and _is_unaltered(fetched[1], own):
                 return fetched
         return None
 
@@ -224,36 +245,33 @@ class Delivery:
         root = source.folder.publish
         if not root.is_dir():
             raise Transient("the publish folder is missing", path=root, remedy="Mount it, or make it again")
-        return publish_pair(picture, sidecar, root, target, self._ours(job, placement, root / target))
-
-    def _ours(self, job: Job, placement: Placement, target: Path) -> Callable[[str], bool]:
-        """Whether a file that stands in the way is an earlier output for the same source, and may be replaced.
-
-        Any output of this installation is, unless the ledger knows that it belongs to another source.
-        """
-        others = [
-            record
-            for record in self._ledger.find(target)
-            if record.placement.published == target and record.placement.path != placement.path
-        ]
-        earlier = {job.output_sha256, placement.published_sha256}
-
-        def ours(sha256: str) -> bool:
-            if sha256 in earlier:
-                return True
-            twins = (place for place in self._ledger.published_as(sha256) if place.path != placement.path)
-            taken = any(_is_same_file(place.published, target) for place in twins)
-            return not taken and not others and self._ledger.is_own_output(sha256)
-
-        return ours
+        return publish_pair(picture, sidecar, root, target, _Recorded(self._ledger, placement), self._alive)
 
 
-def _is_same_file(published: Path | None, target: Path) -> bool:
-    """Whether two names mean one file, as ``Fox.png`` and ``fox.png`` do on a file system that ignores case."""
-    try:
-        return published is not None and published.samefile(target)
-    except OSError:
-        return False
+class _Recorded:
+    """What the ledger knows of published names, as seen by one place; see :class:`Ownership`."""
+
+    def __init__(self, ledger: Ledger, placement: Placement) -> None:
+        self._copies = ledger.copies
+        self._source = placement.root, placement.relative
+
+    def earlier(self) -> Sequence[Copy]:
+        """What was published for this source path, whatever lay there."""
+        return self._copies.of(*self._source)
+
+    def is_taken(self, path: Path) -> bool:
+        """Whether the name belongs to another source, even while nothing stands there."""
+        return self._copies.named_by_another(path, *self._source)
+
+    def intend(self, path: Path, sha256: str, sidecar_sha256: str) -> str:
+        """Write it down before it appears."""
+        return self._copies.intend(*self._source, Copy(path, sha256, sidecar_sha256))
+
+
+def _is_unaltered(sidecar: Path, own: Iterable[Copy]) -> bool:
+    """Whether a published sidecar is what was put there: somebody may have written other numbers into it."""
+    hashes = {copy.sidecar_sha256 for copy in own}
+    return None in hashes or file_sha256(sidecar) in hashes
 
 
 def _fetch(place: Placement, scratch: Path) -> tuple[Path, Path] | None:

@@ -26,10 +26,11 @@ def not_done(settings: Settings, daemon: Daemon) -> Iterator[Finished]:
             for record in reader.recent_errors(_EVERYTHING):
                 job, place = record.job, record.placement
                 if place.root in roots and place.path.exists():
-                    outcome: Outcome = "refused" if job.state == "refused" else "failed"
+                    outcome: Outcome = "refused" if job.state == "refused" or place.refusal else "failed"
                     if job.state == "settled":
                         outcome = "waiting"
-                    yield Finished(place.path, outcome, reason=job.reason, remedy=job.remedy)
+                    reason, remedy = (place.refusal, place.remedy) if place.refusal else (job.reason, job.remedy)
+                    yield Finished(place.path, outcome, reason=reason, remedy=remedy)
             for queued in reader.queue(_EVERYTHING):
                 if queued.placement.root in roots:
                     yield Finished(queued.placement.path, "waiting", reason=queued.why)

@@ -30,9 +30,10 @@ from typing import Any
 from shaded.clock import Clock
 from shaded.filestat import FileStat
 from shaded.ledger.connection import explain, open_writable, writing
+from shaded.ledger.places import LedgerPlaces
 from shaded.ledger.reader import RANK, WAITING, hex_paths, stat_columns
 from shaded.ledger.records import Admission, Claim, State, path_to_blob
-from shaded.ledger.steps import UNREAD, LedgerSteps, admission_kind, source_path
+from shaded.ledger.steps import UNREAD, admission_kind, source_path
 from shaded.settings import Scheduling
 
 #: A job that was under way when the program ended waits no longer than this many doublings of the first pause.
@@ -48,7 +49,7 @@ _ADMITTED = {
 }
 
 
-class Ledger(LedgerSteps):
+class Ledger(LedgerPlaces):
     """The ledger, for the one process that writes it. Usable from one thread."""
 
     _counted: tuple[int, dict[State, int]] | None = None
@@ -259,30 +260,6 @@ class Ledger(LedgerSteps):
             self._tell(job_id, "It was shaded; the result waits to be published.")
             return True
 
-    def published(self, placement_id: int, path: Path, sha256: str) -> bool:
-        """The job's result stands complete at ``path``; ``False``: this is not the placement's result."""
-        with writing(self._connection, self._path):
-            row = self._one(
-                "SELECT job_id, root, relative, published FROM placements JOIN jobs ON jobs.id = job_id "
-                "WHERE placements.id = :id AND state IN ('rendered', 'published') "
-                "AND (output_sha256 = :sha256 OR EXISTS "
-                "(SELECT 1 FROM placements AS p WHERE p.job_id = jobs.id AND p.published_sha256 = :sha256))",
-                id=placement_id,
-                sha256=sha256,
-            )
-            if row is None or row["published"] is not None:
-                return row is not None and bytes(row["published"]) == path_to_blob(path)
-            self._do(
-                "UPDATE placements SET published = :path, published_sha256 = :sha256, published_at = :now "
-                "WHERE id = :id",
-                id=placement_id,
-                path=path_to_blob(path),
-                sha256=sha256,
-            )
-            self._do("UPDATE jobs SET state = 'published', changed_at = :now WHERE id = :job", job=row["job_id"])
-            self._tell(row["job_id"], "It was published.", source_path(row))
-            return True
-
     def refused(self, job_id: str, reason: str, remedy: str = "") -> bool:
         """A decision: this content is not shaded with this profile."""
         with writing(self._connection, self._path):
@@ -354,7 +331,7 @@ class Ledger(LedgerSteps):
                 return sum(self._retry(str(row["id"]), "failed") for row in failed)
             count = 0
             for record in self.find(path):
-                if record.job.state == "published":
+                if record.job.state in ("published", "rendered"):
                     count += self._unpublish(record.placement.id)
                 else:
                     count += self._retry(record.job.id, "refused", "failed", "settled")

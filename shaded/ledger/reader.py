@@ -11,6 +11,7 @@ from typing import Any, Self
 from shaded.clock import Clock
 from shaded.filestat import FileStat
 from shaded.ledger.connection import open_readable, reading
+from shaded.ledger.copies import Copies
 from shaded.ledger.records import (
     JOB_COLUMNS,
     PLACEMENT_COLUMNS,
@@ -51,6 +52,8 @@ BOTH = (
     f"SELECT {JOB_COLUMNS}, {PLACEMENT_COLUMNS} "  # noqa: S608 - constants
     "FROM jobs JOIN placements ON placements.job_id = jobs.id"
 )
+#: The place lacks a finished result.
+PENDING = "WHERE +state IN ('rendered', 'published') AND published IS NULL AND refusal = ''"
 _LONGEST_STORY = 50
 
 
@@ -69,6 +72,7 @@ class LedgerReader:
         self._path = path
         self._clock = clock
         self._scheduling = scheduling
+        self.copies = Copies(connection, path)
 
     @classmethod
     def open_readonly(cls, path: Path, clock: Clock, scheduling: Scheduling | None = None) -> LedgerReader | None:
@@ -153,14 +157,16 @@ class LedgerReader:
         return [Record(*both_from(row)) for row in rows]
 
     def recent_errors(self, limit: int = 10) -> list[Record]:
-        """What was refused, failed or put off last, the newest first."""
+        """What was refused, failed or put off last, pictures and single places of them, the newest first."""
         rows = self._rows(
             f"SELECT {JOB_COLUMNS}, {PLACEMENT_COLUMNS} FROM jobs JOIN placements ON {SOURCE} "  # noqa: S608
             "WHERE state IN ('refused', 'failed') OR (state = 'settled' AND reason != '') "
             "ORDER BY changed_at DESC, jobs.id DESC LIMIT :limit",
             limit=limit,
         )
-        return [Record(*both_from(row)) for row in rows]
+        rows += self._rows(f"{BOTH} WHERE refusal != '' ORDER BY changed_at DESC LIMIT :limit", limit=limit)
+        records = [Record(*both_from(row)) for row in rows]
+        return sorted(records, key=lambda record: record.job.changed_at, reverse=True)[:limit]
 
     def stat_known(self, root: Path, relative: Path, stat: FileStat, profile_digest: str) -> bool:
         """Whether the path was admitted with this profile as it looks now, and need not be read again."""
@@ -200,14 +206,24 @@ class LedgerReader:
 
     def pending_publications(self) -> list[tuple[Job, Placement]]:
         """Places that lack the finished result of their job, the longest waiting first."""
+        return [found for number in self.pending_places() if (found := self.pending_place(number)) is not None]
+
+    def pending_places(self) -> list[int]:
+        """The ids of the places that lack the finished result of their job, the longest waiting first."""
         rows = self._rows(  # the plus keeps the planner from walking through everything that was ever published
-            f"{BOTH} WHERE +state IN ('rendered', 'published') AND published IS NULL ORDER BY changed_at, placements.id"
+            "SELECT placements.id FROM jobs JOIN placements ON placements.job_id = jobs.id "  # noqa: S608 - constants
+            f"{PENDING} ORDER BY changed_at, placements.id"
         )
-        return [both_from(row) for row in rows]
+        return [int(row[0]) for row in rows]
+
+    def pending_place(self, placement_id: int) -> tuple[Job, Placement] | None:
+        """One such place with its job; ``None`` where it lacks nothing any more."""
+        rows = self._rows(f"{BOTH} {PENDING} AND placements.id = :id", id=placement_id)
+        return both_from(rows[0]) if rows else None
 
     def lacks_copies(self, job_id: str) -> bool:
         """Whether some place of a job has no published copy yet."""
-        query = "SELECT 1 FROM placements WHERE job_id = :job_id AND published IS NULL LIMIT 1"
+        query = "SELECT 1 FROM placements WHERE job_id = :job_id AND published IS NULL AND refusal = '' LIMIT 1"
         return bool(self._rows(query, job_id=job_id))
 
     def staged_files(self) -> set[Path]:

@@ -106,23 +106,6 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
-    """Bytes that were put, or are about to be put, under a published name for one source path.
-
-    Attributes:
-        path: The published picture's path.
-        sha256: The picture's hash.
-        sidecar_sha256: The sidecar's hash; ``None`` where an older version published it.
-        token: Part of the names of its temporary files; empty once it is in place.
-    """
-
-    path: Path
-    sha256: str
-    sidecar_sha256: str | None
-    token: str
-
-
-@dataclass(frozen=True, slots=True)
 class Admission:
     """What became of an arrival.
 

@@ -109,8 +109,10 @@ _COPIES = (
     """,
     "CREATE INDEX copies_by_path ON copies (path)",
     "CREATE INDEX copies_under_way ON copies (token) WHERE token != ''",
-    "INSERT INTO copies (root, relative, path, sha256) SELECT root, relative, published, published_sha256 "
-    "FROM placements WHERE published IS NOT NULL",
+    """
+    INSERT INTO copies (root, relative, path, sha256)
+        SELECT root, relative, published, published_sha256 FROM placements WHERE published IS NOT NULL
+    """,
     # A place has its own end: why this place does not get its copy, although the picture is shaded.
     "ALTER TABLE placements ADD COLUMN refusal TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE placements ADD COLUMN refusal_remedy TEXT NOT NULL DEFAULT ''",
@@ -118,6 +120,7 @@ _COPIES = (
     "ALTER TABLE placements ADD COLUMN ctime_ns INTEGER",
     "DROP INDEX placements_unpublished",
     "CREATE INDEX placements_unpublished ON placements (job_id) WHERE published IS NULL AND refusal = ''",
+    "CREATE INDEX placements_refused ON placements (job_id) WHERE refusal != ''",
 )
 
 #: Step ``n`` (counted from one) leads from version ``n - 1`` to version ``n``.

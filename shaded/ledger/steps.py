@@ -28,7 +28,10 @@ _FRESH = (
     "deaths = 0, deferrals = 0, lease_until = NULL, picture = NULL, sidecar = NULL, output_sha256 = NULL, "
     "output_bytes = NULL, summary = '{}', reason = '', remedy = '', changed_at = :now "
 )
-_UNPUBLISH = "UPDATE placements SET published = NULL, published_sha256 = NULL, published_at = NULL"
+_UNPUBLISH = (
+    "UPDATE placements SET published = NULL, published_sha256 = NULL, published_at = NULL, "
+    "refusal = '', refusal_remedy = ''"
+)
 
 
 def admission_kind(state: State, *, fresh: bool, published: bool) -> AdmissionKind:
@@ -91,7 +94,8 @@ class LedgerSteps(LedgerReader):
         return both_from(row)
 
     def _unpublish(self, placement_id: int) -> bool:
-        return self._do(f"{_UNPUBLISH} WHERE id = :id AND published IS NOT NULL", id=placement_id)
+        """Let a place want its copy again, whether it had one or was refused one."""
+        return self._do(f"{_UNPUBLISH} WHERE id = :id AND (published IS NOT NULL OR refusal != '')", id=placement_id)
 
     def _put_back(
         self, job_id: str, *, counted: bool, reason: str = "", remedy: str = "", seconds: float = 0.0
@@ -167,7 +171,8 @@ class LedgerSteps(LedgerReader):
         )
         self._do(
             "UPDATE jobs SET state = 'published' WHERE id = :job AND state = 'rendered' "
-            "AND NOT EXISTS (SELECT 1 FROM placements WHERE job_id = jobs.id AND published IS NULL)",
+            "AND EXISTS (SELECT 1 FROM placements WHERE job_id = jobs.id AND published IS NOT NULL) "
+            "AND NOT EXISTS (SELECT 1 FROM placements WHERE job_id = jobs.id AND published IS NULL AND refusal = '')",
             job=job_id,
         )
 

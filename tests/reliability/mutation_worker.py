@@ -21,6 +21,7 @@ from shaded import logs
 from shaded.errors import PictureError, Transient
 from shaded.outbox.screening import read_bytes, screen
 from shaded.publishing.atomic import publish_pair
+from shaded.publishing.ownership import Unrecorded
 from shaded.publishing.reading import decode
 from shaded.publishing.sidecar import read_sidecar, sidecar_path
 from shaded.scheduling.messages import ShadeTask
@@ -53,7 +54,7 @@ def way(folder, name, data):
         max_pixels=MOST_PIXELS,
     )  # fmt: skip
     done = RetouchingEngine().shade(task, lambda _event: None)
-    target = publish_pair(done.picture, done.sidecar, publish, name, lambda _sha256: True)
+    target = publish_pair(done.picture, done.sidecar, publish, name, Unrecorded())
     return target, decode(data)
 
 

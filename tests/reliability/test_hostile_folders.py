@@ -16,6 +16,7 @@ from shaded.outbox.screening import read_bytes, read_settled
 from shaded.publishing import atomic
 from shaded.publishing.sidecar import sidecar_path
 from tests.daemon.rig import png
+from tests.publishing.names import Names
 from tests.publishing.sidecars import a_sidecar
 
 LONG_AGO = 1_000_000_000
@@ -187,7 +188,7 @@ def test_a_publish_folder_swapped_on_the_way_leads_nowhere(rig, elsewhere, monke
     rig.settle()
     assert rig.published() == []
     (record,) = rig.ledger.find(rig.outbox / "sub" / "fox.png")
-    assert "symbolic link" in record.job.reason
+    assert "symbolic link" in record.placement.refusal
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "folder", "linked folder"])
@@ -320,8 +321,9 @@ def test_a_pair_that_stands_already_is_left_as_it_is(tmp_path):
     beside.write_text(a_sidecar().to_json(), "utf-8")
     publish = tmp_path / "pub"
     publish.mkdir()
-    target = atomic.publish_pair(picture, beside, publish, "fox.png", lambda _sha256: False)
+    names = Names()
+    target = atomic.publish_pair(picture, beside, publish, "fox.png", names.of())
     before = [path.stat() for path in (target, sidecar_path(target))]
-    assert atomic.publish_pair(picture, beside, publish, "fox.png", lambda _sha256: False) == target
+    assert atomic.publish_pair(picture, beside, publish, "fox.png", names.of()) == target
     after = [path.stat() for path in (target, sidecar_path(target))]
     assert [(s.st_ino, s.st_ctime_ns) for s in before] == [(s.st_ino, s.st_ctime_ns) for s in after]

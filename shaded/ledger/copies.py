@@ -1,0 +1,105 @@
+"""What was put under which published name, for which source: the proof that a file may be replaced."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from shaded.ledger.connection import reading, writing
+from shaded.ledger.records import path_from_blob, path_to_blob
+from shaded.publishing.ownership import Copy
+
+
+class Copies:
+    """The table ``copies``: one row for each pair of files that one source put, or is about to put, under a name.
+
+    Rows outlive jobs and placements: a source that is edited, refused or admitted anew still owns what it published.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | str) -> None:
+        self._connection = connection
+        self._path = path
+
+    def of(self, root: Path, relative: Path) -> list[Copy]:
+        """What the source at ``root / relative`` put anywhere, the latest first."""
+        return self._copies(
+            "WHERE root = :root AND relative = :relative ORDER BY id DESC",
+            root=path_to_blob(root),
+            relative=path_to_blob(relative),
+        )
+
+    def named_by_another(self, published: Path, root: Path, relative: Path) -> bool:
+        """Whether a published name belongs to a source other than ``root / relative``."""
+        rows = self._rows(
+            "SELECT 1 FROM copies WHERE path = :path AND NOT (root = :root AND relative = :relative) LIMIT 1",
+            path=path_to_blob(published),
+            root=path_to_blob(root),
+            relative=path_to_blob(relative),
+        )
+        return bool(rows)
+
+    def under_way(self) -> list[Copy]:
+        """What was begun and not ended: its temporary files may be left over from a crash."""
+        return self._copies("WHERE token != ''")
+
+    def intend(self, root: Path, relative: Path, copy: Copy) -> str:
+        """Record what is about to be put under a name; durable when it returns.
+
+        Returns:
+            The token for the names of its temporary files, the same one for the same row.
+        """
+        values = self._values(root, relative, copy)
+        with writing(self._connection, self._path):
+            self._connection.execute(
+                "INSERT INTO copies (root, relative, path, sha256, sidecar_sha256, token) "
+                "VALUES (:root, :relative, :path, :sha256, :sidecar, :token) "
+                "ON CONFLICT DO UPDATE SET token = CASE token WHEN '' THEN :token ELSE token END",
+                values | {"token": secrets.token_hex(8)},
+            )
+            row = self._connection.execute(
+                "SELECT token FROM copies WHERE root = :root AND relative = :relative AND path = :path "
+                "AND sha256 = :sha256 AND sidecar_sha256 = :sidecar",
+                values,
+            ).fetchone()
+        return str(row[0])
+
+    def settle(self, root: Path, relative: Path, published: Path, sha256: str) -> None:
+        """Inside a transaction: the copy is in place, so whatever else the source put is not its own any more."""
+        where = "root = :root AND relative = :relative"
+        same = "path = :path AND sha256 = :sha256"
+        values = self._values(root, relative, Copy(published, sha256, None))
+        self._connection.execute(f"DELETE FROM copies WHERE {where} AND NOT ({same})", values)  # noqa: S608
+        self._connection.execute(f"UPDATE copies SET token = '' WHERE {where} AND {same}", values)  # noqa: S608
+        # Of several rows for the same picture the latest has the sidecar that stands there.
+        self._connection.execute(
+            f"DELETE FROM copies WHERE {where} AND id < (SELECT MAX(id) FROM copies WHERE {where})",  # noqa: S608
+            values,
+        )
+
+    def adopt(self, root: Path, relative: Path, copy: Copy) -> None:
+        """Inside a transaction: the source owns a pair that was found in place."""
+        self._connection.execute(
+            "INSERT OR IGNORE INTO copies (root, relative, path, sha256, sidecar_sha256) "
+            "VALUES (:root, :relative, :path, :sha256, :sidecar)",
+            self._values(root, relative, copy),
+        )
+
+    @staticmethod
+    def _values(root: Path, relative: Path, copy: Copy) -> dict[str, Any]:
+        return {
+            "root": path_to_blob(root),
+            "relative": path_to_blob(relative),
+            "path": path_to_blob(copy.path),
+            "sha256": copy.sha256,
+            "sidecar": copy.sidecar_sha256,
+        }
+
+    def _copies(self, where: str, **values: Any) -> list[Copy]:
+        rows = self._rows(f"SELECT path, sha256, sidecar_sha256, token FROM copies {where}", **values)  # noqa: S608
+        return [Copy(path_from_blob(path), sha256, sidecar, token) for path, sha256, sidecar, token in rows]
+
+    def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
+        with reading(self._connection, self._path) as connection:
+            return connection.execute(query, values).fetchall()

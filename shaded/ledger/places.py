@@ -1,0 +1,127 @@
+"""What becomes of a finished result at each of its places: published, refused there, or found in place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shaded.filestat import FileStat
+from shaded.ledger.connection import writing
+from shaded.ledger.reader import BOTH
+from shaded.ledger.records import (
+    PLACEMENT_COLUMNS,
+    Admission,
+    Placement,
+    both_from,
+    path_from_blob,
+    path_to_blob,
+    placement_from,
+)
+from shaded.ledger.steps import LedgerSteps, source_path
+from shaded.publishing.ownership import Copy
+
+
+class LedgerPlaces(LedgerSteps):
+    """The transactions of :class:`~shaded.ledger.ledger.Ledger` that are about one place, and not about its job."""
+
+    def published(self, placement_id: int, path: Path, sha256: str) -> bool:
+        """The job's result stands complete at ``path``; ``False``: this is not the placement's result."""
+        with writing(self._connection, self._path):
+            row = self._one(
+                "SELECT job_id, root, relative, published FROM placements JOIN jobs ON jobs.id = job_id "
+                "WHERE placements.id = :id AND state IN ('rendered', 'published') "
+                "AND (output_sha256 = :sha256 OR EXISTS "
+                "(SELECT 1 FROM placements AS p WHERE p.job_id = jobs.id AND p.published_sha256 = :sha256))",
+                id=placement_id,
+                sha256=sha256,
+            )
+            if row is None or row["published"] is not None:
+                return row is not None and bytes(row["published"]) == path_to_blob(path)
+            self._do(
+                "UPDATE placements SET published = :path, published_sha256 = :sha256, published_at = :now "
+                "WHERE id = :id",
+                id=placement_id,
+                path=path_to_blob(path),
+                sha256=sha256,
+            )
+            self.copies.settle(path_from_blob(row["root"]), path_from_blob(row["relative"]), path, sha256)
+            self._do("UPDATE jobs SET state = 'published', changed_at = :now WHERE id = :job", job=row["job_id"])
+            self._tell(row["job_id"], "It was published.", source_path(row))
+            return True
+
+    def place_refused(self, placement_id: int, reason: str, remedy: str = "") -> bool:
+        """A decision about one place: it does not get its copy. The job's other places go on."""
+        with writing(self._connection, self._path):
+            refused = self._do(
+                "UPDATE placements SET refusal = :reason, refusal_remedy = :remedy "
+                "WHERE id = :id AND published IS NULL AND refusal = ''",
+                id=placement_id,
+                reason=reason,
+                remedy=remedy,
+            )
+            row = self._one("SELECT job_id, root, relative FROM placements WHERE id = :id", id=placement_id)
+            if refused and row is not None:
+                self._tell(row["job_id"], f"It cannot be published here: {reason}.", source_path(row))
+                self._tidy(row["job_id"])
+            return refused
+
+    def adopt(
+        self,
+        root: Path,
+        relative: Path,
+        stat: FileStat,
+        sha256: str,
+        profile_digest: str,
+        profile_json: str,
+        copy: Copy,
+        summary: Mapping[str, Any],
+    ) -> Admission | None:
+        """Take a pair for this place's result that was found published; ``None``: its content is known already.
+
+        That is for a ledger that lost its memory: nothing is rendered again whose result stands there.
+        """
+        with writing(self._connection, self._path):
+            job_id, made = self._job_for(sha256, profile_digest, profile_json, "published", 0)
+            before = self.job(job_id)
+            if before is None or before.state not in ("published", "rendered"):
+                return None
+            if made:
+                self._do(
+                    "UPDATE jobs SET output_sha256 = :sha256, summary = :summary WHERE id = :job",
+                    job=job_id,
+                    sha256=copy.sha256,
+                    summary=json.dumps(dict(summary)),
+                )
+            self._do("INSERT OR IGNORE INTO outputs (sha256) VALUES (:sha256)", sha256=copy.sha256)
+            _, placement = self._place(root, relative, stat, job_id)
+            self._do(
+                "UPDATE placements SET published = :path, published_sha256 = :sha256, published_at = :now "
+                "WHERE id = :id",
+                id=placement.id,
+                path=path_to_blob(copy.path),
+                sha256=copy.sha256,
+            )
+            self.copies.adopt(root, relative, copy)
+            self._tidy(job_id)
+            self._tell(job_id, "Its shaded copy was found in the publish folder.", root / relative)
+            (row,) = self._rows(f"{BOTH} WHERE placements.id = :id", id=placement.id)
+            return Admission(*both_from(row), kind="known")
+
+    def contested(self) -> list[Placement]:
+        """Places that claim one published name together, as older versions let happen; by name, the latest first."""
+        rows = self._rows(
+            f"SELECT {PLACEMENT_COLUMNS} FROM placements WHERE published IN "  # noqa: S608 - constants
+            "(SELECT path FROM (SELECT DISTINCT path, root, relative FROM copies) GROUP BY path HAVING COUNT(*) > 1) "
+            "ORDER BY published, published_at DESC"
+        )
+        return [placement_from(tuple(row)) for row in rows]
+
+    def disown(self, placement_id: int) -> None:
+        """Let a place whose copy turned out to be another's own nothing, and want its copy again."""
+        with writing(self._connection, self._path):
+            row = self._one("SELECT root, relative, published FROM placements WHERE id = :id", id=placement_id)
+            if row is not None:
+                self._do("DELETE FROM copies WHERE root = :root AND relative = :relative AND path = :published", **row)
+                self._unpublish(placement_id)

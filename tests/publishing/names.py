@@ -1,0 +1,31 @@
+"""A stand-in for the ledger's record of published names, in memory."""
+
+from __future__ import annotations
+
+from shaded.publishing.ownership import Copy
+
+
+class Names:
+    """Who put what where; :meth:`of` gives one source's view."""
+
+    def __init__(self):
+        self.rows = []
+
+    def of(self, source="fox"):
+        return _View(self, source)
+
+
+class _View:
+    def __init__(self, names, source):
+        self._names, self._source = names, source
+
+    def earlier(self):
+        return [copy for source, copy in reversed(self._names.rows) if source == self._source]
+
+    def is_taken(self, path):
+        return any(copy.path == path for source, copy in self._names.rows if source != self._source)
+
+    def intend(self, path, sha256, sidecar_sha256):
+        token = f"{len(self._names.rows):016x}"
+        self._names.rows.append((self._source, Copy(path, sha256, sidecar_sha256, token)))
+        return token
