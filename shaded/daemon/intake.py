@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,12 +50,16 @@ class Intake:
         ledger: Where they are entered.
         settings: Limits on bytes and pixels.
         audience: Hears of refusals.
+        alive: Called between pieces of a long read; what it raises ends the read.
     """
 
-    def __init__(self, ledger: Ledger, settings: Settings, audience: Audience) -> None:
+    def __init__(
+        self, ledger: Ledger, settings: Settings, audience: Audience, alive: Callable[[], None] = lambda: None
+    ) -> None:
         self._ledger = ledger
         self._watching = settings.watching
         self._audience = audience
+        self._alive = alive
         self._sources = {folder.outbox: Source.of(folder, settings) for folder in settings.folder}
         self._waiting: deque[Arrival] = deque()
         self._own: dict[Path, FileStat] = {}
@@ -152,7 +156,7 @@ class Intake:
             str(arrival.path).encode()
         except UnicodeEncodeError:
             raise Refusal("its name is not valid UTF-8", remedy="Rename it") from None
-        data = read_bytes(arrival.path, arrival.root, self._watching.max_bytes)
+        data = read_bytes(arrival.path, arrival.root, self._watching.max_bytes, self._alive)
         if self._look(arrival.path) != arrival.stat:
             raise SourceChanged("it changed while it was read", path=arrival.path)
         sha256 = hashlib.sha256(data).hexdigest()

@@ -39,9 +39,15 @@ LEDGER_PAUSE = 5.0
 #: In the ledger from the first signal on: when a machine that is shut down does not wait for the picture under way, the
 #: picture is not to blame.
 _STOP_ASKED = "stop_asked"
+#: How long a copy or read that is under way may still take after a stop was asked for, in seconds.
+STOP_SECONDS = 10.0
 #: How often the ledger is put in order, in seconds, and how long after the start the first time.
 MAINTENANCE_SECONDS = 86_400.0
 FIRST_MAINTENANCE = 600.0
+
+
+class _Stopped(BaseException):
+    """The daemon is to end in the middle of a long read or copy; no handler of errors may take it for one."""
 
 
 class Daemon:
@@ -81,6 +87,7 @@ class Daemon:
         self._settings_trouble = ""
         self._loaded_at = self._started_at
         self._beat_at = 0.0
+        self._stop_by = float("inf")
         self._owed_since: float | None = None
         self._stuck: list[str] = []
         self._maintain_at = parts.clock.monotonic() + FIRST_MAINTENANCE
@@ -90,7 +97,7 @@ class Daemon:
         """Make what depends on the settings."""
         self._settings = parts.settings
         self.disks = Disks(parts.settings, parts.clock, partial(root_memory, parts.ledger, "publish"))
-        self.intake = Intake(parts.ledger, parts.settings, parts.audience)
+        self.intake = Intake(parts.ledger, parts.settings, parts.audience, self._still_alive)
         self._outboxes = tuple(parts.outboxes(self.intake))
         self.delivery = Delivery(
             parts.ledger,
@@ -100,6 +107,7 @@ class Daemon:
             retry_seconds=parts.settings.scheduling.retry_seconds,
             disks=self.disks,
             audience=parts.audience,
+            alive=self._still_alive,
         )
 
     # The life of a daemon --------------------------------------------------------------------------------------
@@ -116,6 +124,8 @@ class Daemon:
             while not self.finished:
                 self._wake.wait(sleep)
                 sleep = self.step()
+        except _Stopped:
+            logger.info("stopped in the middle of a long copy; it is made again at the next start")
         finally:
             self.stop()
 
@@ -161,6 +171,20 @@ class Daemon:
             self._beat_at = now + every
         return every if sleep is None else min(sleep, every)
 
+    def _still_alive(self) -> None:
+        """Between two pieces of a long read or copy: tell the watchdog, and give up where a stop was asked for.
+
+        Raises:
+            _Stopped: Somebody asked twice, or has waited for ``STOP_SECONDS``.
+        """
+        now = self._clock.monotonic()
+        if self._signals > 1 or now >= self._stop_by:
+            raise _Stopped
+        every = self._notifier.beat_seconds
+        if every is not None and now >= self._beat_at:
+            self._notifier.alive()
+            self._beat_at = now + every
+
     def _stuck_parts(self, now: float) -> list[str]:
         return stuck_parts(
             now,
@@ -198,6 +222,7 @@ class Daemon:
     def request_stop(self) -> None:
         """The first time: finish the picture under way, then end. The second time: end now."""
         self._signals += 1
+        self._stop_by = min(self._stop_by, self._clock.monotonic() + STOP_SECONDS)
         self._wake.ring()
 
     def request_reload(self) -> None:

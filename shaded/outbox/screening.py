@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +95,7 @@ def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _read_exactly(descriptor: int, size: int) -> bytes:
+def _read_exactly(descriptor: int, size: int, alive: Callable[[], None]) -> bytes:
     """At most ``size`` + 1 bytes: the one more tells that the file has grown."""
     pieces: list[bytes] = []
     left = size + 1
@@ -105,16 +105,18 @@ def _read_exactly(descriptor: int, size: int) -> bytes:
             break
         pieces.append(piece)
         left -= len(piece)
+        alive()
     return b"".join(pieces)
 
 
-def read_bytes(path: Path, root: Path, max_bytes: int) -> bytes:
+def read_bytes(path: Path, root: Path, max_bytes: int, alive: Callable[[], None] = lambda: None) -> bytes:
     """Read a settled file once, from one descriptor.
 
     Args:
         path: The file, below ``root``.
         root: The watched folder; it may itself be a link, since the user named it.
         max_bytes: Larger files are refused before they are read.
+        alive: Called between pieces; what it raises ends the read.
 
     Raises:
         Refusal: See :func:`open_inside`; or the file is larger than ``max_bytes``.
@@ -132,7 +134,7 @@ def read_bytes(path: Path, root: Path, max_bytes: int) -> bytes:
                 path=path, remedy="Save it smaller, or raise watching.max_bytes",
             )  # fmt: skip
         try:
-            data = _read_exactly(descriptor, before.st_size)
+            data = _read_exactly(descriptor, before.st_size, alive)
             after = os.fstat(descriptor)
         except OSError as error:
             raise from_os_error(error, path) from error
