@@ -13,7 +13,7 @@ import typer
 
 from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json
 from shaded.daemon.audience import Audience, Finished, Flight, Outcome
-from shaded.errors import PictureError, Refusal, ShadedError, from_os_error
+from shaded.errors import PictureError, Refusal, from_os_error
 from shaded.scheduling.executor import AnyTask, Candidate, Executor
 from shaded.scheduling.messages import Failure, Progress, Rendered, ShadeTask
 from shaded.settings import Intensity, Profile, Quality, Settings
@@ -185,18 +185,18 @@ def _undone(source: Path, error: PictureError) -> Finished:
 def _publish(rendered: Rendered, out: Path) -> Path:
     """Move the result into place. A file of that name is replaced only by the same source's newer result."""
     from shaded.publishing.atomic import publish_pair  # noqa: PLC0415
-    from shaded.publishing.sidecar import read_sidecar, sidecar_path  # noqa: PLC0415
+    from shaded.publishing.pairs import read_pair  # noqa: PLC0415
+    from shaded.publishing.sidecar import read_sidecar  # noqa: PLC0415
 
     facts = read_sidecar(rendered.sidecar)
-    try:
-        standing = read_sidecar(sidecar_path(out / facts.published.name))
-    except (ShadedError, OSError):
-        standing = None
+    own = ""
+    with suppress(PictureError):  # nothing stands there, or nothing of ours
+        standing = read_pair(out / facts.published.name, out)
+        if standing.agrees and standing.stated.source.sha256 == facts.source.sha256:
+            own = standing.sha256
 
     def ours(sha256: str) -> bool:
-        if standing is None:
-            return False
-        return standing.published.sha256 == sha256 and standing.source.sha256 == facts.source.sha256
+        return sha256 == own
 
     return publish_pair(rendered.picture, rendered.sidecar, out, facts.published.name, ours)
 

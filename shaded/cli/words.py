@@ -36,7 +36,8 @@ def print_json(document: Any) -> None:
 
 def absolute(path: Path) -> Path:
     """The path as the daemon knows it: absolute, links not followed."""
-    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - Path.resolve would follow links
+    # Path.resolve would follow links, and Path.expanduser raises for a file whose name begins with "~".
+    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111
 
 
 def duration(text: str) -> float:
