@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json
+from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, unsayable
 from shaded.daemon.audience import Audience, Finished, Flight, Outcome
 from shaded.errors import PictureError, Refusal, from_os_error
 from shaded.scheduling.executor import AnyTask, Candidate, Executor
@@ -133,6 +133,9 @@ def _task(job_id: str, source: Path, job: Job, scratch: Path, secret: str) -> Sh
     """
     from shaded.publishing.naming import published_name  # noqa: PLC0415
 
+    error = unsayable(source)
+    if error is not None:
+        raise error
     staging = scratch / job_id
     staging.mkdir()
     return ShadeTask(
@@ -203,10 +206,12 @@ def _publish(rendered: Rendered, out: Path) -> Path:
 
 def row_document(row: Finished) -> dict[str, Any]:
     """One picture for ``--json``."""
+    from shaded.publishing.sidecar import printable as text  # noqa: PLC0415 - not needed to print help
+
     return {
-        "path": str(row.path),
+        "path": text(str(row.path)),
         "outcome": row.outcome,
-        "published": None if row.published is None else str(row.published),
+        "published": None if row.published is None else text(str(row.published)),
         "summary": row.summary,
         "reason": row.reason,
         "remedy": row.remedy,

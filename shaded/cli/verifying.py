@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, printable
-from shaded.errors import PictureError, Refusal, UsageError
+from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, printable, unsayable
+from shaded.errors import PictureError, UsageError
 from shaded.scheduling.executor import Executor
 from shaded.scheduling.messages import Failure, Verified, VerifyTask
 from shaded.settings import Settings, Watching
@@ -97,7 +97,7 @@ def choose(settings: Settings, published: Sequence[Path], original: Path | None)
     original = absolute(original)
     if not os.path.lexists(original):
         raise UsageError("--original: there is no such file or folder", path=original)
-    _refuse_unwritable("--original", original)
+    _refuse_unsayable("--original", original)
     if os.path.isdir(original):  # noqa: PTH112 - Path.is_dir raises for names that no file can have
         find_originals(original, usable)
         return chosen
@@ -114,11 +114,11 @@ def _named(paths: Sequence[Path]) -> Iterator[Chosen]:
         if os.path.isdir(path):  # noqa: PTH112 - see choose
             troubles: list[PictureError] = []
             for picture in published_pictures([path], troubles.append):
-                yield Chosen(picture, path, trouble=_unwritable(picture))
+                yield Chosen(picture, path, trouble=unsayable(picture))
             for trouble in troubles:
                 yield Chosen(trouble.path or path, path, trouble=trouble)
         else:
-            yield from (Chosen(one, one.parent, trouble=_unwritable(one)) for one in published_pictures([path]))
+            yield from (Chosen(one, one.parent, trouble=unsayable(one)) for one in published_pictures([path]))
 
 
 def published_pictures(
@@ -139,17 +139,8 @@ def published_pictures(
             yield path
 
 
-def _unwritable(path: Path) -> PictureError | None:
-    """Why a path cannot be handed to a worker, which is told in UTF-8: no published file has such a name."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return Refusal("its name is not valid UTF-8", path=path, remedy="Rename it")
-    return None
-
-
-def _refuse_unwritable(option: str, path: Path) -> None:
-    error = _unwritable(path)
+def _refuse_unsayable(option: str, path: Path) -> None:
+    error = unsayable(path)
     if error is not None:
         raise UsageError(f"{option}: {error.what}", path=path, remedy=error.remedy)
 
@@ -176,7 +167,7 @@ def find_originals(folder: Path, chosen: Sequence[Chosen]) -> None:
         try:
             size = path.lstat().st_size
             lacking = [(one, source) for one, source in sought[as_stated(path.name)] if one.original is None]
-            if not any(source.bytes == size for _, source in lacking) or _unwritable(path) is not None:
+            if not any(source.bytes == size for _, source in lacking) or unsayable(path) is not None:
                 continue
             sha256 = hash_inside(path, folder)
         except (PictureError, OSError):
@@ -226,7 +217,7 @@ def verify_pictures(
     from shaded.daemon.instance import prepare_folder  # noqa: PLC0415
 
     if anchor_out is not None:
-        _refuse_unwritable("--anchor-out", anchor_out)
+        _refuse_unsayable("--anchor-out", anchor_out)
         prepare_folder(anchor_out, "--anchor-out")
     tasks = [
         VerifyTask(
