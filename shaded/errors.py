@@ -179,7 +179,9 @@ def from_os_error(error: OSError, path: Path | str | None = None) -> PictureErro
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return SourceChanged("the file is gone", path=where, remedy="Nothing needs doing if you moved it")
     if error.errno == errno.ELOOP:
-        return Refusal("it is a symbolic link", path=where, remedy="Put the picture itself into the outbox")
+        return Refusal("it is a symbolic link", path=where, remedy="Put the file itself there")
+    if error.errno == errno.ENAMETOOLONG:
+        return Refusal("its name is too long for the file system", path=where, remedy="Give it a shorter name")
     what, remedy = _PASSING.get(
         error.errno or 0, (error.strerror or str(error) or "reading or writing failed", "It is tried again by itself")
     )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shaded.cli.verifying import ORIGINAL_HELP, pictures_and_originals
+from shaded.cli.verifying import ORIGINAL_HELP, Chosen, choose, said
 from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, printable
-from shaded.errors import UsageError
+from shaded.errors import PictureError, UsageError
 from shaded.scheduling.executor import Executor
 from shaded.scheduling.messages import Audited, AuditTask, Failure, Progress
+from shaded.settings import Watching
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,14 +54,16 @@ def audit(
 
     settings = foreground_settings(config)
     page = None if report is None else absolute(report)
-    if page is not None and not page.parent.is_dir():
+    if page is not None and not os.path.isdir(page.parent):  # noqa: PTH112 - Path.is_dir raises for impossible names
         raise UsageError("--report: there is no such folder", path=page.parent, remedy="Make it, or name another page")
-    if page is not None and page.is_dir():
+    if page is not None and os.path.isdir(page):  # noqa: PTH112
         raise UsageError("--report: that is a folder", path=page, remedy="Name a file in it, such as audit.html")
-    pictures, originals = pictures_and_originals(settings, published, original)
-    with tempfile.TemporaryDirectory(prefix="shaded-") as scratch, _progress(pictures, quiet=as_json) as told:
+    chosen = choose(settings, published, original)
+    names = [one.path for one in chosen]
+    with tempfile.TemporaryDirectory(prefix="shaded-") as scratch, _progress(names, quiet=as_json) as told:
         with foreground_executor(settings) as executor:
-            files = audit_pictures(pictures, originals, None if page is None else Path(scratch), executor, told)
+            shown = None if page is None else Path(scratch)
+            files = audit_pictures(chosen, shown, settings.watching, executor, told)
         if page is not None:
             _write_report(page, files, Path(scratch))
     if as_json:
@@ -71,18 +75,18 @@ def audit(
 
 
 def audit_pictures(
-    pictures: Sequence[Path],
-    originals: Mapping[Path, Path],
+    chosen: Sequence[Chosen],
     scratch: Path | None,
+    limits: Watching,
     executor: Executor,
     told: Callable[[Progress], None] = lambda _: None,
 ) -> list[FileAudit]:
     """Audit each picture; one finding each, in order.
 
     Args:
-        pictures: Published files.
-        originals: Those that are known.
+        chosen: Published files, with their originals where those are known.
         scratch: A folder for the audited parts as PNG, each picture's in a folder named after its number.
+        limits: The largest files and pictures that are read.
         executor: Does the work.
         told: Hears how far it is.
 
@@ -92,36 +96,54 @@ def audit_pictures(
     from shaded.cli.driving import drive  # noqa: PLC0415 - not needed to print help
 
     tasks = []
-    for number, picture in enumerate(pictures):
-        if picture in originals:
+    for number, one in enumerate(chosen):
+        if one.original is not None and one.trouble is None:
             folder = None if scratch is None else scratch / str(number)
             if folder is not None:
                 folder.mkdir()
-            tasks.append(AuditTask(job_id=str(number), published=picture, original=originals[picture], pictures=folder))
+            tasks.append(
+                AuditTask(
+                    job_id=str(number), published=one.path, root=one.root,
+                    original=one.original, original_root=one.original_root,
+                    max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, pictures=folder,
+                )
+            )  # fmt: skip
     outcomes = {int(task.job_id): outcome for task, outcome in drive(executor, tasks, told)}
-    return [_finding(picture, originals.get(picture), outcomes.get(number)) for number, picture in enumerate(pictures)]
+    return [_finding(one, outcomes.get(number)) for number, one in enumerate(chosen)]
 
 
-def _finding(picture: Path, original: Path | None, outcome: object) -> FileAudit:
+def _finding(one: Chosen, outcome: object) -> FileAudit:
     from shaded.evidence.findings import FileAudit  # noqa: PLC0415 - not needed to print help
+    from shaded.publishing.sidecar import printable as text  # noqa: PLC0415
     from shaded.publishing.sidecar import read_sidecar, sidecar_path  # noqa: PLC0415
 
-    path = str(picture)
+    path, original = text(str(one.path)), None if one.original is None else text(str(one.original))
+    if one.trouble is not None:
+        return FileAudit(path=path, original=original, ok=False, problem=text(one.problem))
     if original is None:
-        return FileAudit(path=path, original=None, ok=False, problem=_why_unknown(picture, sidecar_path(picture)))
+        return FileAudit(path=path, original=None, ok=False, problem=_why_unknown(one))
     if isinstance(outcome, Failure):
-        problem = f"{outcome.what}. {outcome.remedy}" if outcome.remedy else outcome.what
-        return FileAudit(path=path, original=str(original), ok=False, problem=problem)
+        return FileAudit(path=path, original=original, ok=False, problem=said(outcome.what, outcome.remedy))
     assert isinstance(outcome, Audited)  # noqa: S101 - an audit task has no other outcome
-    stated = read_sidecar(sidecar_path(picture))
-    return FileAudit.of(path, str(original), outcome.result, stated.concept.tag, stated.target.concept)
+    try:
+        stated = read_sidecar(sidecar_path(one.path), one.root)
+    except PictureError as error:  # it was there a moment ago
+        return FileAudit(path=path, original=original, ok=False, problem=said(error.what, error.remedy))
+    return FileAudit.of(path, original, outcome.result, stated.concept.tag, stated.target.concept)
 
 
-def _why_unknown(picture: Path, sidecar: Path) -> str:
-    if not picture.is_file():
+def _why_unknown(one: Chosen) -> str:
+    from shaded.publishing.sidecar import read_sidecar, sidecar_path  # noqa: PLC0415 - not needed to print help
+
+    if not os.path.lexists(one.path):
         return "there is no such file"
-    if not sidecar.is_file():
+    sidecar = sidecar_path(one.path)
+    if not os.path.lexists(sidecar):
         return f"it has no {sidecar.name} beside it. Only pictures that shaded published can be audited"
+    try:
+        read_sidecar(sidecar, one.root)
+    except PictureError as error:
+        return said(error.what, error.remedy)
     return "its original is not known here. Name it, or the folder it lies in, with --original"
 
 

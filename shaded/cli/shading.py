@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json
+from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, unsayable
 from shaded.daemon.audience import Audience, Finished, Flight, Outcome
-from shaded.errors import PictureError, Refusal, ShadedError, from_os_error
+from shaded.errors import PictureError, Refusal, from_os_error
 from shaded.scheduling.executor import AnyTask, Candidate, Executor
 from shaded.scheduling.messages import Failure, Progress, Rendered, ShadeTask
 from shaded.settings import Intensity, Profile, Quality, Settings
@@ -133,6 +134,9 @@ def _task(job_id: str, source: Path, job: Job, scratch: Path, secret: str) -> Sh
     """
     from shaded.publishing.naming import published_name  # noqa: PLC0415
 
+    error = unsayable(source)
+    if error is not None:
+        raise error
     staging = scratch / job_id
     staging.mkdir()
     return ShadeTask(
@@ -186,25 +190,26 @@ def _publish(rendered: Rendered, out: Path) -> Path:
     """Move the result into place. A file of that name is replaced only by the same source's newer result."""
     from shaded.publishing.atomic import publish_pair  # noqa: PLC0415
     from shaded.publishing.ownership import Copy, Unrecorded  # noqa: PLC0415
-    from shaded.publishing.sidecar import read_sidecar, sidecar_path  # noqa: PLC0415
+    from shaded.publishing.pairs import read_pair  # noqa: PLC0415
+    from shaded.publishing.sidecar import read_sidecar  # noqa: PLC0415
 
     facts = read_sidecar(rendered.sidecar)
-    target = out / facts.published.name
-    try:
-        standing = read_sidecar(sidecar_path(target))
-    except (ShadedError, OSError):
-        standing = None
-    same = standing is not None and standing.source.sha256 == facts.source.sha256
-    found = [Copy(target, standing.published.sha256, None)] if standing is not None and same else []
+    target, found = out / facts.published.name, []
+    with suppress(PictureError):  # nothing stands there, or nothing of ours
+        standing = read_pair(target, out)
+        if standing.agrees and standing.stated.source.sha256 == facts.source.sha256:
+            found.append(Copy(target, standing.sha256, hashlib.sha256(standing.document).hexdigest()))
     return publish_pair(rendered.picture, rendered.sidecar, out, facts.published.name, Unrecorded(*found))
 
 
 def row_document(row: Finished) -> dict[str, Any]:
     """One picture for ``--json``."""
+    from shaded.publishing.sidecar import printable as text  # noqa: PLC0415 - not needed to print help
+
     return {
-        "path": str(row.path),
+        "path": text(str(row.path)),
         "outcome": row.outcome,
-        "published": None if row.published is None else str(row.published),
+        "published": None if row.published is None else text(str(row.published)),
         "summary": row.summary,
         "reason": row.reason,
         "remedy": row.remedy,

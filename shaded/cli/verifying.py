@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import glob
-import hashlib
-from collections.abc import Iterator, Sequence
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, printable
+from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, printable, unsayable
 from shaded.errors import PictureError, UsageError
 from shaded.scheduling.executor import Executor
 from shaded.scheduling.messages import Failure, Verified, VerifyTask
-from shaded.settings import Settings
+from shaded.settings import Settings, Watching
+
+if TYPE_CHECKING:
+    from shaded.publishing.sidecar import FileFacts
 
 SIDECAR_SUFFIX = ".shaded.json"
 
@@ -40,10 +44,10 @@ def verify(
     from shaded.cli.driving import foreground_executor, foreground_settings  # noqa: PLC0415 - not needed to print help
 
     settings = foreground_settings(config)
-    pictures, originals = pictures_and_originals(settings, published, original)
+    chosen = choose(settings, published, original)
     with foreground_executor(settings) as executor:
         out = None if anchor_out is None else absolute(anchor_out)
-        documents = verify_pictures(pictures, originals, out, executor)
+        documents = verify_pictures(chosen, out, settings.watching, executor)
     if as_json:
         print_json({"files": documents})
     else:
@@ -53,82 +57,158 @@ def verify(
         raise typer.Exit(3)
 
 
-def pictures_and_originals(
-    settings: Settings, published: Sequence[Path], original: Path | None
-) -> tuple[list[Path], dict[Path, Path]]:
-    """The published pictures that a command names, and the originals of those whose original is known.
+@dataclass
+class Chosen:
+    """A published picture that a command names.
+
+    Attributes:
+        path: The picture.
+        root: The folder that was named, or the picture's own: below it no link is followed.
+        original: What it was made from, where that is known.
+        original_root: The same as ``root`` for the original.
+        trouble: Why nothing can be measured of it; of a folder, why nothing in it can.
+    """
+
+    path: Path
+    root: Path
+    original: Path | None = None
+    original_root: Path | None = None
+    trouble: PictureError | None = None
+
+    @property
+    def problem(self) -> str:
+        """The trouble in sentences."""
+        return "" if self.trouble is None else said(self.trouble.what, self.trouble.remedy)
+
+
+def choose(settings: Settings, published: Sequence[Path], original: Path | None) -> list[Chosen]:
+    """The published pictures that a command names, with their originals where those are known.
 
     Raises:
         UsageError: There is no picture, no such original, or one original for several pictures.
     """
-    pictures = list(published_pictures([absolute(path) for path in published]))
-    if not pictures:
+    chosen = list(_named([absolute(path) for path in published]))
+    if not chosen:
         raise UsageError("there is no published picture there", path=published[0])
+    usable = [one for one in chosen if one.trouble is None]
     if original is None:
-        return pictures, known_originals(settings, pictures)
+        know_originals(settings, usable)
+        return chosen
     original = absolute(original)
-    if not original.exists():
+    if not os.path.lexists(original):
         raise UsageError("--original: there is no such file or folder", path=original)
-    if original.is_dir():
-        return pictures, originals_below(original, pictures)
-    if len(pictures) != 1:
+    _refuse_unsayable("--original", original)
+    if os.path.isdir(original):  # noqa: PTH112 - Path.is_dir raises for names that no file can have
+        find_originals(original, usable)
+        return chosen
+    if len(chosen) != 1:
         raise UsageError(
             "--original belongs to exactly one published picture", remedy="Name one picture, or a folder of originals"
         )
-    return pictures, {pictures[0]: original}
+    chosen[0].original, chosen[0].original_root = original, original.parent
+    return chosen
 
 
-def originals_below(folder: Path, pictures: Sequence[Path]) -> dict[Path, Path]:
-    """For each picture the file below ``folder`` that its sidecar names as the source, by name and by hash."""
-    from shaded.publishing.sidecar import read_sidecar, sidecar_path  # noqa: PLC0415 - not needed to print help
-
-    found = {}
-    for picture in pictures:
-        try:
-            source = read_sidecar(sidecar_path(picture)).source
-        except PictureError:
-            continue
-        candidates = (path for path in sorted(folder.rglob(glob.escape(source.name))) if path.is_file())
-        fitting = (one for one in candidates if hashlib.sha256(one.read_bytes()).hexdigest() == source.sha256)
-        if (first := next(fitting, None)) is not None:
-            found[picture] = first
-    return found
-
-
-def published_pictures(paths: Sequence[Path]) -> Iterator[Path]:
-    """Sidecars are skipped; a folder stands for every picture below it that has one."""
+def _named(paths: Sequence[Path]) -> Iterator[Chosen]:
     for path in paths:
-        if path.is_dir():
-            for sidecar in sorted(path.rglob("*" + SIDECAR_SUFFIX)):
-                picture = sidecar.with_name(sidecar.name.removesuffix(SIDECAR_SUFFIX))
-                if picture.is_file():
-                    yield picture
+        if os.path.isdir(path):  # noqa: PTH112 - see choose
+            troubles: list[PictureError] = []
+            for picture in published_pictures([path], troubles.append):
+                yield Chosen(picture, path, trouble=unsayable(picture))
+            for trouble in troubles:
+                yield Chosen(trouble.path or path, path, trouble=trouble)
+        else:
+            yield from (Chosen(one, one.parent, trouble=unsayable(one)) for one in published_pictures([path]))
+
+
+def published_pictures(
+    paths: Sequence[Path], trouble: Callable[[PictureError], None] = lambda _: None
+) -> Iterator[Path]:
+    """Sidecars are skipped; a folder stands for every picture below it that has one.
+
+    Args:
+        paths: What was named.
+        trouble: Told of each folder that could not be looked into.
+    """
+    from shaded.publishing.pairs import pictures_with_sidecars  # noqa: PLC0415 - not needed to print help
+
+    for path in paths:
+        if os.path.isdir(path):  # noqa: PTH112 - see choose
+            yield from pictures_with_sidecars(path, trouble)
         elif not path.name.endswith(SIDECAR_SUFFIX):
             yield path
 
 
-def known_originals(settings: Settings, pictures: Sequence[Path]) -> dict[Path, Path]:
-    """The sources that the ledger knows of published pictures, where they still exist."""
+def _refuse_unsayable(option: str, path: Path) -> None:
+    error = unsayable(path)
+    if error is not None:
+        raise UsageError(f"{option}: {error.what}", path=path, remedy=error.remedy)
+
+
+def find_originals(folder: Path, chosen: Sequence[Chosen]) -> None:
+    """Give each picture the file below ``folder`` that its sidecar names as the source, by name and by hash.
+
+    What a sidecar says only chooses among the names that are there, so that no name in it leads out of the folder. No
+    link is followed, and a file is hashed only if its size is the stated one.
+    """
+    from shaded.outbox.screening import hash_inside  # noqa: PLC0415 - not needed to print help
+    from shaded.publishing.pairs import walk  # noqa: PLC0415
+    from shaded.publishing.sidecar import printable as as_stated  # noqa: PLC0415
+    from shaded.publishing.sidecar import read_sidecar, sidecar_path  # noqa: PLC0415
+
+    sought: defaultdict[str, list[tuple[Chosen, FileFacts]]] = defaultdict(list)
+    for one in chosen:
+        try:
+            source = read_sidecar(sidecar_path(one.path), one.root).source
+        except PictureError:
+            continue  # the worker will say why
+        sought[source.name].append((one, source))
+    for path in walk(folder, lambda name: as_stated(name) in sought, lambda _: None):
+        try:
+            size = path.lstat().st_size
+            lacking = [(one, source) for one, source in sought[as_stated(path.name)] if one.original is None]
+            if not any(source.bytes == size for _, source in lacking) or unsayable(path) is not None:
+                continue
+            sha256 = hash_inside(path, folder)
+        except (PictureError, OSError):
+            continue
+        for one, source in lacking:
+            if source.sha256 == sha256:
+                one.original, one.original_root = path, folder
+
+
+def know_originals(settings: Settings, chosen: Sequence[Chosen]) -> None:
+    """Give each picture the source that the ledger knows, where that still is a file and no link."""
     from shaded.clock import SystemClock  # noqa: PLC0415 - not needed to print help
     from shaded.daemon.instance import LEDGER_NAME  # noqa: PLC0415
     from shaded.ledger import LedgerReader  # noqa: PLC0415
+    from shaded.outbox.screening import open_inside  # noqa: PLC0415
 
     reader = LedgerReader.open_readonly(settings.state_dir / LEDGER_NAME, SystemClock())
     if reader is None:
-        return {}
+        return
     with reader:
-        return {
-            picture: record.placement.path
-            for picture in pictures
-            for record in reader.find(picture)
-            if record.placement.published == picture and record.placement.path.is_file()
-        }
+        for one in chosen:
+            for place in (record.placement for record in reader.find(one.path)):
+                if place.published != one.path:
+                    continue
+                try:
+                    with open_inside(place.path, place.root):
+                        one.original, one.original_root = place.path, place.root
+                except PictureError:
+                    continue
 
 
 def verify_pictures(
-    pictures: Sequence[Path], originals: dict[Path, Path], anchor_out: Path | None, executor: Executor
+    chosen: Sequence[Chosen], anchor_out: Path | None, limits: Watching, executor: Executor
 ) -> list[dict[str, Any]]:
     """Measure each picture; one document each, in order.
+
+    Args:
+        chosen: The pictures.
+        anchor_out: Where their anchors are written, if they are.
+        limits: The largest files and pictures that are read.
+        executor: Does the work.
 
     Raises:
         ModelError, ConfigurationError: Nothing can be measured here.
@@ -137,33 +217,43 @@ def verify_pictures(
     from shaded.daemon.instance import prepare_folder  # noqa: PLC0415
 
     if anchor_out is not None:
+        _refuse_unsayable("--anchor-out", anchor_out)
         prepare_folder(anchor_out, "--anchor-out")
     tasks = [
-        VerifyTask(job_id=str(number), published=picture, original=originals.get(picture), anchor_out=anchor_out)
-        for number, picture in enumerate(pictures)
-    ]
-    documents = []
-    for task, outcome in drive(executor, tasks):
-        picture = pictures[int(task.job_id)]
-        problems, measured = _verdict(outcome)
-        source = originals.get(picture)
-        documents.append(
-            {
-                "path": str(picture),
-                "original": None if source is None else str(source),
-                "ok": not problems,
-                "problems": problems,
-                "measured": measured,
-            }
+        VerifyTask(
+            job_id=str(number), published=one.path, root=one.root,
+            original=one.original, original_root=one.original_root,
+            max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, anchor_out=anchor_out,
         )
-    return documents
+        for number, one in enumerate(chosen)
+        if one.trouble is None
+    ]  # fmt: skip
+    verdicts = {int(task.job_id): _verdict(outcome) for task, outcome in drive(executor, tasks)}
+    return [_document(one, *verdicts.get(number, ([one.problem], {}))) for number, one in enumerate(chosen)]
+
+
+def _document(one: Chosen, problems: list[str], measured: dict[str, Any]) -> dict[str, Any]:
+    from shaded.publishing.sidecar import printable as text  # noqa: PLC0415 - not needed to print help
+
+    return {
+        "path": text(str(one.path)),
+        "original": None if one.original is None else text(str(one.original)),
+        "ok": not problems,
+        "problems": problems,
+        "measured": measured,
+    }
 
 
 def _verdict(outcome: object) -> tuple[list[str], dict[str, Any]]:
     if isinstance(outcome, Verified):
         return list(outcome.problems), outcome.measured
     assert isinstance(outcome, Failure)  # noqa: S101 - a verify task has no other outcome
-    return [f"{outcome.what}. {outcome.remedy}" if outcome.remedy else outcome.what], {}
+    return [said(outcome.what, outcome.remedy)], {}
+
+
+def said(what: str, remedy: str) -> str:
+    """What went wrong and what to do, without a final stop."""
+    return f"{what}. {remedy}" if remedy else what
 
 
 def _lines(documents: Sequence[dict[str, Any]]) -> Iterator[str]:

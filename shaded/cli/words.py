@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from shaded.clock import spoken
-from shaded.errors import UsageError, printable
+from shaded.errors import PictureError, Refusal, UsageError, printable
 
 __all__ = [
-    "ConfigOption", "JsonOption", "absolute", "duration", "print_json", "printable", "spoken",
+    "ConfigOption", "JsonOption", "absolute", "duration", "print_json", "printable", "spoken", "unsayable",
 ]  # fmt: skip
 
 ConfigOption = Annotated[
@@ -36,7 +36,17 @@ def print_json(document: Any) -> None:
 
 def absolute(path: Path) -> Path:
     """The path as the daemon knows it: absolute, links not followed."""
-    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - Path.resolve would follow links
+    # Path.resolve would follow links, and Path.expanduser raises for a file whose name begins with "~".
+    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111
+
+
+def unsayable(path: Path) -> PictureError | None:
+    """Why a path cannot be handed to a worker, which is told in UTF-8; ``None`` where it can."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return Refusal("its name is not valid UTF-8", path=path, remedy="Rename it")
+    return None
 
 
 def duration(text: str) -> float:

@@ -9,6 +9,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
+from shaded.errors import printable
 from shaded.evidence.findings import GROUPS, AuditResult, FileAudit, Laundered, worst_launderings
 from shaded.evidence.page import Figure, Section, Shown, Table, bar_figure, picture_grid, write_page
 
@@ -76,7 +77,7 @@ def write_audit_page(
     sections = [_section(one, result, pictures.get(one.path, {})) for one, result in audited]
     failed = [one for one in files if one.audit is None]
     if failed:
-        rows = [(one.path, one.problem) for one in failed]
+        rows = [(printable(one.path), printable(one.problem)) for one in failed]
         sections.append(Section("Not audited", tables=[Table(("file", "why"), rows)]))
     sections.append(Section("What these numbers do not show", points=_LIMITS))
     count = f"{len(audited)} published picture{'' if len(audited) == 1 else 's'}"
@@ -85,7 +86,7 @@ def write_audit_page(
 
 def _section(file: FileAudit, result: AuditResult, pictures: Mapping[str, NDArray[np.uint8]]) -> Section:
     return Section(
-        Path(file.path).name,
+        printable(Path(file.path).name),
         text=[*result.warnings, *_sentences(file, result)],
         points=[_worst_sentence(one) for one in worst_launderings(result.launderings)],
         pictures=_grid(pictures),
@@ -96,7 +97,8 @@ def _section(file: FileAudit, result: AuditResult, pictures: Mapping[str, NDArra
 
 def _sentences(file: FileAudit, result: AuditResult) -> list[str]:
     pulls = ", ".join(f"{one.pull:.3f} in {name}" for name, one in result.before.items())
-    shown = f"It shows: {file.concept}. It was moved toward: {file.target}. " if file.target else ""
+    words = printable(f"It shows: {file.concept}. It was moved toward: {file.target}. ")
+    shown = words if file.target else ""
     sentences = [
         f"{shown}Pull before any laundering, in the audited part: {pulls}. LPIPS there: {result.lpips:.3f}.",
         (

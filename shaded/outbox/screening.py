@@ -19,7 +19,9 @@ from shaded.publishing import formats
 from shaded.publishing.formats import Format, sniff
 from shaded.publishing.probing import probe
 
-__all__ = ["Screened", "open_inside", "read_bytes", "read_settled", "screen", "sniff"]
+__all__ = [
+    "Screened", "hash_inside", "open_folder", "open_inside", "read_bytes", "read_settled", "screen", "sniff",
+]  # fmt: skip
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: O_NONBLOCK: opening a pipe that nobody writes to must not hang; it is refused right after.
@@ -42,7 +44,7 @@ def _parts_below(path: Path, root: Path) -> tuple[str, ...]:
     except ValueError:
         parts = ()
     if not parts or ".." in parts:
-        raise Refusal("it lies outside the watched folder", path=path, remedy="Put the picture itself into the outbox")
+        raise Refusal(f"it lies outside the folder {root}", path=path, remedy="Put the file itself there")
     return parts
 
 
@@ -53,10 +55,50 @@ def _folder_error(error: OSError, parent: int, name: str, path: Path) -> Picture
     except OSError:
         is_link = False
     if is_link:
-        return Refusal(
-            f"its folder {name!r} is a symbolic link", path=path, remedy="Put the folder itself into the outbox"
-        )
+        return Refusal(f"its folder {name!r} is a symbolic link", path=path, remedy="Put the folder itself there")
     return from_os_error(error, path)
+
+
+def _file_error(error: OSError, parent: int, name: str, path: Path) -> PictureError:
+    """Opening a socket, say, fails as if a disk were gone: tell what is no file from a file that cannot be opened."""
+    try:
+        kind = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+    except (OSError, ValueError):
+        return from_os_error(error, path)
+    return from_os_error(error, path) if stat.S_ISREG(kind) or stat.S_ISLNK(kind) else _no_file(path)
+
+
+def _no_file(path: Path) -> Refusal:
+    return Refusal("it is not a regular file", path=path, remedy="Put the file itself there")
+
+
+@contextmanager
+def open_folder(path: Path, root: Path) -> Iterator[int]:
+    """A descriptor of the folder ``path``, which is ``root`` or below it, reached without following a link below it.
+
+    Raises:
+        Refusal: It, or a folder on the way below ``root``, is a link; or it lies elsewhere.
+        SourceChanged: It is gone.
+        Transient: It cannot be opened now.
+    """
+    parts = () if path == root else _parts_below(path, root)
+    held: list[int] = []
+    try:
+        try:
+            held.append(os.open(root, _FOLDER))
+            for name in parts:
+                try:
+                    held.append(os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=held[-1]))
+                except OSError as error:
+                    raise _folder_error(error, held[-1], name, path) from error
+        except OSError as error:
+            raise from_os_error(error, path) from error
+        except ValueError as error:
+            raise Refusal("no file can have such a name", path=path, remedy="Rename it") from error
+        yield held[-1]
+    finally:
+        for descriptor in reversed(held):
+            os.close(descriptor)
 
 
 @contextmanager
@@ -68,26 +110,19 @@ def open_inside(path: Path, root: Path) -> Iterator[int]:
         SourceChanged: It is gone.
         Transient: It cannot be opened now.
     """
-    parts = _parts_below(path, root)
-    held: list[int] = []
-    try:
+    name = _parts_below(path, root)[-1]
+    with open_folder(path.parent, root) as folder:
         try:
-            held.append(os.open(root, _FOLDER))
-            for name in parts[:-1]:
-                try:
-                    held.append(os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=held[-1]))
-                except OSError as error:
-                    raise _folder_error(error, held[-1], name, path) from error
-            descriptor = os.open(parts[-1], _FILE, dir_fd=held[-1])
-            held.append(descriptor)
-            regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            descriptor = os.open(name, _FILE, dir_fd=folder)
         except OSError as error:
-            raise from_os_error(error, path) from error
-        if not regular:
-            raise Refusal("it is not a regular file", path=path, remedy="Put the picture itself into the outbox")
-        yield descriptor
-    finally:
-        for descriptor in reversed(held):
+            raise _file_error(error, folder, name, path) from error
+        except ValueError as error:
+            raise Refusal("no file can have such a name", path=path, remedy="Rename it") from error
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _no_file(path)
+            yield descriptor
+        finally:
             os.close(descriptor)
 
 
@@ -141,6 +176,29 @@ def read_bytes(path: Path, root: Path, max_bytes: int, alive: Callable[[], None]
     if _identity(before) != _identity(after) or len(data) != before.st_size:
         raise SourceChanged("the file changed while it was read", path=path, remedy="It is looked at again by itself")
     return data
+
+
+def hash_inside(path: Path, root: Path) -> str:
+    """The SHA-256 of a file of any size, read piece by piece from one descriptor.
+
+    Raises:
+        SourceChanged: It is gone, or it changed while it was read.
+        PictureError: See :func:`open_inside`.
+    """
+    digest = hashlib.sha256()
+    with open_inside(path, root) as descriptor:
+        try:
+            before = os.fstat(descriptor)
+            left = before.st_size
+            while left > 0 and (piece := os.read(descriptor, min(left, _STEP))):
+                digest.update(piece)
+                left -= len(piece)
+            after = os.fstat(descriptor)
+        except OSError as error:
+            raise from_os_error(error, path) from error
+    if _identity(before) != _identity(after) or left:
+        raise SourceChanged("the file changed while it was read", path=path, remedy="It is looked at again by itself")
+    return digest.hexdigest()
 
 
 def read_settled(path: Path, root: Path, max_bytes: int, sha256: str) -> bytes:

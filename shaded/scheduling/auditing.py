@@ -16,11 +16,10 @@ from shaded.scheduling.messages import Audited, AuditTask, Progress
 from shaded.scheduling.published import (
     Pair,
     Published,
+    decode_published,
     draw_stated_anchor,
-    is_original,
+    look_at,
     open_pair,
-    open_published,
-    read,
     stated_anchor,
     write_png,
 )
@@ -32,15 +31,16 @@ def audit_published(task: AuditTask, toolbox: Toolbox, progress: Callable[[Progr
     """Measure what survives of the shading.
 
     Raises:
-        PictureError: A file is missing or broken, the original is another one, or the anchor is not here any more.
+        PictureError: A file is missing, broken or beyond a limit, the original is another one, the sidecar does not fit
+            the file, or the anchor is not here any more.
     """
 
     def tell(stage: str, step: int = 0, steps: int = 0) -> None:
         progress(Progress(job_id=task.job_id, stage=stage, step=step, steps=steps))
 
     tell("reading")
-    published = open_published(task.published)
-    pair, window = _window(task.original, published, toolbox)
+    published = _open(task)
+    pair, window = _window(task, published, toolbox)
     if task.pictures is not None:
         height, width = pair.canvas.inner
         _write_pictures(from_tensor(pair.shaded_view[..., :height, :width]), window, task.pictures)
@@ -67,14 +67,19 @@ def bundled_autoencoder(device: torch.device) -> Surrogate:
     return autoencoder_kl("bundled", open_autoencoder(None, device).module)
 
 
-def _window(path: Path, published: Published, toolbox: Toolbox) -> tuple[Pair, Window]:
-    data = read(path)
-    if not is_original(data, published):
+def _open(task: AuditTask) -> Published:
+    seen = look_at(task)
+    if not seen.has_stated_size:
         raise Unreadable(
-            f"{path} is not the original that this was made from",
-            path=published.path,
-            remedy="Name the right one with --original",
+            "the file has another size than its sidecar says", path=task.published, remedy="Shade the picture again"
         )
+    published = decode_published(seen)
+    if published.canvas_fault:
+        raise Unreadable(published.canvas_fault, path=task.published, remedy="Shade the picture again")
+    return published
+
+
+def _window(task: AuditTask, published: Published, toolbox: Toolbox) -> tuple[Pair, Window]:
     anchor = stated_anchor(published.stated, toolbox)
     if anchor is None:
         raise Unreadable(
@@ -82,7 +87,13 @@ def _window(path: Path, published: Published, toolbox: Toolbox) -> tuple[Pair, W
             path=published.path,
             remedy="Put it back into the folder that shading.anchors names",
         )
-    pair = open_pair(path, data, published, toolbox)
+    pair = open_pair(task, task.original, published, toolbox)
+    if pair is None:
+        raise Unreadable(
+            f"{task.original} is not the original that this was made from",
+            path=published.path,
+            remedy="Name the right one with --original",
+        )
     window = cut_window(
         pair.shaded_view,
         pair.original_view,

@@ -54,25 +54,42 @@ class ShadeTask(_Message):
     canvas_pixels: int = 0
 
 
-class VerifyTask(_Message):
-    """Measure a published file again and hold it to its sidecar."""
+class _AboutPublished(_Message):
+    """A published file, opened as carefully as one in an outbox.
 
-    kind: Literal["verify"] = "verify"
+    Attributes:
+        job_id: Names the task in every outcome.
+        published: The file.
+        root: A folder above it that a person named: below it no link is followed. ``None``: the file's own folder.
+        original: What it was made from, where that is known.
+        original_root: The same as ``root`` for the original.
+        max_pixels: Neither file is decoded if it has more pixels.
+        max_bytes: Neither file is read if it is larger.
+    """
+
     job_id: str
     published: Path
+    root: Path | None = None
     original: Path | None = None
+    original_root: Path | None = None
+    max_pixels: int = 200_000_000
+    max_bytes: int = 1_000_000_000
+
+
+class VerifyTask(_AboutPublished):
+    """Measure a published file again and hold it to its sidecar; ``anchor_out`` is where its anchor is written."""
+
+    kind: Literal["verify"] = "verify"
     anchor_out: Path | None = None
 
 
-class AuditTask(_Message):
+class AuditTask(_AboutPublished):
     """Measure what survives of a published file's shading.
 
     ``pictures`` is an existing folder for the audited part of the canvas as PNG, where it is wanted.
     """
 
     kind: Literal["audit"] = "audit"
-    job_id: str
-    published: Path
     original: Path
     pictures: Path | None = None
 

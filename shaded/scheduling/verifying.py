@@ -6,20 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shaded.errors import PictureError, Unreadable
 from shaded.evidence.launderings import from_tensor
 from shaded.evidence.measure import measure_budget, measure_strength, measure_survival
 from shaded.publishing import sidecar
 from shaded.scheduling import stating
 from shaded.scheduling.messages import Verified, VerifyTask
 from shaded.scheduling.published import (
+    Pair,
     Published,
+    decode_published,
     draw_stated_anchor,
-    is_original,
+    look_at,
     open_pair,
-    open_published,
-    read,
     stated_anchor,
-    write_png,
+    write_anchor,
 )
 from shaded.scheduling.toolbox import AnchorFile, Toolbox
 from shaded.scheduling.views import gray_was_kept, psnr_of, shows_no_colour
@@ -49,40 +50,59 @@ class _Findings:
 def verify(task: VerifyTask, toolbox: Toolbox) -> Verified:
     """Measure a published file again.
 
-    Without the original only the file itself is held to the sidecar: hash, size, format and rights.
+    Without the original only the file itself is held to the sidecar: hash, size and format.
 
     Raises:
-        PictureError: The published file or its sidecar is missing or broken.
+        PictureError: The published file or its sidecar is missing, broken or beyond a limit.
     """
-    published = open_published(task.published)
-    stated, facts = published.stated, published.facts
+    seen = look_at(task)
     found = _Findings()
-    for name in ("sha256", "bytes", "format", "width", "height", "mode"):
-        found.expect(f"published.{name}", getattr(stated.published, name), getattr(facts, name))
+    for name, fact in seen.facts.items():
+        found.expect(f"published.{name}", getattr(seen.stated.published, name), fact)
+    if seen.has_stated_size:
+        _hold_to_sidecar(task, decode_published(seen), toolbox, found)
+    else:
+        found.measured["note"] = "nothing was measured: the file has another size than its sidecar says"
+    return Verified(job_id=task.job_id, problems=tuple(found.problems), measured=found.measured)
+
+
+def _hold_to_sidecar(task: VerifyTask, published: Published, toolbox: Toolbox, found: _Findings) -> None:
+    stated = published.stated
+    found.expect("published.mode", stated.published.mode, published.picture.container.mode)
+    if published.canvas_fault:
+        found.problems.append(published.canvas_fault)
+        return
     anchor = stated_anchor(stated, toolbox)
     if anchor is None:
         name = stated.target.anchor.name
         found.problems.append(f"target.anchor: {name!r} is not among the anchors of this installation any more")
-    if task.original is not None:
-        _measure_again(task.original, published, anchor, toolbox, found)
-    else:
-        found.measured["note"] = "only the file was checked: its original is not at hand"
     if task.anchor_out is not None and anchor is not None:
-        drawn = draw_stated_anchor(stated, anchor, stated.engine.canvas[1], stated.engine.canvas[0], toolbox)
-        target = task.anchor_out / f"{task.published.name}.anchor.png"
-        write_png(from_tensor(drawn), target)
-        found.measured["anchor"] = str(target)
-    return Verified(job_id=task.job_id, problems=tuple(found.problems), measured=found.measured)
+        try:
+            target = task.anchor_out / f"{task.published.name}.anchor.png"
+            _write_anchor(target, stated, anchor, toolbox)
+            found.measured["anchor"] = str(target)
+        except PictureError as error:  # what is measured is worth telling all the same
+            found.problems.append(f"{error.what}. {error.remedy}")
+    if task.original is None:
+        found.measured["note"] = "only the file was checked: its original is not at hand"
+        return
+    pair = open_pair(task, task.original, published, toolbox)
+    if pair is None:
+        found.problems.append(f"source.sha256: {task.original} is not the original that this was made from")
+        return
+    _measure_again(pair, published, anchor, toolbox, found)
+
+
+def _write_anchor(target: Path, stated: sidecar.Sidecar, anchor: AnchorFile, toolbox: Toolbox) -> None:
+    width, height = stated.engine.canvas
+    drawn = draw_stated_anchor(stated, anchor, height, width, toolbox)
+    write_anchor(from_tensor(drawn), target, stated.source.sha256)
 
 
 def _measure_again(
-    path: Path, published: Published, anchor: AnchorFile | None, toolbox: Toolbox, found: _Findings
+    pair: Pair, published: Published, anchor: AnchorFile | None, toolbox: Toolbox, found: _Findings
 ) -> None:
-    data, stated = read(path), published.stated
-    if not is_original(data, published):
-        found.problems.append(f"source.sha256: {path} is not the original that this was made from")
-        return
-    pair = open_pair(path, data, published, toolbox)
+    stated = published.stated
     view, shaded, original = pair.original_view, pair.shaded_view, pair.original
     gray = shows_no_colour(original)
     budget = measure_budget(
@@ -105,6 +125,9 @@ def _measure_again(
         return
     drawn = draw_stated_anchor(stated, anchor, *pair.canvas.outer, toolbox)
     encoders = [encoder for encoder in toolbox.encoders if encoder.name in stated.strength]
+    if not encoders:
+        found.problems.append("strength: the sidecar states none in an encoder that is at hand, so none was measured")
+        return
     strength = measure_strength(encoders, shaded, view, drawn)
     for name, one in strength.items():
         found.expect_near(f"strength.{name}.pull", stated.strength[name].pull, one.pull)
@@ -119,6 +142,11 @@ def _measure_again(
 
 def _stated_limits(stated: sidecar.Sidecar) -> Visibility:
     limits = {name: float(one.limit or 0) for name, one in stated.budget.items()}
+    missing = sorted({"lpips", "local_lpips", "psnr_db", "max_delta_e"} - limits.keys())
+    if missing:
+        raise Unreadable(
+            f"the sidecar states no limit for {', '.join(missing)}", remedy="Shade the picture again to have a new one"
+        )
     return Visibility(
         flat=0, busy=0, reach=0, lpips=limits["lpips"], local_lpips=limits["local_lpips"],
         psnr_db=limits["psnr_db"], delta_e=limits["max_delta_e"], faint_lines=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,8 +11,10 @@ from PIL import Image
 from shaded.errors import PictureError
 from shaded.evidence import audit as auditing
 from shaded.evidence import launderings
+from shaded.scheduling import published as opening
 from shaded.scheduling.messages import AuditTask
 from shaded.settings import Profile
+from tests.reliability import crafted
 from tests.scheduling.conftest import encoded, pixels, scene
 
 
@@ -83,3 +87,31 @@ def test_an_audit_is_the_same_again(engine, published, few):
     one, two = (engine.audit(task, lambda told: None).result for _ in range(2))
     assert one == two
     assert np.isfinite(one.before["sana-meter"].direction)
+
+
+def test_an_audit_screens_before_it_decodes(engine, published, monkeypatch, tmp_path):
+    """A bomb, a file of another size, and a canvas that is not the file's, end before a pixel is decoded or drawn."""
+    picture, original = published
+    task = AuditTask(job_id="a", published=picture, original=original)
+    whole = picture.read_bytes()
+    beside = picture.with_name("fox.png.shaded.json")
+    stated = json.loads(beside.read_text())
+    stated["engine"]["canvas"] = [4096, 4096]
+    beside.write_text(json.dumps(stated))
+    with pytest.raises(PictureError, match="the sidecar says 4096 x 4096"):
+        engine.audit(task, lambda told: None)
+    monkeypatch.setattr(opening, "decode", lambda *_: pytest.fail("it was decoded"))
+    picture.write_bytes(crafted.png(30_000, 30_000))
+    with pytest.raises(PictureError, match="30000 x 30000 pixels and the limit"):
+        engine.audit(task, lambda told: None)
+    picture.write_bytes(encoded(scene(60, 90)))
+    with pytest.raises(PictureError, match="another size than its sidecar says"):
+        engine.audit(task, lambda told: None)
+    monkeypatch.undo()
+    picture.write_bytes(whole)
+    stated["engine"]["canvas"] = [128, 96]
+    beside.write_text(json.dumps(stated))
+    original.rename(tmp_path / "elsewhere")
+    original.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PictureError, match=r"its original .* symbolic link"):
+        engine.audit(task, lambda told: None)
