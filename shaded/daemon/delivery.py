@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 from collections import deque
@@ -22,11 +23,12 @@ from shaded.outbox.screening import open_inside
 from shaded.publishing.atomic import Alive, publish_pair, remove_temporaries
 from shaded.publishing.naming import published_name, sidecar_name
 from shaded.publishing.ownership import Copy
-from shaded.publishing.sidecar import read_sidecar, sidecar_path
+from shaded.publishing.sidecar import read_document, read_sidecar, sidecar_path
 from shaded.settings import Profile
 
 logger = logs.get_logger("delivery")
 
+_STEP = 1 << 20
 #: How long places are published before the rest of the daemon is looked after again, in seconds.
 DELIVERY_SECONDS = 0.25
 #: What stands in the staging folder: a folder for each job, and one for each copy under way. Nothing else is ours.
@@ -215,7 +217,7 @@ class Delivery:
             return job.picture, job.sidecar
         for place in self._ledger.published_copies(job.id):
             own = [copy for copy in self._ledger.copies.of(place.root, place.relative) if copy.path == place.published]
-            fetched = _fetch(place, scratch)
+            fetched = _fetch(place, job.output_bytes or 0, scratch, self._alive)
             if fetched is not None and self._is_sound(*fetched, job) and _is_unaltered(fetched[1], own):
                 return fetched
         return None
@@ -274,10 +276,10 @@ def _is_unaltered(sidecar: Path, own: Iterable[Copy]) -> bool:
     return None in hashes or file_sha256(sidecar) in hashes
 
 
-def _fetch(place: Placement, scratch: Path) -> tuple[Path, Path] | None:
+def _fetch(place: Placement, size: int, scratch: Path, alive: Alive) -> tuple[Path, Path] | None:
     """A published pair, copied into staging without following a link below the publish folder; ``None``: not to be had.
 
-    Somebody may have put anything in the place of what was published.
+    Somebody may have put anything in the place of what was published; what has another size is not even read.
     """
     if place.published is None:
         return None
@@ -285,13 +287,17 @@ def _fetch(place: Placement, scratch: Path) -> tuple[Path, Path] | None:
     pair = scratch / "fetched", scratch / sidecar_name("fetched")
     try:
         scratch.mkdir(exist_ok=True)
-        for path, copy in zip((place.published, sidecar_path(place.published)), pair, strict=True):
-            with (
-                open_inside(path, root) as descriptor,
-                open(descriptor, "rb", closefd=False) as reading,
-                copy.open("wb") as writing,
-            ):
-                shutil.copyfileobj(reading, writing)
+        pair[1].write_bytes(read_document(sidecar_path(place.published), root))
+        with (
+            open_inside(place.published, root) as descriptor,
+            open(descriptor, "rb", closefd=False) as reading,
+            pair[0].open("wb") as writing,
+        ):
+            if os.fstat(descriptor).st_size != size:
+                return None
+            while piece := reading.read(_STEP):
+                writing.write(piece)
+                alive()
     except (PictureError, OSError):
         return None
     return pair

@@ -18,7 +18,9 @@ from shaded.ledger import Admission, Ledger
 from shaded.outbox.arrivals import Arrival
 from shaded.outbox.scan import look
 from shaded.outbox.screening import read_bytes, screen
-from shaded.publishing.sidecar import LARGEST, parse_sidecar, sidecar_path
+from shaded.publishing.naming import published_name
+from shaded.publishing.pairs import find_pair
+from shaded.publishing.sidecar import LARGEST, parse_sidecar, sidecar_path, summary_of
 from shaded.settings import Folder, Profile, Settings
 
 logger = logs.get_logger("intake")
@@ -134,7 +136,7 @@ class Intake:
             self._own[arrival.path] = arrival.stat
             logger.info("passed over", file=str(arrival.path), why=OWN_OUTPUT)
             return None
-        admission = self._ledger.admit(
+        admission = adopt(self._ledger, source, arrival.relative, arrival.stat, sha256) or self._ledger.admit(
             arrival.root, arrival.relative, arrival.stat, sha256, source.digest, source.json, pixels=pixels
         )
         with logs.about_job(admission.job.id):
@@ -177,6 +179,31 @@ class Intake:
         outcome: Outcome = "failed" if admission.kind == "failed" else "refused"
         job = admission.job
         self._audience.finished(Finished(admission.placement.path, outcome, reason=job.reason, remedy=job.remedy))
+
+
+def adopt(ledger: Ledger, source: Source, relative: Path, stat: FileStat, sha256: str) -> Admission | None:
+    """Take over the pair that stands published for these bytes and that the ledger does not know; else ``None``.
+
+    So a ledger that was lost costs no second rendering, and no second copy under another name. A pair that was made
+    with another intensity or quality than the profile has now is left alone.
+    """
+    outbox, publish, profile = source.folder.outbox, source.folder.publish, source.profile
+    if ledger.copies.of(outbox, relative):
+        return None
+    try:
+        wanted = relative.with_name(published_name(relative.name, profile.output_format))
+    except Refusal:
+        return None
+    found = find_pair(publish, wanted, sha256, lambda path: not ledger.copies.named_by_another(path, outbox, relative))
+    if found is None:
+        return None
+    stated = found.pair.stated
+    if (stated.engine.intensity, stated.engine.quality) != (profile.intensity, profile.quality):
+        return None
+    return ledger.adopt(
+        outbox, relative, stat, sha256, source.digest, source.json, found.copy, stated.published.bytes,
+        summary_of(stated),
+    )  # fmt: skip
 
 
 def _is_stated_beside(arrival: Arrival, sha256: str) -> bool:

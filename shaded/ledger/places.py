@@ -76,21 +76,28 @@ class LedgerPlaces(LedgerSteps):
         profile_digest: str,
         profile_json: str,
         copy: Copy,
+        size: int,
         summary: Mapping[str, Any],
     ) -> Admission | None:
-        """Take a pair for this place's result that was found published; ``None``: its content is known already.
+        """Take a pair of ``size`` bytes that was found published for this place's result.
 
         That is for a ledger that lost its memory: nothing is rendered again whose result stands there.
+
+        Returns:
+            ``None``, with nothing changed, where the content waits, was refused, or has another result.
         """
         with writing(self._connection, self._path):
             job_id, made = self._job_for(sha256, profile_digest, profile_json, "published", 0)
             before = self.job(job_id)
             if before is None or before.state not in ("published", "rendered"):
                 return None
+            if not made and before.output_sha256 != copy.sha256:
+                return None
             if made:
                 self._do(
-                    "UPDATE jobs SET output_sha256 = :sha256, summary = :summary WHERE id = :job",
+                    "UPDATE jobs SET output_sha256 = :sha256, output_bytes = :size, summary = :summary WHERE id = :job",
                     job=job_id,
+                    size=size,
                     sha256=copy.sha256,
                     summary=json.dumps(dict(summary)),
                 )

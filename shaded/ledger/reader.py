@@ -72,7 +72,11 @@ class LedgerReader:
         self._path = path
         self._clock = clock
         self._scheduling = scheduling
-        self.copies = Copies(connection, path)
+
+    @property
+    def copies(self) -> Copies:
+        """What was put under which published name."""
+        return Copies(self._connection, self._path)
 
     @classmethod
     def open_readonly(cls, path: Path, clock: Clock, scheduling: Scheduling | None = None) -> LedgerReader | None:

@@ -21,7 +21,7 @@ from pathlib import Path, PurePath
 
 from shaded.errors import Refusal, Transient, Unreadable, from_os_error
 from shaded.filestat import FileStat
-from shaded.publishing.naming import LONGEST_NAME, check_length, numbered, sidecar_name
+from shaded.publishing.naming import LONGEST_NAME, check_length, names_for, numbered, sidecar_name
 from shaded.publishing.ownership import Copy, Ownership
 from shaded.publishing.sidecar import LARGEST, Sidecar, parse_sidecar, read_sidecar
 
@@ -29,7 +29,6 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _STEP = 1 << 20
-_MOST_NAMES = 10_000
 #: What :func:`numbered` puts behind a stem.
 _NUMBER = re.compile(r" \(shaded(?: ([0-9]+))?\)\Z")
 
@@ -107,12 +106,6 @@ def publish_pair(
     raise Refusal("all its names are taken by other files", path=publish_root / place, remedy="Move those files away")
 
 
-def _names(name: str) -> Iterator[str]:
-    yield name
-    for number in range(1, _MOST_NAMES):
-        yield numbered(name, number)
-
-
 def _is_numbered(candidate: str, name: str) -> bool:
     """Whether a name is among those that a picture called ``name`` may get."""
     number = _NUMBER.search(PurePath(candidate).stem)
@@ -126,7 +119,7 @@ def _candidates(folder: int, name: str, own: Sequence[Copy], alive: Alive) -> It
             with suppress(_Taken):
                 if _standing(folder, earlier, _under(own, earlier), alive).picture is not None:
                     yield earlier
-    yield from _names(name)
+    yield from names_for(name)
 
 
 def _under(own: Sequence[Copy], name: str) -> list[Copy]:

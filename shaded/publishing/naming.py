@@ -8,6 +8,7 @@ at names only, never at content, and is injective for each output format (a test
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import PurePath
 
 from shaded.errors import Refusal
@@ -18,6 +19,7 @@ SIDECAR_SUFFIX = ".shaded.json"
 #: Stands where a source has no picture suffix of its own, so that its name cannot meet another's.
 _UNNAMED = ".shaded"
 LONGEST_NAME = 255
+_MOST_NAMES = 10_000
 
 
 def _suffix(name: str) -> str:
@@ -64,6 +66,13 @@ def check_length(published: str) -> None:
             f"its name is too long: {-spare} bytes more than the published file's sidecar can have",
             path=published, remedy="Give the picture a shorter name",
         )  # fmt: skip
+
+
+def names_for(published: str) -> Iterator[str]:
+    """The names that a picture may get, in the order in which they are tried."""
+    yield published
+    for number in range(1, _MOST_NAMES):
+        yield numbered(published, number)
 
 
 def numbered(published: str, number: int) -> str:

@@ -6,17 +6,23 @@ size. Below the folder that a person named no link is followed, and nothing is h
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
+from pathlib import Path, PurePath
 
 from shaded.errors import PictureError, Refusal, from_os_error
 from shaded.outbox.scan import DEEPEST
 from shaded.outbox.screening import hash_inside, open_folder
-from shaded.publishing.naming import SIDECAR_SUFFIX
+from shaded.publishing.naming import SIDECAR_SUFFIX, names_for
+from shaded.publishing.ownership import Copy
 from shaded.publishing.sidecar import Sidecar, parse_sidecar, read_document, sidecar_path
 
+#: So many of the names that a picture may get are looked at, where others hold the first ones.
+MOST_LOOKED_AT = 100
 #: Told what could not be looked at, and why; the error's path names it.
 Trouble = Callable[[PictureError], None]
 
@@ -39,6 +45,19 @@ class Pair:
     def agrees(self) -> bool:
         """Whether the sidecar describes these very bytes, so that this is a pair that was published and not altered."""
         return self.stated.published.sha256 == self.sha256
+
+
+@dataclass(frozen=True)
+class FoundPair:
+    """A pair and where it stands."""
+
+    path: Path
+    pair: Pair
+
+    @property
+    def copy(self) -> Copy:
+        """What the ledger keeps of it."""
+        return Copy(self.path, self.pair.sha256, hashlib.sha256(self.pair.document).hexdigest())
 
 
 def read_pair(picture: Path, root: Path) -> Pair:
@@ -98,3 +117,28 @@ def pictures_with_sidecars(root: Path, trouble: Trouble) -> Iterator[Path]:
         picture = beside.with_name(beside.name.removesuffix(SIDECAR_SUFFIX))
         if os.path.lexists(picture):
             yield picture
+
+
+def find_pair(root: Path, relative: PurePath, source_sha256: str, usable: Callable[[Path], bool]) -> FoundPair | None:
+    """The pair that was made from these source bytes and stands where it would be published; ``None``: there is none.
+
+    Args:
+        root: The publish folder.
+        relative: The wanted place below it. The names that are given where it is taken are looked at too, up to the
+            first that is free.
+        source_sha256: Of the source; a sidecar that names another source is somebody else's.
+        usable: Whether the pair under a name may be taken; asked last.
+    """
+    folder = root / relative.parent
+    for name in islice(names_for(relative.name), MOST_LOOKED_AT):
+        path = folder / name
+        if not os.path.lexists(path):
+            return None
+        with suppress(PictureError):
+            document = read_document(sidecar_path(path), root)
+            stated = parse_sidecar(document)
+            if stated.source.sha256 == source_sha256:
+                pair = Pair(document, stated, hash_inside(path, root))
+                if pair.agrees and usable(path):
+                    return FoundPair(path, pair)
+    return None

@@ -261,6 +261,21 @@ def describe(data: bytes, picture: Picture, name: str) -> FileFacts:
     )
 
 
+def summary_of(stated: Sidecar) -> dict[str, Any]:
+    """The few numbers that a table shows."""
+    pulls = {name: value.pull for name, value in stated.strength.items()}
+    measured = {name: limit.measured for name, limit in stated.budget.items()}
+    return {
+        "concept": stated.concept.tag,
+        "target": stated.target.concept,
+        "pull": round(sum(pulls.values()) / len(pulls), 4) if pulls else None,
+        "pulls": pulls,
+        "lpips": measured.get("lpips"),
+        "psnr_db": measured.get("psnr_db"),
+        "seconds": stated.engine.seconds,
+    }
+
+
 def sidecar_path(picture: Path) -> Path:
     """Where the sidecar of a published picture stands."""
     return picture.with_name(sidecar_name(picture.name))

@@ -309,20 +309,11 @@ class RenderingEngine:
         beside = sidecar.sidecar_path(picture)
         write_durably(picture, saved.encoded.data)
         write_durably(beside, stated.to_json().encode())
-        pulls = {name: value.pull for name, value in stated.strength.items()}
         return Rendered(
             job_id=task.job_id,
             picture=picture,
             sidecar=beside,
             sha256=stated.published.sha256,
             bytes=stated.published.bytes,
-            summary={
-                "concept": stated.concept.tag,
-                "target": stated.target.concept,
-                "pull": round(sum(pulls.values()) / len(pulls), 4),
-                "pulls": pulls,
-                "lpips": stated.budget["lpips"].measured,
-                "psnr_db": stated.budget["psnr_db"].measured,
-                "seconds": stated.engine.seconds,
-            },
+            summary=sidecar.summary_of(stated),
         )
