@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import shaded
-from shaded.cli import asking, auditing, checking, ordering, running, service, shading, trialing, verifying
+from shaded.cli import asking, auditing, checking, ordering, recovering, running, service, shading, trialing, verifying
 
 app = typer.Typer(
     name="shaded",
@@ -43,6 +43,7 @@ app.command("resume")(ordering.resume)
 app.command("reload")(ordering.reload)
 app.command("retry")(ordering.retry)
 app.command("bump")(ordering.bump)
+app.command("recover")(recovering.recover)
 app.command("verify")(verifying.verify)
 app.command("audit")(auditing.audit)
 app.command("trial")(trialing.trial)

@@ -20,7 +20,7 @@ from shaded.outbox.scan import look
 from shaded.outbox.screening import read_bytes, screen
 from shaded.publishing.naming import published_name
 from shaded.publishing.pairs import find_pair
-from shaded.publishing.sidecar import LARGEST, parse_sidecar, sidecar_path, summary_of
+from shaded.publishing.sidecar import read_sidecar, sidecar_path, summary_of
 from shaded.settings import Folder, Profile, Settings
 
 logger = logs.get_logger("intake")
@@ -162,7 +162,7 @@ class Intake:
         if self._look(arrival.path) != arrival.stat:
             raise SourceChanged("it changed while it was read", path=arrival.path)
         sha256 = hashlib.sha256(data).hexdigest()
-        if self._ledger.is_own_output(sha256) or _is_stated_beside(arrival, sha256):
+        if self._ledger.is_own_output(sha256) or is_stated_beside(arrival.path, arrival.root, sha256):
             return None, 0
         screened = screen(data, arrival.path, self._watching.max_pixels)
         return sha256, screened.width * screened.height
@@ -206,13 +206,12 @@ def adopt(ledger: Ledger, source: Source, relative: Path, stat: FileStat, sha256
     )  # fmt: skip
 
 
-def _is_stated_beside(arrival: Arrival, sha256: str) -> bool:
+def is_stated_beside(path: Path, root: Path, sha256: str) -> bool:
     """Whether the sidecar beside a file names its bytes: then it is another installation's output.
 
     Opened as carefully as the file itself: what has the sidecar's name may be a link out of the outbox, or a pipe.
     """
     try:
-        stated = parse_sidecar(read_bytes(sidecar_path(arrival.path), arrival.root, LARGEST))
+        return read_sidecar(sidecar_path(path), root).published.sha256 == sha256
     except PictureError:
         return False
-    return stated.published.sha256 == sha256

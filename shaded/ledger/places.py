@@ -116,6 +116,11 @@ class LedgerPlaces(LedgerSteps):
             (row,) = self._rows(f"{BOTH} WHERE placements.id = :id", id=placement.id)
             return Admission(*both_from(row), kind="known")
 
+    def remember_output(self, sha256: str) -> None:
+        """Never shade these bytes: they are an output that was found published."""
+        with writing(self._connection, self._path):
+            self._do("INSERT OR IGNORE INTO outputs (sha256) VALUES (:sha256)", sha256=sha256)
+
     def contested(self) -> list[Placement]:
         """Places that claim one published name together, as older versions let happen; by name, the latest first."""
         rows = self._rows(

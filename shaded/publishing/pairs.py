@@ -49,10 +49,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class FoundPair:
-    """A pair and where it stands."""
+    """A pair, where it stands, and the publish folder above it."""
 
     path: Path
     pair: Pair
+    root: Path
 
     @property
     def copy(self) -> Copy:
@@ -140,5 +141,5 @@ def find_pair(root: Path, relative: PurePath, source_sha256: str, usable: Callab
             if stated.source.sha256 == source_sha256:
                 pair = Pair(document, stated, hash_inside(path, root))
                 if pair.agrees and usable(path):
-                    return FoundPair(path, pair)
+                    return FoundPair(path, pair, root)
     return None
