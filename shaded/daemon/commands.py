@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shaded.clock import Clock
-from shaded.daemon.instance import LEDGER_NAME
+from shaded.daemon.holdings import LEDGER_NAME
 from shaded.errors import ShadedError, UsageError
 from shaded.ledger import LedgerReader
 from shaded.reports import explain_document, queue_document, status_document

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from shaded import logs
 from shaded.clock import Clock
 from shaded.daemon.audience import Audience, Finished
 from shaded.daemon.backoff import backoff
+from shaded.daemon.holdings import copy_folder, job_folder, remove_staged, tidy_staging
 from shaded.daemon.intake import Source
 from shaded.daemon.space import LOOK_SECONDS, Disks
 from shaded.errors import PictureError, ShadedError, Transient, from_os_error, policy_of
@@ -23,9 +24,6 @@ from shaded.publishing.sidecar import read_sidecar, sidecar_path
 from shaded.settings import Profile
 
 logger = logs.get_logger("delivery")
-
-#: What stands in the staging folder: a folder for each job, and one for each copy under way. Nothing else is ours.
-_STAGED = re.compile(r"\A(publish-)?[0-9]+\Z")
 
 
 def file_sha256(path: Path) -> str | None:
@@ -103,11 +101,7 @@ class Delivery:
             if removed:
                 logger.info("removed what a crash left", path=str(root), files=removed)
         needed = {path.parent for path in self._ledger.staged_files()}
-        for entry in sorted(self._staging.iterdir()):
-            if entry in needed or not _STAGED.match(entry.name) or entry.is_symlink() or not entry.is_dir():
-                continue
-            logger.info("removed what a crash left in staging", path=str(entry))
-            shutil.rmtree(entry, ignore_errors=True)
+        tidy_staging(self._staging, needed)
 
     def work(self) -> None:
         """Publish everything that is ready and not waiting for a failed place to mend."""
@@ -136,7 +130,7 @@ class Delivery:
         if source is None:
             self._not_before[placement.id] = float("inf")  # nobody watches that outbox now
             return
-        scratch = self._staging / f"publish-{placement.id}"
+        scratch = copy_folder(self._staging, placement.id)
         try:
             self._disks.refuse_if_unpublishable(placement.root, job.output_bytes or 0)
         except Transient as error:
@@ -160,17 +154,28 @@ class Delivery:
         else:
             self._delivered(job, placement, published)
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove_staged(scratch)
 
     def _delivered(self, job: Job, placement: Placement, published: Path) -> None:
         """Say so, and clear the staging folder of a job that is published."""
         self._not_before.pop(placement.id, None)
         self._troubles.pop(placement.path, None)
-        staged = job.picture is not None and job.picture.parent.parent == self._staging
-        if staged and job.picture is not None and not self._ledger.lacks_copies(job.id):
-            shutil.rmtree(job.picture.parent, ignore_errors=True)
+        if not self._ledger.lacks_copies(job.id):
+            self._clear(job)
         logger.info("picture published", file=str(placement.path), published=str(published), **job.summary)
         self._audience.finished(Finished(placement.path, "published", published=published, summary=job.summary))
+
+    def _clear(self, job: Job) -> None:
+        """Remove a published job's staged files. Those of earlier versions stand elsewhere: the hash says whose."""
+        if job.picture is None or job.sidecar is None:
+            return
+        if job.picture.parent == job_folder(self._staging, job.id):
+            remove_staged(job.picture.parent)
+        elif self._is_sound(job.picture, job.sidecar, job):
+            with suppress(OSError):
+                job.picture.unlink()
+                job.sidecar.unlink()
+                job.picture.parent.rmdir()
 
     def _put_off(self, job: Job, placement: Placement, error: PictureError) -> None:
         """Try again later, or give up where trying cannot help."""
