@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -86,9 +86,13 @@ def _foreign(settings: Settings) -> Iterator[str]:
     """State and staging must be folders that the daemon can call its own."""
     from shaded.daemon.holdings import refuse_foreign_staging, refuse_foreign_state  # noqa: PLC0415 - see above
 
-    for refuse in (lambda: refuse_foreign_state(settings.state_dir), lambda: refuse_foreign_staging(settings)):
+    checks: tuple[Callable[[], None], ...] = (
+        lambda: refuse_foreign_state(settings.state_dir),
+        lambda: refuse_foreign_staging(settings),
+    )
+    for check_it in checks:
         try:
-            refuse()
+            check_it()
         except ShadedError as error:
             yield str(error)
 

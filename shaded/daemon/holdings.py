@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shaded import logs
-from shaded.errors import AlreadyRunning, ConfigurationError, ShadedError, Transient, Unavailable, unusable_folder
+from shaded.errors import AlreadyRunning, ConfigurationError, ShadedError, Transient, unusable_folder
 from shaded.ledger.connection import peek
 from shaded.settings import Settings
 
@@ -81,7 +81,7 @@ def read_small(path: Path, most: int) -> bytes | None:
         if path.is_symlink() or not path.is_file():
             return None
         raise
-    with open(descriptor, "rb") as stream:
+    with os.fdopen(descriptor, "rb") as stream:
         return stream.read(most) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
 
@@ -98,7 +98,7 @@ def write_small(path: Path, data: bytes) -> None:
     with suppress(FileNotFoundError):
         unfinished.unlink()  # a crash left it
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o600)
-    with open(descriptor, "wb") as stream:
+    with os.fdopen(descriptor, "wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(descriptor)
@@ -303,7 +303,9 @@ def make_job_folder(settings: Settings, job_id: str) -> Path:
     """
     home = settings.staging_home
     if home is not None and _marker(home / STAGING_MARKER, "staging") is None:
-        raise Transient("the staging folder is missing", path=home, remedy="Mount its disk; it is tried again by itself")
+        raise Transient(
+            "the staging folder is missing", path=home, remedy="Mount its disk; it is tried again by itself"
+        )
     settings.staging_dir.mkdir(mode=0o700, exist_ok=True)
     folder = job_folder(settings.staging_dir, job_id)
     remove_staged(folder)

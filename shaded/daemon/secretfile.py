@@ -1,6 +1,6 @@
 """The installation's secret: in a file of its own with a checksum, so that it outlives a damaged ledger.
 
-A copy is kept in the ledger, and mends the file when that is missing or damaged. Earlier versions had the ledger's alone.
+A copy is kept in the ledger, and mends the file when that is missing or damaged. Earlier versions had only the copy.
 """
 
 from __future__ import annotations
