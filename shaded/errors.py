@@ -7,12 +7,16 @@
     ├── UsageError              the command line asks for something impossible            (exit 2)
     ├── AlreadyRunning          another instance holds the lock                           (exit 75)
     ├── DaemonNotRunning        the command needs the daemon                              (exit 69)
+    ├── Unavailable             a disk or folder cannot be used now: start again later    (exit 74)
+    ├── StateUnusable           what the state folder holds cannot be used by this program (exit 65)
+    │   └── LedgerDamaged       the ledger's file is broken: `shaded recover` mends it
     ├── ModelError              a bundled or local model is missing, altered or unusable  (exit 1)
     └── PictureError            one picture's trouble: it never stops the others
         ├── Refusal             will not be shaded, and why: a decision, not a fault
         ├── Unreadable          broken or unreadable data: permanent until the file changes
         ├── SourceChanged       the file changed while it was read: it is looked at again
         └── Transient           no space, busy, a mount that is away: tried again later
+            ├── LedgerAway      the ledger's file cannot be reached: it is opened anew
             ├── OutOfMemory     the same, but the picture may be to blame, so that the tries are counted
             └── DeviceLost      the GPU stopped working: another process may find it well again
 
@@ -81,6 +85,22 @@ class DaemonNotRunning(ShadedError):  # noqa: N818 - see AlreadyRunning
     exit_code = 69
 
 
+class Unavailable(ShadedError):  # noqa: N818 - see AlreadyRunning
+    """A disk, a folder or a service that is needed cannot be used now; starting again later may help."""
+
+    exit_code = 74
+
+
+class StateUnusable(ShadedError):  # noqa: N818 - see AlreadyRunning
+    """What the state folder holds cannot be used; starting again does not help, a person has to."""
+
+    exit_code = 65
+
+
+class LedgerDamaged(StateUnusable):
+    """The ledger's file is broken."""
+
+
 class ModelError(ShadedError):
     """A model's files are missing, altered or of the wrong shape."""
 
@@ -105,6 +125,10 @@ class SourceChanged(PictureError):  # noqa: N818 - see AlreadyRunning
 
 class Transient(PictureError):  # noqa: N818 - see AlreadyRunning
     """A condition that passes and is no picture's fault: no space, busy, a mount that is away."""
+
+
+class LedgerAway(Transient):
+    """The ledger's file cannot be reached through the open connection; another one may reach it again."""
 
 
 class OutOfMemory(Transient):
@@ -186,3 +210,15 @@ def from_os_error(error: OSError, path: Path | str | None = None) -> PictureErro
         error.errno or 0, (error.strerror or str(error) or "reading or writing failed", "It is tried again by itself")
     )
     return Transient(what, path=where, remedy=remedy)
+
+
+#: What is wrong about a path itself: no time and no disk will mend it.
+_WRONG_PATH = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
+
+
+def unusable_folder(error: OSError, key: str, path: Path) -> ConfigurationError | Unavailable:
+    """A folder that the setting ``key`` names cannot be made or used: the setting is wrong, or it may pass."""
+    what = f"{key}: the folder cannot be made or used: {error.strerror or error}"
+    if error.errno in _WRONG_PATH:
+        return ConfigurationError(what, path=path, remedy="Name another folder, or mend this one")
+    return Unavailable(what, path=path, remedy="Mount its disk, free some space, or give your user access to it")

@@ -20,6 +20,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -54,7 +55,7 @@ class _CurrentStderr:
 
     def msg(self, line: str) -> None:
         """Write one line at once, so that lines of two threads do not mix."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
 
@@ -103,15 +104,19 @@ class Thinning:
         return event
 
 
-def shorten(most_bytes: int = 10_000_000, kept_bytes: int = 1_000_000, descriptor: int = 2) -> bool:
+def shorten(
+    most_bytes: int = 10_000_000, kept_bytes: int = 1_000_000, descriptor: int = 2, own: Path | None = None
+) -> bool:
     """Cut a log file that outgrew its limit down to its end; whether that was done.
 
-    Only a regular file opened for appending is cut, as launchd opens it; journals and pipes look after themselves.
+    Only this program's own log is cut, opened for appending, as launchd opens it. A file that a person has the log
+    appended to may hold other things; journals and pipes look after themselves.
 
     Args:
         most_bytes: Larger files are cut.
         kept_bytes: So much of the end stays, from the start of a line.
         descriptor: Where the log is written to.
+        own: The path of this program's own log: another file is left alone. ``None``: it is known to be that.
     """
     import fcntl  # noqa: PLC0415 - only the daemon's maintenance needs it
 
@@ -119,6 +124,8 @@ def shorten(most_bytes: int = 10_000_000, kept_bytes: int = 1_000_000, descripto
         found = os.fstat(descriptor)
         appending = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_APPEND
         if not stat.S_ISREG(found.st_mode) or not appending or found.st_size <= most_bytes:
+            return False
+        if own is not None and not os.path.samestat(found, own.lstat()):
             return False
         with open(f"/dev/fd/{descriptor}", "rb") as stream:  # noqa: PTH123 - not a path of ours
             stream.seek(found.st_size - kept_bytes)

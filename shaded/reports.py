@@ -100,10 +100,13 @@ class DaemonView:
         return f"about {spoken(self.queue_seconds or 0.0)} for all"
 
 
-def status_document(reader: LedgerReader | None, view: DaemonView | None) -> dict[str, Any]:
-    """The answer to ``status``; ``view`` is ``None`` without a daemon, ``reader`` before there ever was one."""
+def status_document(reader: LedgerReader | None, view: DaemonView | None, *, silent: bool = False) -> dict[str, Any]:
+    """The answer to ``status``; ``view`` is ``None`` without a daemon, ``reader`` before there ever was one.
+
+    ``silent``: a daemon holds the state folder and cannot be asked.
+    """
     if view is None:
-        daemon: dict[str, Any] = {"running": False}
+        daemon: dict[str, Any] = {"running": False} | ({"silent": True} if silent else {})
     else:
         daemon = {
             "running": True,
@@ -116,7 +119,8 @@ def status_document(reader: LedgerReader | None, view: DaemonView | None) -> dic
             "device": view.device or None,
             "settings": {"loaded_at": view.settings_loaded_at, "trouble": view.settings_trouble or None},
         }
-    problems = ["the daemon is not running"] if view is None else view.problems()
+    absent = "a daemon is running and does not answer" if silent else "the daemon is not running"
+    problems = [absent] if view is None else view.problems()
     return {
         "health": {"ok": not problems, "problems": problems},
         "daemon": daemon,

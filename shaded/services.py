@@ -6,13 +6,20 @@ the paths in :data:`TREE_SYSTEMD` and :data:`TREE_LAUNCHD`; a test keeps them eq
 
 from __future__ import annotations
 
+import os
 import plistlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+#: Exit codes that starting again would not change: a state that a person has to mend, another instance, wrong settings.
+FINAL_CODES = (65, 75, 78)
 
 LABEL = "org.shaded.daemon"
 UNIT_NAME = "shaded.service"
 PLIST_NAME = f"{LABEL}.plist"
+
+_HEADER = "# Made by `shaded service show`"
 
 #: A daemon that gave no sign of life for so long is started anew; the longest thing it does in one go is to look
 #: through its folders.
@@ -54,6 +61,21 @@ TREE_SYSTEMD = ServicePaths(program=Path("/usr/local/bin/shaded"))
 TREE_LAUNCHD = ServicePaths(program=Path("/usr/local/bin/shaded"), log=Path("/Users/artist/Library/Logs/shaded.log"))
 
 
+def agent_log() -> Path:
+    """The file that the launchd agent's standard error goes to."""
+    return Path(os.path.expanduser("~/Library/Logs/shaded.log"))  # noqa: PTH111 - never fails
+
+
+def is_ours(content: bytes) -> bool:
+    """Whether a service file was written by this program."""
+    if content.startswith(_HEADER.encode()):
+        return True
+    with suppress(Exception):  # whatever keeps it from being read, it is nobody's agent then
+        agent = plistlib.loads(content)
+        return bool(agent["Label"] == LABEL and Path(agent["ProgramArguments"][0]).name == "shaded")
+    return False
+
+
 def command(paths: ServicePaths) -> list[str]:
     """The daemon's command line."""
     config = [] if paths.config is None else ["--config", str(paths.config)]
@@ -86,7 +108,7 @@ def systemd_unit(paths: ServicePaths, *, sandbox: bool = True) -> str:
         assignment = f"SHADED_STATE_DIR={paths.state_dir}".replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
         environment = f'Environment="{assignment}"\n'
     return f"""\
-# Made by `shaded service show`. Install it with `shaded service install`.
+{_HEADER}. Install it with `shaded service install`.
 [Unit]
 Description=Publishes shaded copies of an artist's own pictures
 # Whatever ended it may pass (a full disk, a lost mount), so it is started again for as long as it takes.
@@ -100,8 +122,8 @@ ExecStart={" ".join(_quoted(word) for word in command(paths))}
 ExecReload=kill -HUP $MAINPID
 {environment}Restart=on-failure
 RestartSec=30
-# 75: another instance runs. 78: the settings are wrong. Starting again would not help.
-RestartPreventExitStatus=75 78
+# 65: the state is damaged. 75: another instance runs. 78: the settings are wrong. Starting again would not help.
+RestartPreventExitStatus={" ".join(map(str, FINAL_CODES))}
 # The first scan of a large outbox may take a while before the daemon says READY.
 TimeoutStartSec=600
 # SIGTERM goes to the daemon alone, which lets its worker finish the picture under way.
@@ -134,7 +156,7 @@ def launchd_plist(paths: ServicePaths) -> bytes:
     """The agent's property list: started at login, again after a failure, in the background."""
     agent: dict[str, object] = {
         "Label": LABEL,
-        "ProgramArguments": command(paths),
+        "ProgramArguments": [*command(paths), "--agent"],  # launchd has no list of codes: see `shaded run`
         "RunAtLoad": True,
         "KeepAlive": {"SuccessfulExit": False},
         "ThrottleInterval": 30,

@@ -6,6 +6,7 @@ value is a :class:`~shaded.errors.ConfigurationError` that names the key.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from shaded.errors import ConfigurationError
+from shaded.errors import ConfigurationError, Unavailable
 
 Intensity = Literal["low", "default", "high"]
 Quality = Literal["fast", "balanced", "thorough"]
@@ -322,8 +323,15 @@ class Settings(BaseSettings):
 
     @property
     def staging_dir(self) -> Path:
-        """Where rendered files wait until they are published."""
-        return self.publishing.staging or self.state_dir / "staging"
+        """Where rendered files wait until they are published: a folder that this program makes for itself."""
+        home = self.staging_home
+        return self.state_dir / "staging" if home is None else home / "shaded-jobs"
+
+    @property
+    def staging_home(self) -> Path | None:
+        """The folder that ``publishing.staging`` names, which may be a person's; ``None``: the state folder's own."""
+        named = self.publishing.staging
+        return None if named in (self.state_dir, self.state_dir / "staging") else named
 
 
 def _explain(error: ValidationError) -> str:
@@ -342,7 +350,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Parse a settings file.
 
     Raises:
-        ConfigurationError: The file is missing, unreadable or not TOML.
+        ConfigurationError: The file is missing or not TOML.
+        Unavailable: It cannot be read now.
     """
     try:
         with path.open("rb") as stream:
@@ -354,7 +363,8 @@ def read_toml(path: Path) -> dict[str, Any]:
             remedy="Name another with --config, or copy config.example.toml",
         ) from error
     except OSError as error:
-        raise ConfigurationError(f"the settings file cannot be read: {error.strerror}", path=path) from error
+        kind = ConfigurationError if error.errno == errno.EISDIR else Unavailable  # a network home may be away
+        raise kind(f"the settings file cannot be read: {error.strerror}", path=path) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"the settings file is not valid TOML: {error}", path=path, remedy="Mend that line"

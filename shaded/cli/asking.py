@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, printable, spoken
 from shaded.control import request
-from shaded.errors import DaemonNotRunning
+from shaded.errors import DaemonNotRunning, ShadedError
 from shaded.settings import Settings, load_settings
+
+Answer = TypeVar("Answer")
 
 #: ``status --check``: the daemon runs, and something keeps it from doing all its work.
 NOT_HEALTHY = 4
@@ -33,10 +36,10 @@ def status(
     if as_json:
         print_json(document)
     else:
-        for line in status_lines(document, time.time()):
-            typer.echo(line)
-    if check and not document["health"]["ok"]:
-        raise typer.Exit(NOT_HEALTHY if document["daemon"]["running"] else DaemonNotRunning.exit_code)
+        _say(lambda: status_lines(document, time.time()))
+    if check and not _understood(lambda: document["health"]["ok"]):
+        running = _understood(lambda: document["daemon"]["running"])
+        raise typer.Exit(NOT_HEALTHY if running else DaemonNotRunning.exit_code)
 
 
 def queue(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -49,8 +52,7 @@ def queue(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(document)
         return
-    for line in queue_lines(document):
-        typer.echo(line)
+    _say(lambda: queue_lines(document))
 
 
 def explain(
@@ -68,22 +70,43 @@ def explain(
     if as_json:
         print_json(document)
         return
-    for line in explain_lines(document, time.time()):
-        typer.echo(line)
+    _say(lambda: explain_lines(document, time.time()))
+
+
+def _say(lines: Callable[[], list[str]]) -> None:
+    """Print what an answer says; none of it can move a cursor."""
+    for line in _understood(lines):
+        typer.echo(printable(line))
+
+
+def _understood(read: Callable[[], Answer]) -> Answer:
+    """What is read in an answer.
+
+    Raises:
+        ShadedError: The answer is not what a daemon of this version says.
+    """
+    try:
+        return read()
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ShadedError(
+            "the daemon's answer cannot be understood", remedy="If it is of another version, start it again"
+        ) from error
 
 
 def _without_daemon(settings: Settings, question: str, path: Path | None = None) -> dict[str, Any]:
     """The same answer from the ledger alone."""
     from shaded import reports  # noqa: PLC0415 - not needed while a daemon answers
     from shaded.clock import SystemClock  # noqa: PLC0415
-    from shaded.daemon.instance import LEDGER_NAME  # noqa: PLC0415
+    from shaded.daemon.instance import LEDGER_NAME, is_locked  # noqa: PLC0415
     from shaded.ledger import LedgerReader  # noqa: PLC0415
 
     reader = LedgerReader.open_readonly(settings.state_dir / LEDGER_NAME, SystemClock(), settings.scheduling)
     try:
         if path is not None:
             return reports.explain_document(reader, settings, path, None, running=False)
-        return reports.queue_document(reader) if question == "queue" else reports.status_document(reader, None)
+        if question == "queue":
+            return reports.queue_document(reader)
+        return reports.status_document(reader, None, silent=is_locked(settings.state_dir))
     finally:
         if reader is not None:
             reader.close()
@@ -103,6 +126,8 @@ def status_lines(document: dict[str, Any], now: float) -> list[str]:
         if daemon["paused"]:
             end = daemon["paused_until"]
             lines.append("It is paused" + (f" for {spoken(end - now)} more." if end else " until `shaded resume`."))
+    elif daemon.get("silent"):
+        lines = ["A daemon is running, but it does not answer. Its log says why: `journalctl --user -u shaded`, say."]
     else:
         lines = ["The daemon is not running. Start it with `shaded run` or `shaded service install`."]
     if daemon["running"]:

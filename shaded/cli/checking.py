@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from shaded.cli.words import ConfigOption, JsonOption, print_json, printable
-from shaded.errors import ConfigurationError
+from shaded.errors import ConfigurationError, ShadedError
 from shaded.settings import Settings, default_config_file, load_settings
 
 WRONG_SETTINGS = 78
@@ -78,7 +78,23 @@ def folder_problems(settings: Settings) -> Iterator[str]:
             yield f"{outbox} cannot be read by you"
         yield from _writable(f"folder.{number}.publish", folder.publish)
     yield from _writable("state_dir", settings.state_dir)
-    yield from _writable("publishing.staging", settings.staging_dir)
+    yield from _writable("publishing.staging", settings.staging_home or settings.staging_dir)
+    yield from _foreign(settings)
+
+
+def _foreign(settings: Settings) -> Iterator[str]:
+    """State and staging must be folders that the daemon can call its own."""
+    from shaded.daemon.holdings import refuse_foreign_staging, refuse_foreign_state  # noqa: PLC0415 - see above
+
+    checks: tuple[Callable[[], None], ...] = (
+        lambda: refuse_foreign_state(settings.state_dir),
+        lambda: refuse_foreign_staging(settings),
+    )
+    for check_it in checks:
+        try:
+            check_it()
+        except ShadedError as error:
+            yield str(error)
 
 
 def _writable(key: str, folder: Path) -> Iterator[str]:

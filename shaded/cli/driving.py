@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from shaded import logs
-from shaded.errors import ConfigurationError, ModelError
+from shaded.errors import ConfigurationError, ModelError, Unavailable
 from shaded.scheduling.executor import LOOKAHEAD, AnyEvent, AnyTask, Candidate, Executor
 from shaded.scheduling.messages import Audited, Failure, Progress, Rendered, Unusable, Verified, WorkerDied
 from shaded.settings import Settings, load_settings
@@ -107,8 +107,8 @@ def _outcomes(event: AnyEvent) -> list[tuple[str, Outcome]]:
         ModelError, ConfigurationError: No picture can be shaded here.
     """
     if isinstance(event, Unusable):
-        kind = ConfigurationError if event.cause == "configuration" else ModelError
-        raise kind(event.what, path=event.path, remedy=event.remedy)
+        kinds = {"configuration": ConfigurationError, "unavailable": Unavailable, "model": ModelError}
+        raise kinds[event.cause](event.what, path=event.path, remedy=event.remedy)
     if isinstance(event, WorkerDied):
         return [(job_id, Failure(job_id=job_id, outcome="failed", what=event.detail)) for job_id in event.job_ids]
     return [(event.job_id, event)] if isinstance(event, Outcome) else []

@@ -37,10 +37,10 @@ def resume(config: ConfigOption = None) -> None:
 
 def reload(config: ConfigOption = None) -> None:
     """Let the running daemon read its settings anew; wrong ones change nothing."""
-    kept = request(load_settings(config).state_dir, "reload", timeout=PATIENCE)["not_changed"]
+    kept = request(load_settings(config).state_dir, "reload", timeout=PATIENCE).get("not_changed")
     typer.echo("The settings were read anew.")
-    for key in kept:
-        typer.echo(f"{key}: the change holds after the next start only.")
+    for key in kept if isinstance(kept, list) else ():
+        typer.echo(f"{printable(key)}: the change holds after the next start only.")
 
 
 def retry(
@@ -52,10 +52,10 @@ def retry(
     if (path is None) != all_failed:
         raise UsageError("name one picture, or --all-failed")
     asked = None if path is None else str(absolute(path))
-    count = request(load_settings(config).state_dir, "retry", path=asked, timeout=PATIENCE)["retried"]
+    count = request(load_settings(config).state_dir, "retry", path=asked, timeout=PATIENCE).get("retried")
     if path is not None and not count:
         raise UsageError("there is nothing to try again", path=path, remedy="Ask `shaded explain` about it")
-    typer.echo(f"{count} to be tried again.")
+    typer.echo(f"{printable(count)} to be tried again.")
 
 
 def bump(
@@ -64,6 +64,6 @@ def bump(
 ) -> None:
     """Move a waiting picture to the front of the queue."""
     settings = load_settings(config)
-    if not request(settings.state_dir, "bump", path=str(absolute(path)), timeout=PATIENCE)["bumped"]:
+    if not request(settings.state_dir, "bump", path=str(absolute(path)), timeout=PATIENCE).get("bumped"):
         raise UsageError("it does not wait in the queue", path=path, remedy="Ask `shaded explain` about it")
     typer.echo(f"{printable(path)} is next.")

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from shaded.cli.words import ConfigOption, absolute
-from shaded.errors import UsageError
+from shaded.cli.words import ConfigOption, absolute, printable
+from shaded.errors import ShadedError, UsageError
+from shaded.services import FINAL_CODES
 from shaded.settings import Folder, Settings, load_settings
 
 
@@ -25,8 +26,24 @@ def run(
     ] = None,
     config: ConfigOption = None,
     once: Annotated[bool, typer.Option("--once", help="Shade what is there, wait for it to settle, and exit.")] = False,
+    agent: Annotated[
+        bool,
+        typer.Option("--agent", hidden=True, help="For launchd: end with 0 where starting again would not help."),
+    ] = False,
 ) -> None:
     """Watch the outboxes and publish shaded copies, until stopped."""
+    try:
+        _run(outbox, publish, config, once=once)
+    except ShadedError as error:
+        if not agent or error.exit_code not in FINAL_CODES:
+            raise
+        # launchd starts an agent again after any code but 0.
+        typer.echo(
+            f"shaded: {printable(error)} It is not started again; the code would be {error.exit_code}.", err=True
+        )
+
+
+def _run(outbox: Path | None, publish: Path | None, config: Path | None, *, once: bool) -> None:
     from shaded import logs  # noqa: PLC0415 - only the daemon logs
     from shaded.daemon.assembly import run_daemon  # noqa: PLC0415
 

@@ -14,7 +14,17 @@ import typer
 
 from shaded.cli.words import ConfigOption, absolute
 from shaded.errors import ShadedError
-from shaded.services import LABEL, PLIST_NAME, SANDBOX, UNIT_NAME, ServicePaths, launchd_plist, systemd_unit
+from shaded.services import (
+    LABEL,
+    PLIST_NAME,
+    SANDBOX,
+    UNIT_NAME,
+    ServicePaths,
+    agent_log,
+    is_ours,
+    launchd_plist,
+    systemd_unit,
+)
 from shaded.settings import default_state_dir, load_settings
 
 app = typer.Typer(help="Start the daemon at login: a systemd user unit or a launchd agent.", no_args_is_help=True)
@@ -64,7 +74,7 @@ def plan(config: Path | None, platform: str = sys.platform) -> Plan:
         program=program(),
         config=None if config is None else absolute(config),
         state_dir=state_dir,
-        log=home / "Library" / "Logs" / "shaded.log" if platform == "darwin" else None,
+        log=agent_log() if platform == "darwin" else None,
     )
     if platform == "darwin":
         file = home / "Library" / "LaunchAgents" / PLIST_NAME
@@ -106,6 +116,7 @@ def sandbox_works() -> bool:
 def install(config: ConfigOption = None) -> None:
     """Write the service file for this user and start the daemon."""
     planned = plan(config)
+    _refuse_foreign(planned.file)
     planned.file.parent.mkdir(parents=True, exist_ok=True)
     planned.file.write_bytes(planned.content)
     typer.echo(f"Wrote {planned.file}.")
@@ -118,6 +129,7 @@ def install(config: ConfigOption = None) -> None:
 def uninstall(config: ConfigOption = None) -> None:
     """Stop the daemon and remove the service file; pictures, settings and state stay."""
     planned = plan(config)
+    _refuse_foreign(planned.file)
     if not planned.file.exists():
         typer.echo("No service is installed.")
         return
@@ -126,6 +138,20 @@ def uninstall(config: ConfigOption = None) -> None:
         _print_commands(planned.stop)
     planned.file.unlink()
     typer.echo(f"Removed {planned.file}.")
+
+
+def _refuse_foreign(file: Path) -> None:
+    """Leave a service file alone that this program did not write, and a link, such as a masked unit.
+
+    Raises:
+        ShadedError: Such a one stands there.
+    """
+    if file.is_symlink() or (file.exists() and not (file.is_file() and is_ours(file.read_bytes()))):
+        raise ShadedError(
+            "the service file there was not written by shaded",
+            path=file,
+            remedy="Move it away first if shaded is to have that name; nothing was changed",
+        )
 
 
 @app.command()

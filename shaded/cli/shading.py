@@ -89,8 +89,8 @@ def shade_pictures(job: Job, sources: Sequence[Path], executor: Executor, audien
     from shaded.cli.driving import drive  # noqa: PLC0415 - not needed to print help
     from shaded.daemon.instance import installation_secret, prepare_folder  # noqa: PLC0415
 
-    prepare_folder(job.out, "--out")
     secret = installation_secret(job.settings)
+    prepare_folder(job.out, "--out")
     rows: dict[int, Finished] = {}
 
     def told(event: Progress) -> None:

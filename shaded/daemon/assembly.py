@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from shaded import logs
 from shaded.clock import Clock, SystemClock
@@ -13,7 +16,15 @@ from shaded.control import ControlServer
 from shaded.daemon.audience import Audience, Nobody
 from shaded.daemon.commands import answerer
 from shaded.daemon.executors import configure_executor, open_executor
-from shaded.daemon.instance import LEDGER_NAME, only_instance, prepare_folder
+from shaded.daemon.holdings import (
+    LEDGER_NAME,
+    claim_staging,
+    claim_state,
+    prepare_folder,
+    refuse_foreign,
+    staging_to_itself,
+)
+from shaded.daemon.instance import only_instance
 from shaded.daemon.intake import Intake
 from shaded.daemon.loop import Daemon
 from shaded.daemon.notify import Notifier
@@ -22,7 +33,7 @@ from shaded.daemon.reloading import Reader, reread
 from shaded.daemon.remembering import root_memory, used_before
 from shaded.daemon.signals import listening_to_signals
 from shaded.daemon.wake import Wake
-from shaded.errors import ConfigurationError
+from shaded.errors import ConfigurationError, Transient, Unavailable
 from shaded.ledger import Ledger
 from shaded.outbox.arrivals import Outbox
 from shaded.outbox.observer import NativeObserver
@@ -32,24 +43,55 @@ from shaded.settings import Settings
 logger = logs.get_logger("daemon")
 
 
-def prepare_folders(settings: Settings) -> None:
-    """Make the folders that are missing, saying so; one that was in use before is waited for instead.
+def _named(settings: Settings) -> list[tuple[str, str, Path]]:
+    """Each outbox and publish folder with its key in the settings and its kind."""
+    return [
+        (f"folder.{number}.{kind}", kind, path)
+        for number, folder in enumerate(settings.folder)
+        for kind, path in (("outbox", folder.outbox), ("publish", folder.publish))
+    ]
+
+
+def refuse_wrong_folders(settings: Settings) -> None:
+    """Look at every folder before anything is made.
 
     Raises:
-        ConfigurationError: No folder is watched, or one cannot be made.
+        ConfigurationError: No folder is watched, one is none, or one is somebody else's.
+        Unavailable: One cannot be read now.
     """
     if not settings.folder:
         raise ConfigurationError(
             "folder: no folder is watched",
             remedy="Name --outbox and --publish, or write a [[folder]] table into the settings file",
         )
-    prepare_folder(settings.state_dir, "state_dir", private=True)
-    prepare_folder(settings.staging_dir, "publishing.staging", private=True)
+    refuse_foreign(settings)
+    for key, _, path in _named(settings):
+        if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112 - these never fail
+            raise ConfigurationError(f"{key}: that is no folder", path=path, remedy="Name a folder")
+
+
+def prepare_folders(settings: Settings) -> None:
+    """Make the folders that are missing, saying so; one that was in use before is waited for instead.
+
+    Raises:
+        ConfigurationError: No folder is watched, one cannot be made, or one is somebody else's.
+        Unavailable: One cannot be used now.
+    """
+    refuse_wrong_folders(settings)
+    claim_staging(settings, claim_state(settings.state_dir))
     used = used_before(settings)
-    for number, folder in enumerate(settings.folder):
-        for kind, path in (("outbox", folder.outbox), ("publish", folder.publish)):
-            if path not in used and prepare_folder(path, f"folder.{number}.{kind}"):
-                logger.info("made a missing folder", kind=kind, path=str(path))
+    for key, kind, path in _named(settings):
+        if path not in used and prepare_folder(path, key):
+            logger.info("made a missing folder", kind=kind, path=str(path))
+
+
+@contextmanager
+def _again_later() -> Iterator[None]:
+    """What passes, but not here: the service manager starts the program again."""
+    try:
+        yield
+    except Transient as error:
+        raise Unavailable(error.what, path=error.path, remedy=error.remedy) from error
 
 
 def _outboxes(settings: Settings, clock: Clock, wake: Wake, ledger: Ledger, intake: Intake) -> list[Outbox]:
@@ -85,13 +127,25 @@ def run_daemon(
 
     Raises:
         ConfigurationError, ModelError: No picture can be shaded here.
-        AlreadyRunning: Another daemon uses the state folder.
+        AlreadyRunning: Another daemon uses the state folder, or the staging folder.
+        StateUnusable: What the state folder holds is damaged.
+        Unavailable: A disk or folder cannot be used now.
     """
     clock = SystemClock()
     if settings.cluster.address:
         require_ray()
-    prepare_folders(settings)
-    with only_instance(settings.state_dir):
+    refuse_wrong_folders(settings)
+    claim_state(settings.state_dir)
+    with only_instance(settings.state_dir), _again_later():
+        prepare_folders(settings)
+        return _run(settings, clock, once, audience or Nobody(), command, read)
+
+
+def _run(
+    settings: Settings, clock: Clock, once: bool, audience: Audience, command: Sequence[str], read: Reader | None
+) -> Daemon:
+    """Run a daemon that has its folders and the lock."""
+    with staging_to_itself(settings):
         wake = Wake()
         ledger = Ledger.open(settings.state_dir / LEDGER_NAME, clock, settings.scheduling)
         executor = open_executor(settings, clock, ledger, on_event=wake.ring, command=command)
@@ -107,7 +161,7 @@ def run_daemon(
             outboxes=outboxes_of(settings),
             wake=wake,
             notifier=Notifier(),
-            audience=audience or Nobody(),
+            audience=audience,
         )
 
         def again(current: Settings) -> tuple[Parts, tuple[str, ...]]:

@@ -6,14 +6,16 @@ itself; orders that change something wait for the daemon's own thread.
 
 from __future__ import annotations
 
+import os
 import queue
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shaded import logs
 from shaded.clock import Clock
-from shaded.daemon.instance import LEDGER_NAME
+from shaded.daemon.holdings import LEDGER_NAME
 from shaded.errors import ShadedError, UsageError
 from shaded.ledger import LedgerReader
 from shaded.reports import explain_document, queue_document, status_document
@@ -22,6 +24,12 @@ from shaded.settings import Settings
 if TYPE_CHECKING:
     from shaded.daemon.loop import Daemon
 
+logger = logs.get_logger("daemon")
+
+#: In bytes: what systems allow.
+LONGEST_PATH = 4096
+#: In seconds.
+LONGEST_PAUSE = 100 * 366 * 86_400.0
 #: How long a client waits for the daemon's thread, in seconds; it may be reading a large file just then.
 PATIENCE = 60.0
 
@@ -53,23 +61,20 @@ class Commands:
                 order.reply.put(self._carry_out(order.asked))
             except ShadedError as error:
                 order.reply.put(error)
-            except Exception as error:  # noqa: BLE001 - the asker is told, and the daemon goes on
+            except Exception as error:  # the asker is told, and the daemon goes on
+                logger.exception("a command failed unexpectedly", command=str(order.asked.get("command"))[:100])
                 order.reply.put(ShadedError(f"an unexpected error ({type(error).__name__}: {error})"))
 
     def _carry_out(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         daemon, command = self._daemon, asked.get("command")
         if command == "pause":
-            seconds = asked.get("seconds")
-            if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
-                raise UsageError("a pause lasts a positive number of seconds")
-            daemon.pause(seconds)
+            daemon.pause(_seconds(asked))
             return {"paused": True, "until": daemon.paused_until}
         if command == "resume":
             daemon.resume()
             return {"paused": False}
         if command == "retry":
-            path = asked.get("path")
-            changed = daemon.ledger.retry(None if path is None else Path(path))
+            changed = daemon.ledger.retry(None if asked.get("path") is None else _path(asked))
             daemon.delivery.note()
             return {"retried": changed}
         if command == "reload":
@@ -78,15 +83,31 @@ class Commands:
             return {"bumped": daemon.ledger.bump(_path(asked))}
         if command == "why_not":
             return {"why": daemon.why_not(_path(asked))}
-        raise UsageError(f"there is no command {command!r}")
+        raise UsageError(f"there is no command {str(command)[:100]!r}")
 
 
 def _path(asked: Mapping[str, Any]) -> Path:
     """The path that a request names."""
     path = asked.get("path")
-    if not isinstance(path, str) or not Path(path).is_absolute():
+    if not isinstance(path, str) or not path.startswith("/") or "\0" in path:
         raise UsageError("the request needs an absolute path")
+    try:
+        length = len(os.fsencode(path))
+    except UnicodeEncodeError:
+        raise UsageError("the request names no path that there could be") from None
+    if length > LONGEST_PATH:
+        raise UsageError("the path is too long", remedy=f"A path has at most {LONGEST_PATH} bytes")
     return Path(path)
+
+
+def _seconds(asked: Mapping[str, Any]) -> float | None:
+    """How long a request says; ``None``: without an end."""
+    seconds = asked.get("seconds")
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_PAUSE:
+        raise UsageError("a pause lasts a positive number of seconds, a hundred years at most")
+    return float(seconds)
 
 
 def answerer(daemon: Daemon, settings: Settings, clock: Clock) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-import shutil
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from shaded import logs
 from shaded.clock import Clock
 from shaded.daemon.audience import Audience, Finished
 from shaded.daemon.backoff import backoff
+from shaded.daemon.holdings import copy_folder, job_folder, remove_staged, tidy_staging
 from shaded.daemon.intake import Source
 from shaded.daemon.space import LOOK_SECONDS, Disks
 from shaded.errors import PictureError, ShadedError, Transient, from_os_error, policy_of
@@ -31,8 +31,6 @@ logger = logs.get_logger("delivery")
 _STEP = 1 << 20
 #: How long places are published before the rest of the daemon is looked after again, in seconds.
 DELIVERY_SECONDS = 0.25
-#: What stands in the staging folder: a folder for each job, and one for each copy under way. Nothing else is ours.
-_STAGED = re.compile(r"\A(publish-)?[0-9]+\Z")
 
 
 def file_sha256(path: Path) -> str | None:
@@ -121,11 +119,7 @@ class Delivery:
                     logger.warning("another's copy stands under its name; it is published again", file=str(place.path))
                     self._ledger.disown(place.id)
         needed = {path.parent for path in self._ledger.staged_files()}
-        for entry in sorted(self._staging.iterdir()):
-            if entry in needed or not _STAGED.match(entry.name) or entry.is_symlink() or not entry.is_dir():
-                continue
-            logger.info("removed what a crash left in staging", path=str(entry))
-            shutil.rmtree(entry, ignore_errors=True)
+        tidy_staging(self._staging, needed)
 
     def work(self, seconds: float = DELIVERY_SECONDS) -> None:
         """Publish what is ready and not waiting for a failed place to mend, for about so long, one place at least."""
@@ -158,7 +152,7 @@ class Delivery:
         if source is None:
             self._not_before[placement.id] = float("inf")  # nobody watches that outbox now
             return
-        scratch = self._staging / f"publish-{placement.id}"
+        scratch = copy_folder(self._staging, placement.id)
         try:
             self._disks.refuse_if_unpublishable(placement.root, job.output_bytes or 0)
         except Transient as error:
@@ -172,32 +166,49 @@ class Delivery:
             published = self._publish(job, placement, source, result, scratch)
             self._ledger.published(placement.id, published, job.output_sha256 or "")
         except OSError as error:
-            self._put_off(placement, _about_publishing(error, placement.path))
+            self._put_off(job, placement, _about_publishing(error, placement.path))
         except PictureError as error:
-            self._put_off(placement, error)
+            self._put_off(job, placement, error)
         except Exception as error:
             logger.exception("publishing failed unexpectedly")
             what = f"an unexpected error ({type(error).__name__}: {error})"
-            self._put_off(placement, Transient(what, remedy="The log has the details"))
+            self._put_off(job, placement, Transient(what, remedy="The log has the details"))
         else:
             self._delivered(job, placement, published)
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove_staged(scratch)
 
     def _delivered(self, job: Job, placement: Placement, published: Path) -> None:
         """Say so, and clear the staging folder of a job that is published."""
         self._not_before.pop(placement.id, None)
         self._troubles.pop(placement.id, None)
-        staged = job.picture is not None and job.picture.parent.parent == self._staging
-        if staged and job.picture is not None and not self._ledger.lacks_copies(job.id):
-            shutil.rmtree(job.picture.parent, ignore_errors=True)
+        self._clear(job)
         logger.info("picture published", file=str(placement.path), published=str(published), **job.summary)
         self._audience.finished(Finished(placement.path, "published", published=published, summary=job.summary))
 
-    def _put_off(self, placement: Placement, error: PictureError) -> None:
+    def _clear(self, job: Job) -> None:
+        """Remove the staged files of a job that no place waits for any more, if one of them has its copy.
+
+        Those of earlier versions stand elsewhere: the hash says whose they are.
+        """
+        now = self._ledger.job(job.id)
+        if job.picture is None or job.sidecar is None or now is None or now.state != "published":
+            return
+        if self._ledger.lacks_copies(job.id):
+            return
+        if job.picture.parent == job_folder(self._staging, job.id):
+            remove_staged(job.picture.parent)
+        elif self._is_sound(job.picture, job.sidecar, job):
+            with suppress(OSError):
+                job.picture.unlink()
+                job.sidecar.unlink()
+                job.picture.parent.rmdir()
+
+    def _put_off(self, job: Job, placement: Placement, error: PictureError) -> None:
         """Try again later, or give up where trying cannot help."""
         if policy_of(error).outcome in ("refused", "failed"):
             self._ledger.place_refused(placement.id, error.what, error.remedy)
+            self._clear(job)
             self._audience.finished(Finished(placement.path, "refused", reason=error.what, remedy=error.remedy))
             logger.warning("cannot be published", file=str(placement.path), why=error.what)
             return

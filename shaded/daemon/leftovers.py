@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from shaded.clock import SystemClock
 from shaded.daemon.audience import Finished, Outcome
-from shaded.daemon.instance import LEDGER_NAME
+from shaded.daemon.holdings import LEDGER_NAME
 from shaded.ledger import LedgerReader
 from shaded.settings import Settings
 

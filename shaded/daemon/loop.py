@@ -22,22 +22,23 @@ from shaded.daemon.parts import Parts
 from shaded.daemon.pausing import Pause
 from shaded.daemon.politeness import why_wait
 from shaded.daemon.remembering import root_memory
+from shaded.daemon.secretfile import installation_secret
 from shaded.daemon.shading import Shading
 from shaded.daemon.space import LOOK_SECONDS, Disks
 from shaded.daemon.vitals import stuck_parts
 from shaded.errors import ConfigurationError, ShadedError, Transient
 from shaded.ledger import Ledger
 from shaded.reports import DaemonView
+from shaded.services import agent_log
 from shaded.settings import Settings
 
 logger = logs.get_logger("daemon")
 
 #: How long arrivals are taken up before the worker and the commands are looked after again, in seconds.
 INTAKE_SECONDS = 0.25
-#: How long the daemon leaves a disk alone on which the ledger could not be written, in seconds.
+#: How long a ledger that could not be written is left alone, in seconds.
 LEDGER_PAUSE = 5.0
-#: In the ledger from the first signal on: when a machine that is shut down does not wait for the picture under way, the
-#: picture is not to blame.
+#: In the ledger from the first signal on: a machine that is shut down may not wait, and the picture is not to blame.
 _STOP_ASKED = "stop_asked"
 #: How long a copy or read that is under way may still take after a stop was asked for, in seconds.
 STOP_SECONDS = 10.0
@@ -53,9 +54,7 @@ class _Stopped(BaseException):
 class Daemon:
     """One daemon over its parts.
 
-    Args:
-        parts: See :class:`Parts`.
-        once: End when everything that is there has come to rest and was dealt with.
+    ``once``: end when everything that is there has come to rest and was dealt with.
     """
 
     def __init__(self, parts: Parts, *, once: bool = False) -> None:
@@ -75,7 +74,7 @@ class Daemon:
             self.intake.source,
             clock=parts.clock,
             disks=self.disks,
-            secret=parts.ledger.secret(),
+            secret=installation_secret(parts.settings, parts.ledger),
             audience=parts.audience,
             away=self._away,
         )
@@ -153,6 +152,7 @@ class Daemon:
             self._rest_until = self._clock.monotonic() + LEDGER_PAUSE
             logger.warning("the ledger cannot be used now", why=error.what, remedy=error.remedy)
             self.view = replace(self.view, ledger_trouble=f"{error.what}. {error.remedy}")
+            self._ledger.reconnect_after(error)
             sleep = LEDGER_PAUSE
         return self._give_sign_of_life(sleep)
 
@@ -308,7 +308,7 @@ class Daemon:
         self._maintain_at = self._clock.monotonic() + MAINTENANCE_SECONDS
         self.intake.tidy()
         self._ledger.compact()
-        logs.shorten()
+        logs.shorten(own=agent_log())
 
     def _may_start(self) -> bool:
         return not self._signals and not self.paused

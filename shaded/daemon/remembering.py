@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from shaded.clock import SystemClock
-from shaded.daemon.instance import LEDGER_NAME
+from shaded.daemon.holdings import LEDGER_NAME
 from shaded.errors import ShadedError
 from shaded.ledger import Ledger, LedgerReader
 from shaded.outbox.roots import ShortMemory

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -12,10 +11,11 @@ from shaded import logs
 from shaded.clock import Clock
 from shaded.daemon.audience import Audience, Finished, Flight
 from shaded.daemon.backoff import backoff
+from shaded.daemon.holdings import job_folder, make_job_folder, remove_staged
 from shaded.daemon.intake import Source
 from shaded.daemon.machine import machine_state
 from shaded.daemon.space import Disks
-from shaded.errors import ConfigurationError, ModelError, ShadedError, Transient
+from shaded.errors import ConfigurationError, ModelError, ShadedError, Transient, Unavailable
 from shaded.ledger import Claim, Job, Ledger
 from shaded.publishing.naming import published_name
 from shaded.scheduling.executor import LOOKAHEAD, AnyEvent, Candidate, Executor, Pick
@@ -205,9 +205,7 @@ class Shading:
         self._disks.refuse_if_full(placement.root, placement.stat.size)
         profile = Profile.model_validate_json(job.profile)
         name = published_name(placement.relative.name, profile.output_format)
-        staging = self._settings.staging_dir / job.id
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
+        staging = make_job_folder(self._settings, job.id)
         return ShadeTask(
             job_id=job.id,
             root=placement.root,
@@ -315,7 +313,7 @@ class Shading:
         self._claims.pop(job_id, None)
         self._flights.pop(job_id, None)
         if remove_staging:
-            shutil.rmtree(self._settings.staging_dir / job_id, ignore_errors=True)
+            remove_staged(job_folder(self._settings.staging_dir, job_id))
 
 
 def _candidate(job: Job) -> Candidate:
@@ -324,5 +322,5 @@ def _candidate(job: Job) -> Candidate:
 
 def _as_error(event: Unusable) -> ShadedError:
     """The error that stops the daemon."""
-    kind = ConfigurationError if event.cause == "configuration" else ModelError
-    return kind(event.what, path=event.path, remedy=event.remedy)
+    kinds = {"configuration": ConfigurationError, "unavailable": Unavailable, "model": ModelError}
+    return kinds[event.cause](event.what, path=event.path, remedy=event.remedy)

@@ -137,7 +137,7 @@ class Disks:
         self._look = look
         publish_folders = {folder.publish for folder in settings.folder}
         self._roots = {path: Root(path, memory_of(path), marks=False) for path in publish_folders}
-        self._staging = Disk("staging", settings.staging_dir, settings.space.staging)
+        self._staging = Disk("staging", settings.staging_home or settings.staging_dir, settings.space.staging)
         self._state = Disk("state", settings.state_dir, settings.space.state)
         self._publish = {f.outbox: Disk("publish", f.publish, settings.space.publish) for f in settings.folder}
         self._rooms: tuple[Room, ...] = ()

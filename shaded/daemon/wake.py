@@ -23,6 +23,10 @@ class Wake:
         with suppress(BlockingIOError, OSError):
             os.write(self._writing, b"!")
 
+    def fileno(self) -> int:
+        """What to poll beside other descriptors: it can be read once it was rung."""
+        return self._reading
+
     def wait(self, timeout: float | None) -> bool:
         """Sleep until rung, at most ``timeout`` seconds (``None``: for long); whether it was rung."""
         timeout = LONGEST_SLEEP if timeout is None else min(timeout, LONGEST_SLEEP)

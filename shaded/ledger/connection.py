@@ -5,43 +5,83 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from shaded.errors import ShadedError, Transient
+from shaded.errors import LedgerAway, LedgerDamaged, ShadedError, StateUnusable, Transient
 from shaded.ledger import schema
 
 _BUSY_SECONDS = 10.0
 
-#: SQLite's primary result codes for conditions that pass (the low byte of the extended codes).
+#: SQLite's primary result codes (the low byte of the extended ones) and what to say of them; each of these may pass.
 _PASSING = {
     sqlite3.SQLITE_FULL: ("the disk is full", "Free some space; it is tried again by itself"),
     sqlite3.SQLITE_BUSY: ("the ledger is busy", "It is tried again by itself"),
     sqlite3.SQLITE_LOCKED: ("the ledger is busy", "It is tried again by itself"),
+    sqlite3.SQLITE_NOMEM: ("there is not enough memory", "Close other programs; it is tried again by itself"),
+    sqlite3.SQLITE_PERM: ("permission for the ledger is denied", "Give your user access to its folder"),
+    sqlite3.SQLITE_AUTH: ("permission for the ledger is denied", "Give your user access to its folder"),
+}
+#: The same, where the open connection may be what is broken: the file was replaced, or its disk was away for a while.
+_AWAY = {
     sqlite3.SQLITE_IOERR: ("the disk reported an error", "Check the disk; it is tried again by itself"),
     sqlite3.SQLITE_READONLY: (
         "the ledger cannot be written",
         "Make its folder writable; it is tried again by itself",
     ),
     sqlite3.SQLITE_CANTOPEN: ("the ledger cannot be opened", "Give your user access to its folder"),
-    sqlite3.SQLITE_NOMEM: ("there is not enough memory", "Close other programs; it is tried again by itself"),
+    sqlite3.SQLITE_PROTOCOL: ("the ledger cannot be locked", "It is tried again by itself"),
 }
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+#: Mistakes of this program, which trying again would only repeat; 0: Python's own, which have no code.
+_MISTAKES = {
+    0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_INTERNAL, sqlite3.SQLITE_NOTFOUND, sqlite3.SQLITE_SCHEMA,
+    sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_MISUSE,
+    sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_RANGE,
+}  # fmt: skip
+_TABLES = {"jobs", "placements", "outputs", "events", "meta"}
+_RECOVER = "Run `shaded recover`: it keeps the damaged file and makes a new ledger from your folders"
 
 
 def explain(error: sqlite3.Error, path: Path | str) -> ShadedError:
-    """Translate an error of SQLite into the project's own."""
+    """Translate an error of SQLite into the project's own: damage, a mistake, or else something that may pass."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _PASSING:
-        what, remedy = _PASSING[code]
-        return Transient(what, path=path, remedy=remedy)
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return ShadedError(
-            "the ledger is damaged",
-            path=path,
-            remedy="Move it aside; a new one is made and every picture is looked at again",
-        )
-    return ShadedError(f"the ledger failed: {error}", path=path)
+    if code in _DAMAGE:
+        return LedgerDamaged("the ledger is damaged", path=path, remedy=_RECOVER)
+    if code in _MISTAKES:
+        return ShadedError(f"the ledger failed: {error}", path=path)
+    if code in _AWAY:
+        what, remedy = _AWAY[code]
+        return LedgerAway(what, path=path, remedy=remedy)
+    what, remedy = _PASSING.get(code, (f"the ledger cannot be used now ({error})", "It is tried again by itself"))
+    return Transient(what, path=path, remedy=remedy)
+
+
+def peek(path: Path, query: str) -> list[tuple[Any, ...]]:
+    """Ask a ledger of whatever version, or what may be one, without changing it; nothing where there is no such table.
+
+    Raises:
+        LedgerDamaged: It is no database, or a broken one.
+        Transient: It cannot be read now.
+    """
+    if not path.is_file():
+        return []
+    try:
+        with closing(_connect_to_read(path)) as connection:
+            return connection.execute(query).fetchall()
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR:
+            return []
+        raise explain(error, path) from error
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    address = f"file:{quote(os.fsencode(path))}?mode=ro"
+    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
 
 
 def open_writable(path: Path | str) -> sqlite3.Connection:
@@ -52,14 +92,14 @@ def open_writable(path: Path | str) -> sqlite3.Connection:
 
     Raises:
         Transient: The disk is full, the folder is not writable and the like.
-        ShadedError: The file is damaged or was written by a newer version.
+        LedgerDamaged: The file is no ledger, or a broken one.
+        StateUnusable: It was written by a newer version.
     """
     try:
         if path != ":memory:":
             folder = Path(path).parent
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            os.chmod(path, 0o600)  # noqa: PTH101 - beside os.open
     except OSError as error:
         raise Transient(
             f"the ledger cannot be opened: {error.strerror}",
@@ -71,15 +111,21 @@ def open_writable(path: Path | str) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise explain(error, path) from error
     try:
+        refuse_newer(connection, path)
+        refuse_other(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA journal_size_limit = 8388608")
-        refuse_newer(connection, path)
         schema.migrate(connection)
+        if path != ":memory:":
+            os.chmod(path, 0o600)  # noqa: PTH101 - only now it is known to be a ledger
     except sqlite3.Error as error:
         connection.close()
         raise explain(error, path) from error
+    except OSError as error:
+        connection.close()
+        raise Transient(f"the ledger cannot be made private: {error.strerror}", path=path) from error
     except ShadedError:
         connection.close()
         raise
@@ -91,17 +137,13 @@ def open_readable(path: Path) -> sqlite3.Connection | None:
     if not path.exists():
         return None
     try:
-        connection = sqlite3.connect(
-            f"file:{quote(os.fsencode(path))}?mode=ro",
-            uri=True,
-            isolation_level=None,
-            timeout=_BUSY_SECONDS,
-        )
+        connection = _connect_to_read(path)
     except sqlite3.Error as error:
         raise explain(error, path) from error
     try:
         refuse_newer(connection, path)
         if schema.version(connection) == schema.NEWEST:
+            refuse_other(connection, path)
             connection.execute("PRAGMA query_only = ON")
             return connection
     except sqlite3.Error as error:
@@ -115,13 +157,21 @@ def open_readable(path: Path) -> sqlite3.Connection | None:
 
 
 def refuse_newer(connection: sqlite3.Connection, path: Path | str) -> None:
-    """Raise :class:`ShadedError` where the file was written by a version that knows more."""
+    """Raise :class:`StateUnusable` where the file was written by a version that knows more."""
     if schema.version(connection) > schema.NEWEST:
-        raise ShadedError(
+        raise StateUnusable(
             "the ledger was written by a newer version of shaded",
             path=path,
             remedy="Install that version again",
         )
+
+
+def refuse_other(connection: sqlite3.Connection, path: Path | str) -> None:
+    """Raise :class:`LedgerDamaged` where tables are missing, or the database is another program's."""
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    version = schema.version(connection)
+    if version < 0 or (version and not tables >= _TABLES) or (not version and tables):
+        raise LedgerDamaged("the ledger is damaged: its tables are not a ledger's", path=path, remedy=_RECOVER)
 
 
 @contextmanager

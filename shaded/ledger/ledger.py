@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import sqlite3
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from shaded.clock import Clock
+from shaded.errors import LedgerAway, Transient
 from shaded.filestat import FileStat
 from shaded.ledger.connection import explain, open_writable, writing
 from shaded.ledger.places import LedgerPlaces
@@ -69,6 +70,15 @@ class Ledger(LedgerPlaces):
     def reconfigure(self, scheduling: Scheduling) -> None:
         """Other leases, attempts and ageing from now on."""
         self._scheduling = scheduling
+
+    def reconnect_after(self, error: Transient) -> None:
+        """Open the file anew where the connection may be what failed, if the file is there: a new one knows nothing."""
+        if isinstance(error, LedgerAway) and self._path != ":memory:":
+            with suppress(Transient, OSError):
+                if Path(self._path).stat().st_size:
+                    fresh = open_writable(self._path)
+                    self._connection.close()
+                    self._connection, self._counted = fresh, None
 
     def compact(self) -> None:
         """Once in a while, when there is time: refresh the planner's statistics, give back empty pages, empty the log.
@@ -361,16 +371,6 @@ class Ledger(LedgerPlaces):
             self._do("DELETE FROM meta WHERE key = :key", key=key)
             if value is not None:
                 self._do("INSERT INTO meta (key, value) VALUES (:key, :value)", key=key, value=value)
-
-    def secret(self) -> str:
-        """This installation's secret, 64 hexadecimal digits, made at the first call."""
-        with writing(self._connection, self._path):
-            self._do(
-                "INSERT OR IGNORE INTO meta (key, value) VALUES ('secret', :value)",
-                value=secrets.token_hex(32),
-            )
-            row = self._one("SELECT value FROM meta WHERE key = 'secret'")
-            return str(row["value"]) if row is not None else ""
 
     def _lease(self) -> float:
         """When a lease that is given now runs out (monotonic seconds)."""

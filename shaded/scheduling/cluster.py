@@ -244,7 +244,7 @@ class ClusterExecutor:
         if not state.reached:
             if self._reached:
                 return self._lost(state.trouble)
-            return [Unusable(cause="configuration", what=f"cluster.address: {state.trouble}", remedy=state.remedy)]
+            return [Unusable(cause="unavailable", what=f"cluster.address: {state.trouble}", remedy=state.remedy)]
         self._reached = True
         self._losses = 0 if state.workers else self._losses
         return []
@@ -254,7 +254,7 @@ class ClusterExecutor:
         if not self._reached:
             self._held.clear()
             what = f"cluster.address: connecting to {self._start.cluster.address} failed: {why}"
-            return [Unusable(cause="configuration", what=what, remedy="The log has the details; see docs/cluster.md")]
+            return [Unusable(cause="unavailable", what=what, remedy="The log has the details; see docs/cluster.md")]
         self._leave()
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._losses)
         self._losses += 1

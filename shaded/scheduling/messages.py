@@ -247,10 +247,13 @@ class WorkerDied(_Message):
 
 
 class Unusable(_Message):
-    """No picture can be shaded here: the models or the settings are wrong. The daemon stops with this error."""
+    """No picture can be shaded here: the models or the settings are wrong, or what they name is away.
+
+    The daemon stops with this error.
+    """
 
     kind: Literal["unusable"] = "unusable"
-    cause: Literal["model", "configuration"]
+    cause: Literal["model", "configuration", "unavailable"]
     what: str
     path: Path | None = None
     remedy: str = ""

@@ -129,6 +129,7 @@ class OwnershipMachine(RuleBasedStateMachine):
         elif how == "annotate" and beside.exists() and beside not in self.theirs:
             beside.write_bytes(beside.read_bytes() + b"\n")
             self._is_theirs(beside)
+            self._is_theirs(path)  # a pair belongs together
         elif how == "copy":
             target = path.with_name(WANTED[number % len(WANTED)])
             if not os.path.lexists(target) and not os.path.lexists(sidecar_path(target)):
@@ -170,11 +171,11 @@ class OwnershipMachine(RuleBasedStateMachine):
     @rule(seconds=integers(1, 6))
     def work(self, seconds):
         """The daemon works for some seconds."""
-        with self._mortal():
-            try:
+        try:
+            with self._mortal():
                 self.rig.settle(seconds)
-            except _Killed:
-                self.restart()
+        except _Killed:
+            self.restart()
         self._look()
 
     @rule()
