@@ -52,6 +52,7 @@ def test_the_tree_is_the_interface():
         "resume",
         "retry",
         "bump",
+        "recover",
         "verify",
         "audit",
         "trial",
