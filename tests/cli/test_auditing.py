@@ -7,6 +7,7 @@ import json
 import pytest
 
 from shaded.evidence.findings import AuditDocument
+from shaded.publishing.sidecar import read_sidecar, sidecar_path
 from tests.daemon.rig import png
 
 pytestmark = pytest.mark.real_process
@@ -126,3 +127,54 @@ def test_impossible_words_are_wrong_usage(shaded, tmp_path):
     assert code == 2
     assert "--report" in err
     assert shaded("audit", tmp_path / "a.png", "--report", tmp_path)[0] == 2
+
+
+def test_markup_and_escapes_in_names_and_sidecars_are_only_words(shaded, published, tmp_path):
+    """Neither the page nor the terminal obeys what a file's name, a folder's name or a sidecar says."""
+    picture, outbox = published
+    stated = read_sidecar(sidecar_path(picture))
+    evil = "<script>alert(1)</script>\x1b[2J{{7*7}}"
+    folder = tmp_path / "<b onclick=x>"
+    folder.mkdir()
+    audited, lost = (folder / name for name in ("<img src=x onerror=x>\x1b[2J.png", "<i>lost\x1b[2J.png"))
+    audited.write_bytes(picture.read_bytes())
+    changed = {
+        "concept": stated.concept.model_copy(update={"tag": evil}),
+        "target": stated.target.model_copy(update={"concept": evil}),
+    }
+    sidecar_path(audited).write_text(stated.model_copy(update=changed).to_json(), "utf-8")
+    lost.write_bytes(b"")
+    sidecar_path(lost).write_text('{"' + evil.replace("\x1b", "\\u001b") + '":', "utf-8")
+    page = tmp_path / "page.html"
+    code, out, err = shaded("audit", folder, "--original", outbox, "--report", page)
+    assert code == 3
+    text = page.read_text("utf-8")
+    for words in (text, out, err):
+        assert "\x1b" not in words
+    for tag in ("<script", "<img src=x", "<i>lost", "<b onclick"):
+        assert tag not in text
+    assert "&lt;script&gt;" in text
+    assert "{{7*7}}" in text
+
+
+def test_a_sidecar_that_goes_while_its_picture_is_audited_is_a_problem_of_that_picture(shaded, published):
+    """What was there a moment ago and is not any more does not take the other findings with it."""
+    picture, outbox = published
+    sidecar_path(picture).unlink()
+    code, out, _ = shaded("audit", picture, "--original", outbox / "fox.png", "--json")
+    (file,) = json.loads(out)["files"]
+    assert code == 3
+    assert "there is no fox.png.shaded.json" in file["problem"]
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "foreign"])
+def test_why_an_original_is_not_known_names_a_sidecar_that_is_none(shaded, published, tmp_path, kind):
+    """A sidecar that is a link, a folder or somebody's JSON is the reason, and no original is asked for."""
+    picture, _ = published
+    beside = sidecar_path(picture)
+    beside.rename(tmp_path / "elsewhere")
+    {"link": lambda: beside.symlink_to(tmp_path / "elsewhere"), "folder": beside.mkdir,
+     "foreign": lambda: beside.write_text("{}")}[kind]()  # fmt: skip
+    code, out, _ = shaded("audit", picture, "--json")
+    assert code == 3
+    assert "the sidecar cannot be read" in json.loads(out)["files"][0]["problem"]
