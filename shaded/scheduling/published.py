@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from shaded.errors import Unreadable, from_os_error
+from shaded.errors import Refusal, Unreadable, from_os_error
 from shaded.evidence.launderings import Pixels
 from shaded.publishing import sidecar
 from shaded.publishing.picture import Picture
@@ -20,6 +22,10 @@ from shaded.scheduling.toolbox import AnchorFile, Toolbox
 from shaded.scheduling.views import canvas_of, shown_size
 from shaded.shading.anchors import Placement, ground_from_text
 from shaded.shading.canvas import Canvas, plan_canvas
+
+
+#: In every PNG that :func:`write_png` writes.
+_OWN = ("Software", "shaded")
 
 
 @dataclass(frozen=True)
@@ -67,16 +73,28 @@ def read(path: Path) -> bytes:
 
 
 def write_png(picture: Pixels, target: Path) -> None:
-    """Write a picture ``(H, W, 3)`` of 8 bits; missing folders are made.
+    """Write a picture ``(H, W, 3)`` of 8 bits; missing folders are made. Only what this wrote before is replaced.
 
     Raises:
         PictureError: It cannot be written; the error names it.
     """
+    said = PngInfo()
+    said.add_text(*_OWN)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(target, "PNG")
+        if os.path.lexists(target) and not _is_own_png(target):
+            raise Refusal("a file is there that shaded did not write", path=target, remedy="Move it away")
+        Image.fromarray(picture).save(target, "PNG", pnginfo=said)
     except OSError as error:
         raise from_os_error(error, target) from error
+
+
+def _is_own_png(path: Path) -> bool:
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            return path.is_file() and not path.is_symlink() and picture.info.get(_OWN[0]) == _OWN[1]
+    except Exception:  # noqa: BLE001 - whatever it is, it is no picture of ours
+        return False
 
 
 def open_published(path: Path) -> Published:
