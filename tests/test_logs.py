@@ -160,3 +160,16 @@ def test_a_log_file_that_outgrew_its_limit_is_cut(tmp_path):
         assert logs.shorten(1000, 100, stream.fileno())
         stream.write(b"new\n")
     assert file.read_bytes().splitlines() == [*(b"line %06d" % n for n in range(9_992, 10_000)), b"new"]
+
+
+def test_a_log_that_is_somebody_elses_is_not_cut(tmp_path):
+    """A file that a person had the log appended to stays whole, however large; only the agent's own log is cut."""
+    theirs, own = tmp_path / "notes.txt", tmp_path / "shaded.log"
+    for file in (theirs, own):
+        file.write_bytes(b"a line\n" * 1000)
+    with theirs.open("ab") as stream:
+        assert not logs.shorten(1000, 100, stream.fileno(), own=own)
+        assert not logs.shorten(1000, 100, stream.fileno(), own=tmp_path / "missing")
+    with own.open("ab") as stream:
+        assert logs.shorten(1000, 100, stream.fileno(), own=own)
+    assert theirs.stat().st_size == 7000

@@ -42,7 +42,7 @@ def test_the_unit_waits_for_ready_and_drains():
     assert service["KillMode"] == "mixed"
     assert int(service["TimeoutStopSec"]) >= 600
     assert service["Restart"] == "on-failure"
-    assert service["RestartPreventExitStatus"].split() == ["75", "78"]
+    assert service["RestartPreventExitStatus"].split() == ["65", "75", "78"]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_the_plist_starts_at_login_and_after_failures():
             )
         )
     )
-    assert agent["ProgramArguments"] == ["/opt/my tools/shaded", "run", "--config", "/a & b.toml"]
+    assert agent["ProgramArguments"] == ["/opt/my tools/shaded", "run", "--config", "/a & b.toml", "--agent"]
     assert agent["RunAtLoad"] is True
     assert agent["KeepAlive"] == {"SuccessfulExit": False}
     assert agent["ProcessType"] == "Background"

@@ -196,4 +196,4 @@ def test_staging_is_in_the_state_folder_unless_set(tmp_path):
     loaded = load_settings()
     assert loaded.staging_dir == loaded.state_dir / "staging"
     file = _write(tmp_path, f"[publishing]\nstaging = '{tmp_path}/waiting'\n")
-    assert load_settings(file).staging_dir == tmp_path / "waiting"
+    assert load_settings(file).staging_dir == tmp_path / "waiting" / "shaded-jobs"

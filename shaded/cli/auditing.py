@@ -51,6 +51,7 @@ def audit(
     """Measure what survives of the shading when pictures are compressed, resized, cropped, filtered and cleaned."""
     from shaded.cli.driving import foreground_executor, foreground_settings  # noqa: PLC0415 - not needed to print help
     from shaded.evidence.findings import AuditDocument  # noqa: PLC0415
+    from shaded.evidence.page import is_own_page  # noqa: PLC0415
 
     settings = foreground_settings(config)
     page = None if report is None else absolute(report)
@@ -58,6 +59,10 @@ def audit(
         raise UsageError("--report: there is no such folder", path=page.parent, remedy="Make it, or name another page")
     if page is not None and os.path.isdir(page):  # noqa: PTH112
         raise UsageError("--report: that is a folder", path=page, remedy="Name a file in it, such as audit.html")
+    if page is not None and os.path.lexists(page) and not is_own_page(page):
+        raise UsageError(
+            "--report: a file is there that shaded did not write", path=page, remedy="Move it away, or name another page"
+        )
     chosen = choose(settings, published, original)
     names = [one.path for one in chosen]
     with tempfile.TemporaryDirectory(prefix="shaded-") as scratch, _progress(names, quiet=as_json) as told:

@@ -68,6 +68,7 @@ def trial(
     from shaded.daemon.instance import prepare_folder  # noqa: PLC0415 - not needed to print help
 
     folder = absolute(out)
+    _refuse_foreign(folder)
     prepare_folder(folder, "--out")
     document, lines, report = _run(
         {"mode": mode, "source": source, "target": target, "related": related, **wanted},
@@ -82,6 +83,17 @@ def trial(
     for line in lines:
         typer.echo(line)
     typer.echo(f"{report} and {folder / 'trial.json'}, after {spoken(time.monotonic() - began)}.")
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """A trial writes many files of its own names: into a folder for it alone, or one with a trial in it."""
+    others = set(os.listdir(folder)) - {".lock", ".DS_Store"} if folder.is_dir() else set()
+    if others and "identity.json" not in others:
+        raise UsageError(
+            f"--out: the folder holds other things ({min(others)}), and no trial",
+            path=folder,
+            remedy="Name an empty folder, or one that does not exist yet",
+        )
 
 
 def _mode(chosen: Mapping[str, bool]) -> str:

@@ -75,14 +75,16 @@ def read_small(path: Path, most: int) -> bytes | None:
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | _NO_LINK)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError:
         if path.is_symlink() or not path.is_file():
             return None
         raise
-    with os.fdopen(descriptor, "rb") as stream:
-        return stream.read(most) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    try:
+        return os.read(descriptor, most) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    finally:
+        os.close(descriptor)
 
 
 def write_small(path: Path, data: bytes) -> None:

@@ -38,6 +38,10 @@ COLOURS = ("#2a86c8", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 _INK = "#010203"
 
 
+#: Stands in the head of every page; see ``page.html``.
+_GENERATOR = b'<meta name="generator" content="shaded">'
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of cells under headings; the first column names the row. ``folded`` shows it on a click only."""
@@ -96,6 +100,15 @@ def page(title: str, introduction: Sequence[str], sections: Sequence[Section]) -
     environment = Environment(autoescape=True, trim_blocks=True)
     template = environment.from_string(Path(__file__).with_name("page.html").read_text("utf-8"))
     return template.render(title=title, introduction=introduction, sections=sections, shown=_shown, is_words=_is_words)
+
+
+def is_own_page(path: Path) -> bool:
+    """Whether a file is a page that this program wrote, and may be replaced by a newer one."""
+    try:
+        with path.open("rb") as stream:
+            return not path.is_symlink() and _GENERATOR in stream.read(4096)
+    except OSError:
+        return False
 
 
 def write_page(path: Path, title: str, introduction: Sequence[str], sections: Sequence[Section]) -> None:

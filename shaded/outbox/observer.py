@@ -8,6 +8,7 @@ observer and a scan are needed.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
@@ -177,6 +178,9 @@ class NativeObserver:
         except OSError as error:
             observer.stop()
             raise explained(error, self._root) from error
+        except RuntimeError as error:  # no thread can be started now
+            observer.stop()
+            raise OSError(errno.EAGAIN, str(error), os.fspath(self._root)) from error
         # Which threads there are differs between versions and systems; whose they are does not.
         begun = set(threading.enumerate()) - others
         self._threads = [thread for thread in begun if type(thread).__module__.startswith("watchdog.")]

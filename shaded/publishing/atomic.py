@@ -227,7 +227,7 @@ def _owns_sidecar(folder: int, name: str, sidecar: _Found, own: Sequence[Copy]) 
         return False
     try:  # an older version published it, and noted only the picture's hash
         with _regular(folder, sidecar_name(name)) as stream:
-            return parse_sidecar(stream.read(LARGEST)).published.sha256 in older
+            return parse_sidecar(stream.read(LARGEST + 1)).published.sha256 in older
     except (FileNotFoundError, Unreadable):
         return False
 

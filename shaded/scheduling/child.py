@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import signal
@@ -115,6 +116,9 @@ def launch(
         first_line: What it is told at once.
         inbox: Where everything goes that it says, from another thread, and that it ended.
         on_event: Called, in that thread, after each.
+
+    Raises:
+        OSError: No process or no thread can be started now.
     """
     process = subprocess.Popen(
         tuple(command),
@@ -127,11 +131,18 @@ def launch(
     )
     child = Child(process)
     relay = threading.Thread(target=_relay, args=(child,), daemon=True, name="worker-log")
-    relay.start()
-    child.listener = threading.Thread(
-        target=_listen, args=(child, relay, inbox, on_event), daemon=True, name="worker-events"
-    )
-    child.listener.start()
+    listener = threading.Thread(target=_listen, args=(child, relay, inbox, on_event), daemon=True, name="worker-events")
+    try:
+        relay.start()
+        listener.start()
+    except RuntimeError as error:  # nobody would hear it
+        child.kill("no thread can be started")
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None and not (stream is process.stderr and relay.is_alive()):
+                stream.close()
+        raise OSError(errno.EAGAIN, "no thread can be started") from error
+    child.listener = listener
     child.send(first_line)
     return child
 
@@ -157,7 +168,19 @@ def end(children: Sequence[Child], *, now: bool, patient: bool) -> None:
 def _listen(
     child: Child, relay: threading.Thread, inbox: queue.SimpleQueue[Said], on_event: Callable[[], None]
 ) -> None:
-    """Queue a process's events until its end; runs in its own thread."""
+    """Queue a process's events until its end, which is told whatever happens; runs in its own thread."""
+    try:
+        _hear(child, inbox, on_event)
+    except Exception:
+        logger.exception("the worker cannot be heard any more")
+        child.kill("the worker could not be heard any more")
+    code = child.process.wait()
+    relay.join(timeout=1.0)
+    inbox.put(Said(child, Ended(code)))
+    on_event()
+
+
+def _hear(child: Child, inbox: queue.SimpleQueue[Said], on_event: Callable[[], None]) -> None:
     assert child.process.stdout is not None  # noqa: S101 - it was started with a pipe
     with child.process.stdout as stream:
         for line in stream:
@@ -168,10 +191,6 @@ def _listen(
                 continue
             inbox.put(Said(child, event))
             on_event()
-    code = child.process.wait()
-    relay.join(timeout=1.0)
-    inbox.put(Said(child, Ended(code)))
-    on_event()
 
 
 def _relay(child: Child) -> None:
@@ -182,5 +201,6 @@ def _relay(child: Child) -> None:
             line = raw.decode("utf-8", "replace").rstrip("\n")
             if line.strip():
                 child.last_words.append(line.strip()[:300])
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+            with suppress(OSError, ValueError):  # on a full disk the line is lost; unread, the worker would hang
+                sys.stderr.write(line + "\n")
+                sys.stderr.flush()

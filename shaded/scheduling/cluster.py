@@ -138,7 +138,7 @@ class ClusterExecutor:
         if self._stale:
             self._leave()
         if self._child is None:
-            self._begin()
+            self._begin_or_rest()
             return None
         pick = self._room.pick(candidates[:1], [], _ANY, _ANY)
         if pick is None:
@@ -184,6 +184,15 @@ class ClusterExecutor:
         # Ray tells its makers nothing unless somebody asks for it.
         environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
         self._child = launch(self._command, environment, self._start.model_dump_json(), self._inbox, self._on_event)
+
+    def _begin_or_rest(self) -> None:
+        """Where no process can be started now, it is tried again after a pause."""
+        try:
+            self._begin()
+        except OSError as error:
+            self._rest_until = self._clock.monotonic() + FIRST_PAUSE
+            self._trouble = f"the process that talks to the cluster cannot be started ({error.strerror}); again soon"
+            logger.warning("the process that talks to the cluster cannot be started", why=str(error))
 
     def _leave(self) -> None:
         """Let the process end, and with it the workers; only while nothing is under way."""

@@ -6,6 +6,7 @@ files there as it does at home; it is gone when the picture is done, or when the
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import queue
@@ -16,11 +17,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import psutil
 
 from shaded import __version__, logs
 from shaded.errors import ConfigurationError, ModelError, PictureError
@@ -30,7 +29,9 @@ from shaded.scheduling.worker import Engine, EngineFactory, Throttle, be_nice, f
 
 logger = logs.get_logger("worker")
 
-_OURS = re.compile(r"\Ashaded-worker-(\d+)-")
+_OURS = re.compile(r"\Ashaded-worker-\d+-[A-Za-z0-9_]{8}\Z")
+#: In each folder; the lock on it, which goes with the process, says that the folder is in use.
+_LOCK = ".shaded-worker"
 
 
 class Parcel(NamedTuple):
@@ -126,8 +127,8 @@ class ClusterWorker:
 
         begin_counting()
         try:
-            with logs.about_job(task.job_id), tempfile.TemporaryDirectory(prefix=_prefix(os.getpid())) as folder:
-                return self._shade_in(Path(folder), task, source, tell)
+            with logs.about_job(task.job_id), _own_folder() as folder:
+                return self._shade_in(folder, task, source, tell)
         except (ModelError, ConfigurationError) as error:
             return unusable_of(error)
         except Exception as error:
@@ -152,14 +153,25 @@ class ClusterWorker:
         )
 
 
-def _prefix(pid: int) -> str:
-    return f"shaded-worker-{pid}-"
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """A private folder that is known as this process's for as long as it lives."""
+    with tempfile.TemporaryDirectory(prefix=f"shaded-worker-{os.getpid()}-") as name:
+        folder = Path(name)
+        with (folder / _LOCK).open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield folder
 
 
 def remove_leftovers() -> None:
-    """Remove the folders of this user's workers that were killed on this machine."""
+    """Remove the folders of this user's workers that were killed on this machine: those with a lock nobody holds."""
     for folder in Path(tempfile.gettempdir()).glob("shaded-worker-*"):
-        found = _OURS.match(folder.name)
         with suppress(OSError):
-            if found and folder.lstat().st_uid == os.getuid() and not psutil.pid_exists(int(found[1])):
-                shutil.rmtree(folder, ignore_errors=True)
+            found = folder.lstat()
+            if _OURS.match(folder.name) and found.st_uid == os.getuid() and not folder.is_symlink():
+                lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
+                finally:
+                    os.close(lock)

@@ -174,11 +174,14 @@ def listen(
     on_orphaned: Callable[[], None],
 ) -> None:
     """Queue every request until ``Stop``; the stream ending before one means that the daemon is gone."""
-    for line in requests:
-        request = REQUESTS.validate_json(line)
-        inbox.put(request)
-        if isinstance(request, Stop):
-            return
+    try:
+        for line in requests:
+            request = REQUESTS.validate_json(line)
+            inbox.put(request)
+            if isinstance(request, Stop):
+                return
+    except Exception:
+        logger.exception("a request cannot be understood; the worker ends, since its daemon waits for an answer")
     on_orphaned()
 
 

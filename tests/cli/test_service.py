@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from shaded import services
 from shaded.cli import service
 
 
@@ -92,7 +93,34 @@ def test_macos_has_an_agent(home):
     planned = service.plan(None, platform="darwin")
     assert planned.file == home / "Library" / "LaunchAgents" / "org.shaded.daemon.plist"
     agent = plistlib.loads(planned.content)
-    assert agent["ProgramArguments"] == ["/opt/shaded/bin/shaded", "run"]
+    assert agent["ProgramArguments"] == ["/opt/shaded/bin/shaded", "run", "--agent"]
     assert agent["StandardErrorPath"] == str(home / "Library" / "Logs" / "shaded.log")
     assert planned.start[0][:2] == ("launchctl", "bootstrap")
     assert planned.stop[0][:2] == ("launchctl", "bootout")
+
+
+@pytest.mark.parametrize("theirs", [b"[Service]\nExecStart=/bin/true\n", b"", b"\x00\xff", "link"])
+def test_a_service_file_of_somebody_else_stays(home, manager, shaded, theirs):
+    """Neither install nor uninstall touches a unit that shaded did not write, or a link such as a masked unit's."""
+    unit = home / "config" / "systemd" / "user" / "shaded.service"
+    unit.parent.mkdir(parents=True)
+    if theirs == "link":
+        unit.symlink_to("/dev/null")
+    else:
+        unit.write_bytes(theirs)
+    for command in ("install", "uninstall"):
+        code, _, err = shaded("service", command)
+        assert code == 1
+        assert "was not written by shaded" in err
+    assert manager == []
+    assert unit.is_symlink() if theirs == "link" else unit.read_bytes() == theirs
+
+
+def test_every_service_file_of_our_own_is_known(home):
+    """Units and agents, of this version and of one without the agent's option, count as written by shaded."""
+    for platform in ("linux", "darwin"):
+        content = service.plan(None, platform=platform).content
+        assert services.is_ours(content)
+        assert services.is_ours(content.replace(b"\t\t<string>--agent</string>\n", b""))
+    theirs = plistlib.dumps({"Label": "org.somebody", "ProgramArguments": ["/bin/shaded"]})
+    assert not services.is_ours(theirs)

@@ -100,14 +100,19 @@ def test_a_rendered_file_that_was_lost_is_rendered_again(rig, monkeypatch):
     assert len(rig.executor.submitted) == 2
 
 
-def test_leftovers_in_staging_are_removed_at_the_start(rig):
-    """Folders that a crash left in the staging folder are removed; what is not named as ours is not."""
-    for name in ("77", "publish-5", "holiday"):
-        (rig.settings.staging_dir / name).mkdir()
-        (rig.settings.staging_dir / name / "torn.png").write_bytes(b"x")
-    (rig.settings.staging_dir / "stray").write_bytes(b"x")
+def test_leftovers_in_staging_are_removed_at_the_start(rig, tmp_path):
+    """What a crash left of a job or a copy is removed; numbers, other names, files and links in staging stay."""
+    staging = rig.settings.staging_dir
+    theirs = ("77", "publish-5", "holiday", "shaded-job-5 of mine", "shaded-job-")
+    for name in ("shaded-job-77", "shaded-copy-5", *theirs):
+        (staging / name).mkdir()
+        (staging / name / "torn.png").write_bytes(b"x")
+    (staging / "shaded-job-8").write_bytes(b"x")
+    (tmp_path / "elsewhere").mkdir()
+    (staging / "shaded-job-9").symlink_to(tmp_path / "elsewhere")
     rig.restart()
-    assert sorted(path.name for path in rig.settings.staging_dir.iterdir()) == ["holiday", "stray"]
+    assert {path.name for path in staging.iterdir()} == {*theirs, "shaded-job-8", "shaded-job-9"}
+    assert (tmp_path / "elsewhere").exists()
 
 
 def test_a_renamed_copy_is_published_without_shading(rig):

@@ -90,12 +90,13 @@ def test_a_second_instance_is_told_whose_lock_it_is(tmp_path):
 
 
 def test_private_folders_are_private(tmp_path):
-    """The state folder is made with its parents and nobody else can enter it; an open one is closed."""
+    """A folder is made with its parents and nobody else can enter it; the permissions of one that is there stay."""
     assert prepare_folder(tmp_path / "a" / "state", "state_dir", private=True)
     assert stat.S_IMODE((tmp_path / "a" / "state").stat().st_mode) == 0o700
-    (tmp_path / "open").mkdir(mode=0o755)
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o755)
     assert not prepare_folder(tmp_path / "open", "state_dir", private=True)
-    assert stat.S_IMODE((tmp_path / "open").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "open").stat().st_mode) == 0o755
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

@@ -9,12 +9,13 @@ import stat as mode
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from shaded.clock import FakeClock
-from shaded.errors import ShadedError, Transient
+from shaded.errors import LedgerAway, LedgerDamaged, StateUnusable, Transient
 from shaded.ledger import Ledger, LedgerReader, schema
 from shaded.ledger.connection import explain, open_writable
 from shaded.settings import Profile
@@ -125,7 +126,7 @@ def test_a_newer_ledger_is_left_alone(path):
     connection.execute(f"PRAGMA user_version = {schema.NEWEST + 1}")
     connection.close()
     for opening in (Ledger.open, LedgerReader.open_readonly):
-        with pytest.raises(ShadedError, match="newer version of shaded"):
+        with pytest.raises(StateUnusable, match="newer version of shaded"):
             opening(path, FakeClock())
 
 
@@ -134,8 +135,9 @@ def test_a_damaged_ledger_says_so(path):
     path.parent.mkdir()
     path.write_bytes(b"this is not a database at all, not even nearly" * 100)
     for opening in (Ledger.open, LedgerReader.open_readonly):
-        with pytest.raises(ShadedError, match=r"damaged.*Move it aside"):
+        with pytest.raises(LedgerDamaged, match=r"damaged.*shaded recover") as caught:
             opening(path, FakeClock())
+        assert caught.value.exit_code == 65
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
@@ -167,6 +169,65 @@ def test_a_busy_ledger_is_transient():
     other = sqlite3.OperationalError("no such table: jobs")
     other.sqlite_errorcode = sqlite3.SQLITE_ERROR
     assert not isinstance(explain(other, "x"), Transient)
+
+
+PASSING = [
+    "FULL", "BUSY", "LOCKED", "IOERR", "READONLY", "CANTOPEN", "NOMEM", "PROTOCOL", "PERM", "INTERRUPT", "AUTH", "ABORT",
+    "NOLFS",
+]  # fmt: skip
+FINAL = ["ERROR", "INTERNAL", "CONSTRAINT", "MISMATCH", "MISUSE", "RANGE", "TOOBIG", "CORRUPT", "NOTADB"]
+
+
+@pytest.mark.parametrize("name", [*PASSING, *FINAL])
+def test_every_error_of_sqlite_passes_or_does_not(name):
+    """What may pass is waited for, whatever its extended code; damage and this program's mistakes are not."""
+    error = sqlite3.OperationalError("as told")
+    error.sqlite_errorcode = getattr(sqlite3, f"SQLITE_{name}") | 7 << 8
+    told = explain(error, "x")
+    assert isinstance(told, Transient) == (name in PASSING)
+    assert isinstance(told, LedgerDamaged) == (name in ("CORRUPT", "NOTADB"))
+
+
+@pytest.mark.parametrize("harm", ["DROP TABLE events", "PRAGMA user_version = -1", "PRAGMA user_version = 0"])
+def test_a_database_without_a_ledgers_tables_is_damaged(path, harm):
+    """Lost tables, or another program's database, are damage; nothing is added to that file."""
+    fill(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(harm)
+    before = path.read_bytes()
+    with pytest.raises(LedgerDamaged, match="shaded recover"):
+        Ledger.open(path, FakeClock())
+    assert path.read_bytes() == before
+
+
+def test_damage_that_shows_while_it_runs_is_told_as_such(path):
+    """A page that is overwritten under an open ledger is damage, not a passing error and no mistake."""
+    fill(path)
+    with Ledger.open(path, FakeClock()) as ledger:
+        ledger.compact()
+        with path.open("r+b") as stream:
+            stream.seek(4096)
+            stream.write(b"\xff" * 4096 * 20)
+        with pytest.raises(LedgerDamaged):
+            for _ in range(3):
+                ledger.find(ROOT / "fox.png")
+                ledger.admit(ROOT, Path("b.png"), STAT, "bb", "p", "{}")
+
+
+def test_a_connection_that_lost_its_file_is_made_anew(path):
+    """After an error of the disk the file is opened again, and only one that is there and no new one."""
+    fill(path)
+    with Ledger.open(path, FakeClock()) as ledger:
+        first = ledger._connection
+        ledger.reconnect_after(Transient("the disk is full"))
+        assert ledger._connection is first
+        aside = path.rename(path.with_name("aside"))
+        ledger.reconnect_after(LedgerAway("the disk reported an error"))
+        assert not path.exists()
+        aside.rename(path)
+        ledger.reconnect_after(LedgerAway("the disk reported an error"))
+        assert ledger._connection is not first
+        assert ledger.counts()["published"] == 1
 
 
 def test_an_error_inside_a_method_leaves_nothing_behind(path, monkeypatch):

@@ -339,12 +339,6 @@ def test_values_can_be_stored_and_removed(desk):
     assert desk.ledger.meta_get("pause") is None
 
 
-def test_the_secret_is_made_once(desk):
-    """It has 256 bits and stays the same for as long as the ledger lives."""
-    secret = desk.ledger.secret()
-    assert len(bytes.fromhex(secret)) == 32
-    assert desk.ledger.secret() == secret
-
 
 def test_the_last_allowed_death_is_the_end(desk):
     """A worker's deaths are counted in the ledger; those before its models were loaded are not."""

@@ -14,9 +14,13 @@ from pathlib import Path
 import pytest
 
 import shaded
+from shaded.clock import SystemClock
 from shaded.control import ControlServer, request, socket_path
-from shaded.daemon.instance import prepare_folder
+from shaded.daemon.assembly import prepare_folders
+from shaded.daemon.instance import LEDGER_NAME, installation_secret, only_instance
+from shaded.ledger import Ledger
 from shaded.models.bundle import bundled_models
+from shaded.settings import Folder, load_settings
 
 PACKAGE = Path(shaded.__file__).parent
 NOBODY = 65534
@@ -72,10 +76,30 @@ def test_another_user_who_gets_in_is_hung_up_on(served):
 
 
 def test_the_state_folder_is_its_owners(tmp_path):
-    """Ledger, socket and staging lie in a folder that nobody else can enter, even when it was open before."""
-    (tmp_path / "state").mkdir(mode=0o777)
-    prepare_folder(tmp_path / "state", "state_dir", private=True)
-    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+    """A state folder that is made is closed to others; in one that was open before, everything inside is."""
+    for name in ("made", "open"):
+        state = tmp_path / name / "state"
+        if name == "open":
+            state.mkdir(parents=True)
+            state.chmod(0o777)
+        settings = load_settings(
+            folder=(Folder(outbox=tmp_path / "out", publish=tmp_path / "pub"),), state_dir=state
+        )
+        before = os.umask(0)
+        try:
+            prepare_folders(settings)
+            with only_instance(state), Ledger.open(state / LEDGER_NAME, SystemClock()) as ledger:
+                installation_secret(settings, ledger)
+                server = ControlServer(state, lambda _asked: {})
+                server.start()
+                modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in state.iterdir()}
+                server.stop()
+        finally:
+            os.umask(before)
+        assert modes.pop("staging") == 0o700
+        assert {"control.sock", "daemon.lock", LEDGER_NAME, "installation.secret"} <= set(modes)
+        assert set(modes.values()) == {0o600}
+        assert stat.S_IMODE(state.stat().st_mode) == (0o700 if name == "made" else 0o777)
 
 
 def test_a_request_without_end_is_cut(served):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import queue
 import sys
 import tempfile
@@ -15,11 +14,11 @@ import pytest
 from shaded.clock import FakeClock
 from shaded.daemon.assembly import run_daemon
 from shaded.daemon.executors import cluster_start
-from shaded.errors import ConfigurationError, Transient
+from shaded.errors import ConfigurationError, Transient, Unavailable
 from shaded.scheduling.cluster import FIRST_PAUSE, ClusterExecutor
 from shaded.scheduling.cluster_driver import places
 from shaded.scheduling.cluster_seat import Opened, Seat, Unopened, Vacant, delivered
-from shaded.scheduling.cluster_worker import ClusterWorker, Parcel, remove_leftovers
+from shaded.scheduling.cluster_worker import ClusterWorker, Parcel, _own_folder, remove_leftovers
 from shaded.scheduling.executor import Candidate, Pick
 from shaded.scheduling.messages import EVENTS, ClusterState, Ready, ShadeTask, Start, Unusable
 from shaded.scheduling.room import LEAST_CANVAS
@@ -105,14 +104,14 @@ def test_without_the_extra_the_message_says_what_to_install(settings, monkeypatc
 
 
 def test_a_cluster_that_does_not_answer_ends_the_daemon(settings, monkeypatch):
-    """The real process tries the address, and the daemon ends with 78, saying what to start."""
+    """The real process tries the address; the daemon ends, to be started again later, and says what to start."""
     monkeypatch.setattr("shaded.daemon.assembly.require_ray", lambda: None)  # it is not asked for so far
     outbox = settings.folder[0].outbox
     outbox.mkdir()
     (outbox / "fox.png").write_bytes(png())
-    with pytest.raises(ConfigurationError, match="Connection refused") as caught:
+    with pytest.raises(Unavailable, match="Connection refused") as caught:
         run_daemon(settings, once=True)
-    assert (caught.value.exit_code, "Start Ray" in caught.value.remedy) == (78, True)
+    assert (caught.value.exit_code, "Start Ray" in caught.value.remedy) == (74, True)
 
 
 def test_an_address_is_auto_or_a_host_with_a_port():
@@ -165,12 +164,12 @@ def test_running_out_of_memory_there_means_a_smaller_canvas(start_executor, tmp_
 
 
 def test_a_cluster_that_is_not_reached_at_the_start_ends_the_daemon(start_executor):
-    """It is a matter of the settings, with what to do."""
+    """It may be a network that is not up yet: that passes, and the error says what to do."""
     executor, _ = start_executor("1", _state(0, reached=False, trouble="nobody answers", remedy="Start Ray"))
     told = []
     while not told:
         told = list(executor.events(1.0))
-    assert told == [Unusable(cause="configuration", what="cluster.address: nobody answers", remedy="Start Ray")]
+    assert told == [Unusable(cause="unavailable", what="cluster.address: nobody answers", remedy="Start Ray")]
 
 
 def test_a_connection_that_is_lost_blames_no_picture_and_is_made_anew(start_executor, tmp_path):
@@ -291,13 +290,18 @@ def test_damaged_results_are_refused(tmp_path, part):
 
 
 def test_folders_of_killed_workers_are_removed(tmp_path, monkeypatch):
-    """A folder goes when its process is gone; one of a living process, and anything else, stays."""
+    """A folder goes when the lock in it is nobody's; one in use, one without a lock and anything else stays."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for name in ("shaded-worker-999999999-x", f"shaded-worker-{os.getpid()}-x", "shaded-worker-mine"):
+    names = ("shaded-worker-1-killed_1", "shaded-worker-999999999-holidays", "shaded-worker-mine", "shaded-worker-1-x")
+    for name in names:
         (tmp_path / name).mkdir()
         (tmp_path / name / "picture").touch()
-    remove_leftovers()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"shaded-worker-{os.getpid()}-x", "shaded-worker-mine"]
+    for name in (names[0], names[3]):
+        (tmp_path / name / ".shaded-worker").touch()
+    with _own_folder() as used:
+        remove_leftovers()
+        assert {path.name for path in tmp_path.iterdir()} == {used.name, *names[1:]}
+    assert not used.exists()
 
 
 class LittleRay:
