@@ -61,7 +61,7 @@ def audit(
         raise UsageError("--report: that is a folder", path=page, remedy="Name a file in it, such as audit.html")
     if page is not None and os.path.lexists(page) and not is_own_page(page):
         raise UsageError(
-            "--report: a file is there that shaded did not write", path=page, remedy="Move it away, or name another page"
+            "--report: a file is there that shaded did not write", path=page, remedy="Move it, or name another page"
         )
     chosen = choose(settings, published, original)
     names = [one.path for one in chosen]

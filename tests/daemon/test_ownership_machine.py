@@ -44,9 +44,7 @@ class OwnershipMachine(RuleBasedStateMachine):
         self.base = Path(tempfile.mkdtemp(prefix="ownership-"))
         for folder in set(PUBLISHED.values()):
             (self.base / folder).mkdir()
-        pairs = tuple(
-            Folder(outbox=self.base / box, publish=self.base / publish) for box, publish in PUBLISHED.items()
-        )
+        pairs = tuple(Folder(outbox=self.base / box, publish=self.base / publish) for box, publish in PUBLISHED.items())
         self.rig = Rig(self.base, folders=pairs)
         self._quick()
         #: Files that are a person's, with their content; ``None`` stands for a folder or a link.

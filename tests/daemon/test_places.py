@@ -248,7 +248,7 @@ def test_many_copies_do_not_keep_the_daemon_from_the_rest(rig, monkeypatch):
 
 
 def test_a_long_copy_feeds_the_watchdog_and_can_be_stopped(rig, monkeypatch):
-    """Between the pieces of a copy the watchdog is told; ten seconds after a stop was asked for the copy is given up."""
+    """Between the pieces of a copy the watchdog is told, and ten seconds after a stop was asked for it is given up."""
     from shaded.daemon import delivery
 
     beats = []

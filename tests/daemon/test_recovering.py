@@ -1,4 +1,4 @@
-"""A ledger made again from outboxes and publish folders: nothing is rendered twice, nothing foreign is taken for ours."""
+"""A ledger made again from outboxes and publish folders: nothing is rendered twice, nothing foreign becomes ours."""
 
 from __future__ import annotations
 

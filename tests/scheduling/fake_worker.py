@@ -124,7 +124,8 @@ def _sidecar(task, source, published):
         strength={},
         survival=Survival(),
         engine=Engine(
-            models=[], intensity=task.profile.intensity, quality=task.profile.quality, steps=4, seed=1, device="fake", dtype="float32",
+            models=[], intensity=task.profile.intensity, quality=task.profile.quality, steps=4, seed=1, device="fake",
+            dtype="float32",
             canvas=(8, 8), batch=(1, 3, 8, 8), scale=1.0, seconds=0.1, peak_memory_bytes=0,
         ),
         rights=RightsFacts(),
