@@ -60,7 +60,9 @@ def audit(
         raise UsageError("--report: that is a folder", path=page, remedy="Name a file in it, such as audit.html")
     if page is not None and os.path.lexists(page) and not is_own_page(page):
         raise UsageError(
-            "--report: a file is there that shaded did not write", path=page, remedy="Move it away, or name another page"
+            "--report: a file is there that shaded did not write",
+            path=page,
+            remedy="Move it away, or name another page",
         )
     pictures, originals = pictures_and_originals(settings, published, original)
     with tempfile.TemporaryDirectory(prefix="shaded-") as scratch, _progress(pictures, quiet=as_json) as told:

@@ -23,7 +23,6 @@ from shaded.scheduling.views import canvas_of, shown_size
 from shaded.shading.anchors import Placement, ground_from_text
 from shaded.shading.canvas import Canvas, plan_canvas
 
-
 #: In every PNG that :func:`write_png` writes.
 _OWN = ("Software", "shaded")
 

@@ -339,7 +339,6 @@ def test_values_can_be_stored_and_removed(desk):
     assert desk.ledger.meta_get("pause") is None
 
 
-
 def test_the_last_allowed_death_is_the_end(desk):
     """A worker's deaths are counted in the ledger; those before its models were loaded are not."""
     job_id = desk.admit().job.id

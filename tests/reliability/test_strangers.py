@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import shaded
-from shaded.control import ControlServer, request, socket_path
 from shaded.clock import SystemClock
+from shaded.control import ControlServer, request, socket_path
 from shaded.daemon.assembly import prepare_folders
 from shaded.daemon.instance import LEDGER_NAME, installation_secret, only_instance
 from shaded.ledger import Ledger
@@ -82,9 +82,7 @@ def test_the_state_folder_is_its_owners(tmp_path):
         if name == "open":
             state.mkdir(parents=True)
             state.chmod(0o777)
-        settings = load_settings(
-            folder=(Folder(outbox=tmp_path / "out", publish=tmp_path / "pub"),), state_dir=state
-        )
+        settings = load_settings(folder=(Folder(outbox=tmp_path / "out", publish=tmp_path / "pub"),), state_dir=state)
         before = os.umask(0)
         try:
             prepare_folders(settings)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from shaded.errors import PictureError
+from shaded.errors import PictureError, Refusal
 from shaded.scheduling.messages import VerifyTask
+from shaded.scheduling.published import write_png
 from tests.scheduling.conftest import encoded, pixels, scene
 
 
@@ -90,3 +92,21 @@ def test_a_file_without_a_sidecar_cannot_be_verified(engine, published):
     published[0].with_name("fox.png.shaded.json").unlink()
     with pytest.raises(PictureError):
         engine.verify(VerifyTask(job_id="v", published=published[0]))
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "png"])
+def test_an_anchor_is_not_written_over_somebody_elses_file(tmp_path, kind):
+    """Only what was written here before is replaced; a link is not followed."""
+    theirs, target, picture = tmp_path / "theirs", tmp_path / "fox.anchor.png", np.zeros((8, 8, 3), np.uint8)
+    write_png(picture, tmp_path / "again.png")
+    write_png(picture + 1, tmp_path / "again.png")
+    if kind == "png":
+        Image.new("RGB", (2, 2)).save(target)
+    else:
+        theirs.write_text("a person's words")
+        theirs.rename(target) if kind == "file" else target.symlink_to(theirs)
+    before = target.read_bytes()
+    with pytest.raises(Refusal, match="did not write"):
+        write_png(picture, target)
+    assert target.read_bytes() == before
+    assert (target.is_symlink(), theirs.exists()) == ((kind == "link"),) * 2
