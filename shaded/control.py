@@ -138,10 +138,11 @@ def request(state_dir: Path, command: str, *, timeout: float = 10.0, **arguments
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
-            connection.connect(os.fspath(path))
+            _connect(connection, path, time.monotonic() + timeout)
             if not _is_own(connection):
                 raise PermissionError("the socket is another user's")
-            connection.sendall(line)
+            with suppress(BrokenPipeError, ConnectionResetError):  # turned away: it may have said why
+                connection.sendall(line)
             answer = json.loads(next(_lines(connection, LONGEST_ANSWER, timeout), None) or b"null")
         if not isinstance(answer, dict) or not isinstance(answer.get("result" if answer.get("ok") else "error"), dict):
             raise ValueError("that is no answer")  # noqa: TRY301, TRY004 - told like silence
@@ -160,6 +161,19 @@ def request(state_dir: Path, command: str, *, timeout: float = 10.0, **arguments
         path=problem.get("path"),
         remedy=problem.get("remedy", ""),
     )
+
+
+def _connect(connection: socket.socket, path: Path, until: float) -> None:
+    """Connect; while too many others do so at the same moment, wait."""
+    while True:
+        try:
+            connection.connect(os.fspath(path))
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 class ControlServer:
@@ -206,7 +220,7 @@ class ControlServer:
             listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             listening.setblocking(False)
             self._path = rendezvous.bind(listening, self._state_dir)
-            listening.listen(16)
+            listening.listen(MOST_CLIENTS)
         except OSError as error:
             if listening is not None:
                 listening.close()

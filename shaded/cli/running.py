@@ -38,9 +38,7 @@ def run(
         if not agent or error.exit_code not in FINAL_CODES:
             raise
         # launchd starts an agent again after any code but 0.
-        typer.echo(
-            f"shaded: {printable(error)} It is not started again; the code would be {error.exit_code}.", err=True
-        )
+        typer.echo(f"shaded: {printable(error)} It is not started again (code {error.exit_code}).", err=True)
 
 
 def _run(outbox: Path | None, publish: Path | None, config: Path | None, *, once: bool) -> None:

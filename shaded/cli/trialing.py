@@ -87,7 +87,7 @@ def trial(
 
 def _refuse_foreign(folder: Path) -> None:
     """A trial writes many files of its own names: into a folder for it alone, or one with a trial in it."""
-    others = set(os.listdir(folder)) - {".lock", ".DS_Store"} if folder.is_dir() else set()
+    others = {path.name for path in folder.iterdir()} - {".lock", ".DS_Store"} if folder.is_dir() else set()
     if others and "identity.json" not in others:
         raise UsageError(
             f"--out: the folder holds other things ({min(others)}), and no trial",

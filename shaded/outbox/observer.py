@@ -168,19 +168,20 @@ class NativeObserver:
         ]
         _silence()
         others = set(threading.enumerate())
-        observer = Watchdog()
+        observer: BaseObserver | None = None
         try:
+            observer = Watchdog()
             # A link as the root is the user's own choice; watchdog itself would not follow it.
             watched = os.path.realpath(self._root)
             handler = _Handler(self._inbox, watched, os.fspath(self._root))
             observer.schedule(cast("FileSystemEventHandler", handler), watched, recursive=True, event_filter=wanted)
             observer.start()
-        except OSError as error:
-            observer.stop()
-            raise explained(error, self._root) from error
-        except RuntimeError as error:  # no thread can be started now
-            observer.stop()
-            raise OSError(errno.EAGAIN, str(error), os.fspath(self._root)) from error
+        except (OSError, RuntimeError) as error:
+            if observer is not None:
+                observer.stop()
+            if isinstance(error, OSError):
+                raise explained(error, self._root) from error
+            raise OSError(errno.EAGAIN, str(error), os.fspath(self._root)) from error  # no thread can be started now
         # Which threads there are differs between versions and systems; whose they are does not.
         begun = set(threading.enumerate()) - others
         self._threads = [thread for thread in begun if type(thread).__module__.startswith("watchdog.")]

@@ -9,7 +9,7 @@ import pytest
 from shaded.cli import asking
 from shaded.control import ControlServer
 from shaded.daemon.commands import answerer
-from shaded.daemon.instance import LEDGER_NAME
+from shaded.daemon.instance import LEDGER_NAME, only_instance
 from tests.daemon.rig import Rig, png
 
 
@@ -179,3 +179,38 @@ def test_reload_reaches_the_daemon(served, shaded):
     code, _, err = shaded("reload")
     assert code == 1
     assert "cannot be read anew" in err
+
+
+@pytest.mark.parametrize(
+    "document", [{}, {"daemon": 5}, {"daemon": {"running": True}}, {"waiting": 7, "running": []}, {"path": "x"}]
+)
+@pytest.mark.parametrize("words", [("status",), ("status", "--check", "--json"), ("queue",), ("explain", "fox.png")])
+def test_an_answer_that_makes_no_sense_is_an_error(shaded, monkeypatch, words, document):
+    """What another program, or another version, answers ends in one sentence and no traceback."""
+    monkeypatch.setattr(asking, "request", lambda *_arguments, **_options: document)
+    code, _, err = shaded(*words)
+    assert code == 1
+    assert err == ("shaded: the daemon's answer cannot be understood. If it is of another version, start it again.\n")
+
+
+def test_nothing_in_an_answer_moves_the_cursor(shaded, monkeypatch):
+    """Control characters are escaped wherever they stand."""
+    nasty = "a\x1b[2J\nb"
+    document = {"running": [{"path": nasty}], "waiting": [{"position": nasty, "path": nasty, "why": nasty}]}
+    monkeypatch.setattr(asking, "request", lambda *_arguments, **_options: document)
+    code, out, _ = shaded("queue")
+    assert code == 0
+    assert "\x1b" not in out
+    assert len(out.splitlines()) == 2
+
+
+def test_a_daemon_that_cannot_be_asked_is_no_absent_one(shaded, tmp_path, monkeypatch):
+    """While one holds the state folder and has no socket, status says so instead of how to start another."""
+    monkeypatch.setenv("SHADED_STATE_DIR", str(tmp_path))
+    with only_instance(tmp_path):
+        out = shaded("status")[1]
+        assert out.startswith("A daemon is running, but it does not answer.")
+        assert json.loads(shaded("status", "--json")[1])["health"]["problems"] == [
+            "a daemon is running and does not answer"
+        ]
+    assert shaded("status")[1].startswith("The daemon is not running.")

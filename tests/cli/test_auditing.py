@@ -127,6 +127,10 @@ def test_impossible_words_are_wrong_usage(shaded, tmp_path):
     assert code == 2
     assert "--report" in err
     assert shaded("audit", tmp_path / "a.png", "--report", tmp_path)[0] == 2
+    (tmp_path / "notes.html").write_text("<p>mine</p>")
+    code, _, err = shaded("audit", tmp_path / "a.png", "--report", tmp_path / "notes.html")
+    assert (code, "did not write" in err) == (2, True)
+    assert (tmp_path / "notes.html").read_text() == "<p>mine</p>"
 
 
 def test_markup_and_escapes_in_names_and_sidecars_are_only_words(shaded, published, tmp_path):

@@ -62,3 +62,12 @@ def test_two_trials_do_not_share_a_folder(shaded, autoencoder_file, tmp_path):
     assert "at work in this folder" in err
     assert not (tmp_path / "trial.json").exists()
     assert shaded(*words)[0] == 0
+
+
+def test_a_folder_of_other_things_takes_no_trial(shaded, tmp_path):
+    """A person's own `report.html` is not written over: the folder is refused before anything is done."""
+    (tmp_path / "report.html").write_text("mine")
+    code, _, err = shaded("trial", "--tiny", "--out", tmp_path)
+    assert (code, "other things (report.html)" in err) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert (tmp_path / "report.html").read_text() == "mine"

@@ -222,3 +222,41 @@ def test_the_status_sentence_is_short(make_rig):
     rig.settle()
     assert rig.daemon.view.sentence() == "shading fox.png; 1 waiting, 0 published"
     assert FakeClock().time() < rig.daemon.view.since + 1
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"command": "pause", "seconds": float("inf")},
+        {"command": "pause", "seconds": float("nan")},
+        {"command": "pause", "seconds": 10**400},
+        {"command": "pause", "seconds": True},
+        {"command": "pause", "seconds": "2h"},
+        {"command": "retry", "path": 5},
+        {"command": "retry", "path": ["/a"]},
+        {"command": "bump", "path": "relative"},
+        {"command": "bump", "path": "/a\0b"},
+        {"command": "bump", "path": "/" + "a/" * 30_000},
+        {"command": "explain", "path": "/\ud800"},
+        {"command": ["status"]},
+        {"command": {"a": 1}},
+        {"command": "x" * 60_000},
+        {},
+    ],
+    ids=range(15),
+)
+def test_odd_arguments_are_wrong_usage(rig, ask, asked):
+    """Numbers, paths and commands that cannot be are refused by name, and the daemon goes on as before."""
+    with pytest.raises(UsageError) as caught:
+        ask(**{"command": None, **asked})
+    assert len(str(caught.value)) < 500
+    assert not rig.daemon.paused
+
+
+def test_a_bug_in_a_command_is_logged_and_answered(rig, ask, monkeypatch, capsys):
+    """The asker hears of it, the log has the traceback, and the next command is carried out."""
+    monkeypatch.setattr(rig.daemon, "resume", lambda: 1 / 0)
+    with pytest.raises(ShadedError, match="ZeroDivisionError"):
+        ask("resume")
+    assert "Traceback" in capsys.readouterr().out
+    assert ask("pause")["paused"]

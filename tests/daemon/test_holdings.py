@@ -152,7 +152,7 @@ def test_two_state_folders_do_not_share_a_staging_folder(tmp_path):
     first = settings_for(tmp_path, "one", tmp_path / "staging")
     prepare_folders(first)
     second = settings_for(tmp_path, "two", tmp_path / "staging")
-    with pytest.raises(ConfigurationError, match="belongs to the daemon.*/one") as caught:
+    with pytest.raises(ConfigurationError, match=r"belongs to the daemon.*/one") as caught:
         prepare_folders(second)
     assert not (tmp_path / "two").exists()
     assert "delete shaded-jobs and .shaded-staging" in caught.value.remedy

@@ -172,8 +172,8 @@ def test_a_busy_ledger_is_transient():
 
 
 PASSING = [
-    "FULL", "BUSY", "LOCKED", "IOERR", "READONLY", "CANTOPEN", "NOMEM", "PROTOCOL", "PERM", "INTERRUPT", "AUTH", "ABORT",
-    "NOLFS",
+    "FULL", "BUSY", "LOCKED", "IOERR", "READONLY", "CANTOPEN", "NOMEM", "PROTOCOL", "PERM", "INTERRUPT", "AUTH",
+    "ABORT", "NOLFS",
 ]  # fmt: skip
 FINAL = ["ERROR", "INTERNAL", "CONSTRAINT", "MISMATCH", "MISUSE", "RANGE", "TOOBIG", "CORRUPT", "NOTADB"]
 
@@ -209,9 +209,7 @@ def test_damage_that_shows_while_it_runs_is_told_as_such(path):
             stream.seek(4096)
             stream.write(b"\xff" * 4096 * 20)
         with pytest.raises(LedgerDamaged):
-            for _ in range(3):
-                ledger.find(ROOT / "fox.png")
-                ledger.admit(ROOT, Path("b.png"), STAT, "bb", "p", "{}")
+            ledger.admit(ROOT, Path("b.png"), STAT, "bb", "p", "{}")
 
 
 def test_a_connection_that_lost_its_file_is_made_anew(path):

@@ -276,3 +276,21 @@ def test_watchdogs_own_remarks_stay_out_of_the_log(root, capfd):
         observer.start()
         observer.stop()
     assert capfd.readouterr().err == ""
+
+
+def test_no_thread_for_an_observer_is_an_error_that_passes(tmp_path, monkeypatch):
+    """Where no thread can be started the observer is tried again later, like one that the system refuses."""
+    import threading
+
+    def start(_thread):
+        raise RuntimeError("can't start new thread")
+
+    observer = NativeObserver(tmp_path, lambda: None)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(OSError, match="can't start new thread"):
+        observer.start()
+    monkeypatch.undo()
+    assert not observer.healthy()
+    observer.start()
+    assert observer.healthy()
+    observer.stop()

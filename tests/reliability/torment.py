@@ -178,7 +178,8 @@ class Torment:
             assert (self.outbox / name).read_bytes() == data
         assert list((self.state / "staging").iterdir()) == []
         assert {path.name for path in self.state.iterdir()} <= {
-            "ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm", "staging", "daemon.lock"
+            "ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm", "staging", "daemon.lock", ".shaded-state",
+            "installation.secret",
         }  # fmt: skip
         states = dict(self._ledger("SELECT state, COUNT(*) FROM jobs GROUP BY state"))
         assert states == {"published": len(set(self.inputs.values()))}

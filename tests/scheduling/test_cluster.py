@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import queue
 import sys
@@ -376,3 +377,25 @@ def test_a_machine_short_of_memory_is_no_hopeless_one(settings, monkeypatch):
     ray = LittleRay(opening=LittleRay.exceptions.OutOfMemoryError("1 worker(s) were killed"))
     assert _live(ray, settings) == [Unopened("its machine is short of memory", counts=False)]
     assert ray.killed == 1
+
+
+def test_a_cluster_whose_process_cannot_be_started_now_is_tried_again(start_executor, monkeypatch):
+    """Too many open files at the moment of connecting anew cost a pause, and not the daemon."""
+    executor, clock = start_executor("1", _state(1), idle=10)
+    _hear(executor, lambda: not executor.full)
+    clock.advance(11)
+    executor.events(0)
+
+    def refuse(*_arguments):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("shaded.scheduling.cluster.launch", refuse)
+    assert executor.pick(_waiting("a")) is None
+    assert executor.full
+    assert "Too many open files" in executor.shortage
+    monkeypatch.undo()
+    clock.advance(301)
+    assert not executor.full
+    assert executor.pick(_waiting("a")) is None
+    _hear(executor, lambda: not executor.full)
+    assert executor.pick(_waiting("a")) is not None

@@ -209,3 +209,13 @@ def test_a_gpu_that_is_lost_while_models_are_loaded_is_no_reason_to_stop_the_dae
     (failure,) = [EVENTS.validate_json(line) for line in events.getvalue().splitlines()]
     assert (failure.outcome, failure.ends_worker, failure.blames_picture) == ("transient", True, False)
     assert failure.what == "GPU number 2 is not there any more"
+
+
+def test_a_request_that_nobody_understands_ends_the_worker():
+    """A daemon of another version must not wait for an answer that never comes."""
+    import queue
+
+    inbox, orphaned = queue.SimpleQueue(), []
+    worker.listen(io.BytesIO(b'{"kind": "dance"}\n'), inbox, lambda: orphaned.append(True))
+    assert orphaned == [True]
+    assert inbox.empty()
