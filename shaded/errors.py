@@ -33,9 +33,15 @@ from pathlib import Path
 from typing import Literal
 
 
-def printable(text: object) -> str:
-    """Text without characters that would move a cursor, end a line or cannot be encoded; those are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+def printable(text: object, keep: str = "") -> str:
+    """Text without characters that would move a cursor, turn its direction, end a line or cannot be encoded.
+
+    Those are escaped, except the ones in ``keep``.
+    """
+    words = str(text)
+    if words.isprintable():
+        return words
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii") for c in words)
 
 
 class ShadedError(Exception):

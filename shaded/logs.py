@@ -4,8 +4,11 @@ A line names what happened in plain words (``picture published``) and carries it
 picture's way is logged inside :func:`about_job`, so that each of its lines has the same ``job``.
 
 A warning that repeats itself is thinned out: the first is written, and then one in each ``repeat_seconds``, with how
-often it was left out (``repeated``). What cannot be written, on a full disk or a closed terminal, is lost; the daemon
-goes on.
+often it was left out (``repeated``). Of different ones of one kind no more than a few are written in that time, and a
+line says how many were left out. What cannot be written, on a full disk or a closed terminal, is lost; the daemon goes
+on.
+
+Names and messages in a line are other people's words: characters that steer a terminal or end a line are escaped.
 """
 
 from __future__ import annotations
@@ -17,18 +20,26 @@ import stat
 import sys
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import indent
 from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from shaded.errors import printable
+from shaded.terminal import Guarded
 
 LogFormat = Literal["console", "json"]
+#: What makes two events of one kind the same.
+_SAME = ("room", "event", "outbox", "file", "path", "why", "reason", "detail", "line", "part")
+_SEE = "`shaded status` has the last ones, `shaded explain PATH` has each file's"
+#: Speaks of the log itself; it is never thinned out.
+_OWN_ROOM = "log"
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -50,14 +61,19 @@ def about_job(job_id: str) -> AbstractContextManager[None]:
     return structlog.contextvars.bound_contextvars(job=job_id)
 
 
+#: The format that was set last.
+_style: list[LogFormat] = ["console"]
+
+
 class _CurrentStderr:
     """Looks standard error up at every write, because a live display replaces it while it draws."""
 
     def msg(self, line: str) -> None:
         """Write one line at once, so that lines of two threads do not mix."""
-        with suppress(OSError, ValueError):
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+        stream = sys.stderr.rich_proxied_file if isinstance(sys.stderr, Guarded) else sys.stderr  # it may be coloured
+        with suppress(OSError, ValueError):  # ValueError: it is closed
+            stream.write(line + "\n")
+            stream.flush()
 
     log = debug = info = warn = warning = error = critical = exception = failure = fatal = msg
 
@@ -68,40 +84,102 @@ def _plain_level(_logger: WrappedLogger, name: str, event: EventDict) -> EventDi
     return event
 
 
+@dataclass
+class _Kind:
+    """Warnings of one kind: when each was written and how often it was dropped since, and what was left out."""
+
+    told: dict[int, tuple[float, int]] = field(default_factory=dict)
+    left_out: int = 0
+    since: float = 0.0
+
+
 class Thinning:
     """Drops warnings and errors that repeat themselves: same event, same file, same reason.
+
+    Memory and output are bounded, however many different ones there are: of one kind (room and event) a few are
+    written in each period, and all kinds beyond a number share one kind.
 
     Args:
         seconds: A repeated one is written once in so long; 0: every time.
         now: A monotonic clock, in seconds.
     """
 
-    #: So many different warnings are remembered; of the one seen longest ago the next is written again.
-    MOST = 1000
+    #: So many different ones of a kind are written in a period; the others are counted.
+    MOST = 50
+    #: So many kinds are told apart. A library's kind is its message, which may have a file's name in it.
+    MOST_KINDS = 200
+    _OTHERS = ("", "")
 
     def __init__(self, seconds: float, now: Callable[[], float] | None = None) -> None:
         self._seconds = seconds
         self._now = now or time.monotonic
         self._lock = threading.Lock()
-        self._seen: OrderedDict[tuple[str, ...], tuple[float, int]] = OrderedDict()
+        self._kinds: dict[tuple[str, str], _Kind] = {}
 
     def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        """Pass an event on, or drop it."""
-        if not self._seconds or event.get("level") not in ("warning", "error"):
+        """Pass an event on, or drop it; say what is left out, and how much was in a period that is over."""
+        if not self._seconds or event.get("room") == _OWN_ROOM:
             return event
-        keys = ("room", "event", "outbox", "file", "path", "why", "reason", "detail", "line")
-        same = tuple(str(event.get(key, "")) for key in keys)
         with self._lock:
-            written_at, dropped = self._seen.pop(same, (float("-inf"), 0))
-            due = self._now() - written_at >= self._seconds
-            self._seen[same] = (self._now(), 0) if due else (written_at, dropped + 1)
-            if len(self._seen) > self.MOST:
-                self._seen.popitem(last=False)
-        if not due:
+            notices = self._left_out_before()
+            written, dropped = True, 0
+            if event.get("level") in ("warning", "error"):
+                kind = self._kind_of(event)
+                quiet = not kind.left_out
+                written, dropped = self._written(kind, event)
+                if quiet and kind.left_out:
+                    what = str(event.get("event", ""))
+                    notices.append(("further warnings of one kind are left out for a while", {"of": what}))
+        for notice, facts in notices:
+            get_logger(_OWN_ROOM).warning(notice, **facts, see=_SEE)
+        if not written:
             raise structlog.DropEvent
         if dropped:
             event["repeated"] = dropped
         return event
+
+    def _left_out_before(self) -> list[tuple[str, dict[str, Any]]]:
+        """What is to be said of periods that are over."""
+        notices: list[tuple[str, dict[str, Any]]] = []
+        for (_, what), kind in self._kinds.items():
+            if kind.left_out and self._now() - kind.since >= self._seconds:
+                notices.append(("warnings of one kind were left out", {"of": what, "count": kind.left_out}))
+                kind.left_out = 0
+        return notices
+
+    def _written(self, kind: _Kind, event: EventDict) -> tuple[bool, int]:
+        """Whether an event is written, and how often the same one was dropped before."""
+        now = self._now()
+        same = hash(tuple(str(event.get(key, "")) for key in _SAME))
+        written_at, dropped = kind.told.get(same, (None, 0))
+        if written_at is not None and now - written_at < self._seconds:
+            kind.told[same] = (written_at, dropped + 1)
+            return False, 0
+        kind.told.pop(same, None)
+        if len(kind.told) >= self.MOST:
+            kind.told = {one: seen for one, seen in kind.told.items() if now - seen[0] < self._seconds}
+        if len(kind.told) < self.MOST:
+            kind.told[same] = (now, 0)
+            return True, dropped
+        if not kind.left_out:
+            kind.since = now
+        kind.left_out += 1
+        return False, 0
+
+    def _kind_of(self, event: EventDict) -> _Kind:
+        """The books of an event's kind; one whose events are all long ago makes room for a new one."""
+        name = (str(event.get("room", "")), str(event.get("event", ""))[:200])
+        if name not in self._kinds and len(self._kinds) >= self.MOST_KINDS:
+            now = self._now()
+            for old in [
+                key
+                for key, kind in self._kinds.items()
+                if not kind.left_out and all(now - at >= self._seconds for at, _ in kind.told.values())
+            ]:
+                del self._kinds[old]
+        if name not in self._kinds and len(self._kinds) >= self.MOST_KINDS:
+            name = self._OTHERS
+        return self._kinds.setdefault(name, _Kind())
 
 
 def shorten(
@@ -138,15 +216,24 @@ def shorten(
 
 
 def _on_one_line(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Escape what a file name could do to a terminal; the traceback at the end may have lines."""
+    """Escape what a file name could do to a terminal; a traceback has lines, which are told from the log's by a margin.
+
+    Numbers stay as they are; anything else is shown as Python writes it, which is escaped.
+    """
     told = {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
-    return told | {key: event[key] for key in ("exception",) if key in event}
+    lines = {key: indent(printable(event[key], "\n"), "    ") for key in ("exception", "stack") if key in event}
+    return told | lines
 
 
-def _json(event: EventDict, **options: Any) -> str:
+def as_json(document: object, **options: Any) -> str:
     """One JSON line that is safe to look at: what cannot be printed is escaped, as JSON allows."""
-    line = json.dumps(event, ensure_ascii=False, **options)
-    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
+    line = json.dumps(document, ensure_ascii=False, **options)
+    return "".join(c if c.isprintable() else _as_json_escape(c) for c in line)
+
+
+def _as_json_escape(character: str) -> str:
+    escaped = json.dumps(character)[1:-1]
+    return escaped if escaped != character else f"\\u{ord(character):04x}"  # JSON need not escape DEL
 
 
 def _processors(style: LogFormat, colours: bool, repeat_seconds: float) -> list[Processor]:
@@ -157,11 +244,12 @@ def _processors(style: LogFormat, colours: bool, repeat_seconds: float) -> list[
             *steps,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=_json, default=str),
+            structlog.processors.JSONRenderer(serializer=as_json, default=str),
         ]
     return [
         *steps,
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+        structlog.processors.format_exc_info,
         _on_one_line,
         structlog.dev.ConsoleRenderer(
             colors=colours, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
@@ -177,6 +265,22 @@ class _FromStandardLibrary(logging.Handler):
         structlog.get_logger(room=record.name).log(record.levelno, record.getMessage(), exc_info=record.exc_info)
 
 
+def pass_on(line: str) -> None:
+    """Write a line that another process wrote, into this log: as it is if it is a line of a log, else as its words."""
+    if _style[0] == "json" and not _is_json(line):
+        about = {"event": "a worker wrote", "level": "warning", "room": "worker", "line": line}
+        about["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        line = as_json(about)
+    _CurrentStderr().msg(printable(line))
+
+
+def _is_json(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def configure(level: str = "info", style: LogFormat = "console", repeat_seconds: float = 3600.0) -> None:
     """Set the pipeline up for this process; later calls replace earlier ones.
 
@@ -186,6 +290,7 @@ def configure(level: str = "info", style: LogFormat = "console", repeat_seconds:
         style: ``console`` or ``json``; see :func:`resolve_format`.
         repeat_seconds: How often a warning that repeats itself is written; see :class:`Thinning`.
     """
+    _style[0] = style
     structlog.configure(
         processors=_processors(style, sys.stderr.isatty(), repeat_seconds),
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),

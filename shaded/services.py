@@ -1,5 +1,8 @@
 """The service files: a systemd user unit and a launchd agent, as pure functions of paths.
 
+A path may have any name. What systemd or launchd would read otherwise is quoted as they want it; what neither can be
+told is refused with a :class:`~shaded.errors.ConfigurationError` that names the path.
+
 ``systemd/shaded.service`` and ``launchd/org.shaded.daemon.plist`` in the source tree are what these functions give for
 the paths in :data:`TREE_SYSTEMD` and :data:`TREE_LAUNCHD`; a test keeps them equal.
 """
@@ -8,9 +11,12 @@ from __future__ import annotations
 
 import os
 import plistlib
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from shaded.errors import ConfigurationError
 
 #: Exit codes that starting again would not change: a state that a person has to mend, another instance, wrong settings.
 FINAL_CODES = (65, 75, 78)
@@ -82,10 +88,63 @@ def command(paths: ServicePaths) -> list[str]:
     return [str(paths.program), "run", *config]
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+_NO_XML = re.compile(r"[\ud800-\udfff\ufffe\uffff]")
+#: Bytes that are no UTF-8, as Python has them in text, and the code points that Unicode keeps free for ever: systemd
+#: calls text with either of them invalid.
+_FREE = "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
+_NO_TEXT = re.compile(rf"[\ud800-\udfff\ufdd0-\ufdef{_FREE}]")
+_NO_PROGRAM = re.compile(r"""['"\\\t]""")
+
+
+def _refuse(path: Path | None, wrong: re.Pattern[str], why: str) -> None:
+    """Raise where a path has a character of a kind."""
+    if path is not None and wrong.search(str(path)):
+        raise ConfigurationError(why, path=path, remedy="Rename that file or folder, or choose another place for it")
+
+
+def _refuse_control_characters(paths: ServicePaths) -> None:
+    for path in (paths.program, paths.config, paths.state_dir, paths.log):
+        _refuse(path, _CONTROL, "a path with a line end or a control character cannot stand in a service file")
+
+
+def _escaped(word: str) -> str:
+    """The inside of a quoted word: a backslash, a quote, and the bytes of what cannot be printed, as C escapes them.
+
+    systemd.syntax(7), "Quoting". A line that is not UTF-8 would be passed over as a whole, so its bytes are escaped.
+    ``%`` begins a specifier wherever a word is expanded, and stands for itself when it is doubled.
+    """
+    return "".join(
+        f"\\{c}" if c in '\\"'
+        else "%%" if c == "%"
+        else c if c.isprintable()
+        else "".join(f"\\x{byte:02x}" for byte in os.fsencode(c))
+        for c in word
+    )  # fmt: skip
+
+
 def _quoted(word: str) -> str:
-    """One word of a systemd command line: ``%`` and ``$`` stand for themselves, spaces and quotes are kept."""
-    word = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{word}"' if any(c in word for c in " \t'\";\\") else word
+    """A word, in quotes where it needs them."""
+    return word if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII) else f'"{word}"'
+
+
+def _exec_start(paths: ServicePaths) -> str:
+    """The command line as systemd.service(5), "Command lines", reads it.
+
+    In the arguments ``$`` begins a variable unless it is doubled. In the program's path, the first word, it does not;
+    there systemd takes no quotes, backslashes and control characters, however they are escaped.
+    """
+    _refuse(paths.program, _NO_PROGRAM, "systemd starts no program with a quote, a backslash or a tab in its path")
+    program, *arguments = map(_escaped, command(paths))
+    return " ".join(map(_quoted, (program, *(word.replace("$", "$$") for word in arguments))))
+
+
+def _environment(paths: ServicePaths) -> str:
+    """The line that says where the state is; systemd takes only sound UTF-8 as a variable's value."""
+    if paths.state_dir is None:
+        return ""
+    _refuse(paths.state_dir, _NO_TEXT, "systemd takes no folder whose path is not valid UTF-8 for the state")
+    return f'Environment="{_escaped(f"SHADED_STATE_DIR={paths.state_dir}")}"\n'
 
 
 def systemd_unit(paths: ServicePaths, *, sandbox: bool = True) -> str:
@@ -101,12 +160,12 @@ def systemd_unit(paths: ServicePaths, *, sandbox: bool = True) -> str:
     Args:
         paths: Where things are.
         sandbox: Put :data:`SANDBOX` in.
+
+    Raises:
+        ConfigurationError: systemd cannot be told one of the paths.
     """
     sandboxing = "".join(f"{line}\n" for line in SANDBOX) if sandbox else ""
-    environment = ""
-    if paths.state_dir is not None:
-        assignment = f"SHADED_STATE_DIR={paths.state_dir}".replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-        environment = f'Environment="{assignment}"\n'
+    _refuse_control_characters(paths)
     return f"""\
 {_HEADER}. Install it with `shaded service install`.
 [Unit]
@@ -117,10 +176,10 @@ StartLimitIntervalSec=0
 [Service]
 Type=notify
 NotifyAccess=main
-ExecStart={" ".join(_quoted(word) for word in command(paths))}
+ExecStart={_exec_start(paths)}
 # Reads the settings anew.
 ExecReload=kill -HUP $MAINPID
-{environment}Restart=on-failure
+{_environment(paths)}Restart=on-failure
 RestartSec=30
 # 65: the state is damaged. 75: another instance runs. 78: the settings are wrong. Starting again would not help.
 RestartPreventExitStatus={" ".join(map(str, FINAL_CODES))}
@@ -153,7 +212,14 @@ WantedBy=default.target
 
 
 def launchd_plist(paths: ServicePaths) -> bytes:
-    """The agent's property list: started at login, again after a failure, in the background."""
+    """The agent's property list: started at login, again after a failure, in the background.
+
+    Raises:
+        ConfigurationError: XML cannot hold one of the paths.
+    """
+    _refuse_control_characters(paths)
+    for path in (paths.program, paths.config, paths.state_dir, paths.log):
+        _refuse(path, _NO_XML, "launchd takes no path that is not valid UTF-8")
     agent: dict[str, object] = {
         "Label": LABEL,
         "ProgramArguments": [*command(paths), "--agent"],  # launchd has no list of codes: see `shaded run`

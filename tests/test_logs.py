@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from contextlib import suppress
 
 import pytest
 import structlog
@@ -129,12 +130,108 @@ def test_thinning_can_be_switched_off(capsys):
     assert len(capsys.readouterr().err.splitlines()) == 5
 
 
-def test_thinning_remembers_a_bounded_number_of_warnings():
-    """A million different warnings take no more memory than a thousand."""
+def test_thousands_of_different_warnings_in_rotation_are_bounded(capsys, monkeypatch):
+    """Of 5,000 warnings in rotation for four hours a few an hour are written, with the count of the others."""
+    now = [0.0]
+    monkeypatch.setattr(logs.time, "monotonic", lambda: now[0])
+    logs.configure("info", "json", repeat_seconds=3600)
+    logger = logs.get_logger("daemon")
+    rounds = 20
+    for _ in range(rounds):
+        for number in range(5000):
+            logger.warning("cannot be read now", file=f"{number}.png", why="busy")
+        now[0] += 4 * 3600 / rounds
+    logger.info("picture published", file="a.png")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    written = [line for line in lines if line["event"] == "cannot be read now"]
+    most = logs.Thinning.MOST
+    assert most <= len(written) <= 5 * most
+    counts = [line["count"] for line in lines if line["event"] == "warnings of one kind were left out"]
+    repeated = sum(line.get("repeated", 0) for line in written)
+    assert len(lines) <= len(written) + 15
+    assert {line["of"] for line in lines if "of" in line} == {"cannot be read now"}
+    assert sum(counts) + len(written) + repeated >= rounds * (5000 - most)
+    assert all("shaded explain" in line["see"] for line in lines if "of" in line)
+
+
+def test_a_flood_of_one_kind_hides_no_other(capsys):
+    """While one kind of warning is left out, another kind, an error and news are written."""
+    logs.configure("info", "json")
+    logger = logs.get_logger("daemon")
+    for number in range(3000):
+        logger.warning("cannot be read now", file=f"{number}.png")
+    logger.warning("the disk is full")
+    logger.error("the worker died", detail="x")
+    logger.info("stopped")
+    events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert events[-3:] == ["the disk is full", "the worker died", "stopped"]
+    assert events[-4] == "further warnings of one kind are left out for a while"
+
+
+def test_thinning_remembers_a_bounded_number_of_warnings(capsys):
+    """A library whose every message is another one takes no more memory than a few, and no more lines."""
+    logs.configure("info", "json")
+    for number in range(20_000):
+        logging.getLogger("pillow").warning("odd tag in %d.png", number)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) <= logs.Thinning.MOST_KINDS + logs.Thinning.MOST + 1
     thin = logs.Thinning(3600.0, lambda: 1.0)
-    for number in range(5000):
-        thin(None, "warning", {"level": "warning", "event": "odd", "file": str(number)})
-    assert len(thin._seen) == thin.MOST
+    for number in range(20_000):
+        with suppress(structlog.DropEvent):
+            thin(None, "warning", {"level": "warning", "event": f"odd {number}", "file": str(number)})
+    assert len(thin._kinds) <= thin.MOST_KINDS + 1
+    assert sum(len(kind.told) for kind in thin._kinds.values()) <= thin.MOST_KINDS + thin.MOST
+
+
+def test_an_error_that_repeats_itself_has_one_traceback(capsys):
+    """The same error again within the hour writes no second traceback."""
+    logs.configure("info", "json")
+    for _ in range(50):
+        try:
+            int("broken")
+        except ValueError:
+            logs.get_logger("x").exception("it failed")
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def _raise(text):
+    raise ValueError(text)
+
+
+EVIL = "a\x1b]0;x\x07\x9b2J\u202e\x7f\r\udcff.png"
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_nothing_in_a_line_steers_a_terminal(capsys, style):
+    """Names, library messages, lists and tracebacks with steering characters are escaped in both formats."""
+    logs.configure("info", style)
+    try:
+        _raise(f"{EVIL}\n12:00:00 [info     ] picture published")
+    except ValueError as error:
+        logs.get_logger("x").exception("it failed", file=EVIL, files=[EVIL], why=error)
+    logging.getLogger("pillow").warning("odd %s", EVIL)
+    logs.get_logger("x").info(EVIL)
+    err = capsys.readouterr().err
+    assert not [c for c in err if not c.isprintable() and c != "\n"]
+    assert not [line for line in err.splitlines() if line.startswith("12:00:00 [info")]
+    if style == "json":
+        assert json.loads(err.splitlines()[0])["file"] == EVIL
+
+
+def test_what_a_worker_wrote_is_passed_on_as_words(capsys):
+    """A line of a log is passed on as it is; anything else is escaped, and one JSON line where the log is JSON."""
+    logs.configure("info", "json")
+    logs.pass_on('{"event": "shading", "level": "info"}')
+    logs.pass_on(EVIL)
+    logs.pass_on("{" * 9000)
+    logs.pass_on('{"a":' * 9000)
+    logs.configure("info", "console")
+    logs.pass_on(EVIL)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == '{"event": "shading", "level": "info"}'
+    assert [json.loads(line)["event"] for line in lines[1:4]] == ["a worker wrote"] * 3
+    assert json.loads(lines[1])["line"] == EVIL
+    assert all(line.isprintable() for line in lines)
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(monkeypatch):

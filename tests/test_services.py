@@ -10,8 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shaded import services
+from shaded.errors import ConfigurationError
 from shaded.services import ServicePaths, launchd_plist, systemd_unit
 
 TREE = Path(__file__).parents[1]
@@ -65,6 +68,152 @@ def test_awkward_paths_survive_in_the_command_line():
     service = _unit(systemd_unit(paths))["Service"]
     assert service["ExecStart"] == '"/opt/my tools/shaded" run --config "/home/a/50%% $$x \\"q\\".toml"'
     assert service["Environment"] == '"SHADED_STATE_DIR=/s p/100%%"'
+
+
+def _words(line: bytes) -> list[bytes]:
+    """The words of a setting as systemd.syntax(7), "Quoting", and its table of escapes have them."""
+    known = {b"a": 7, b"b": 8, b"f": 12, b"n": 10, b"r": 13, b"t": 9, b"v": 11, b"\\": 92, b'"': 34, b"'": 39, b"s": 32}
+    words, word, quote, at = [], None, b"", 0
+    while at < len(line):
+        c = line[at : at + 1]
+        at += 1
+        if c == b"\\":
+            kind = line[at : at + 1]
+            if kind == b"x":
+                byte, at = int(line[at + 1 : at + 3], 16), at + 3
+                assert byte
+            else:
+                byte, at = known[kind], at + 1
+            word = (word or b"") + bytes([byte])
+        elif c == quote:
+            assert line[at : at + 1] in (b"", b" "), "a closing quote ends the word"
+            quote = b""
+        elif not quote and c in (b"'", b'"'):
+            assert word is None, "a quote begins a word"
+            quote, word = c, b""
+        elif not quote and c in b" \t":
+            words += [] if word is None else [word]
+            word = None
+        else:
+            word = (word or b"") + c
+    assert not quote
+    return words + ([] if word is None else [word])
+
+
+def _specifiers(word: bytes) -> bytes:
+    """systemd.unit(5), "Specifiers": only the doubled percent sign may stand here."""
+    assert not re.search(rb"%[^%]", word.replace(b"%%", b""))
+    return word.replace(b"%%", b"%")
+
+
+def _command_line(unit: str) -> list[bytes]:
+    """What systemd.service(5), "Command lines", makes of ExecStart."""
+    (line,) = [line for line in unit.encode().split(b"\n") if line.startswith(b"ExecStart=")]
+    program, *arguments = map(_specifiers, _words(line.removeprefix(b"ExecStart=")))
+    assert program.startswith(b"/"), "no prefix such as @, -, :, + or !"
+    assert not re.search(rb"""['"\\\x00-\x1f\x7f]""", program), "systemd would not start it"
+    for word in arguments:
+        assert b"$" not in word.replace(b"$$", b"")
+        assert word != b";"
+    return [program, *(word.replace(b"$$", b"$") for word in arguments)]
+
+
+def _state(unit: str) -> bytes:
+    (line,) = [line for line in unit.encode().split(b"\n") if line.startswith(b"Environment=")]
+    (assignment,) = map(_specifiers, _words(line.removeprefix(b"Environment=")))
+    assignment.decode()  # else it is passed over
+    return assignment.removeprefix(b"SHADED_STATE_DIR=")
+
+
+_ANY_NAME = st.one_of(
+    st.binary(min_size=1, max_size=12),
+    st.text(min_size=1, max_size=12).map(lambda text: text.encode("utf-8", "replace")),
+    st.text(" $%{}'\"\\;\t\n#-@:+!x", min_size=1, max_size=12).map(str.encode),
+).filter(lambda name: b"\0" not in name)
+_ANY_PATH = _ANY_NAME.map(lambda name: Path(os.fsdecode(b"/" + name.lstrip(b"/"))))
+
+
+def _made(make, paths):
+    """The service file, or nothing where one of the paths was refused by name."""
+    refused = None
+    try:
+        return make(paths)
+    except ConfigurationError as error:
+        refused = error
+    assert refused.path in (paths.program, paths.config, paths.state_dir)
+    assert refused.remedy
+    return None
+
+
+@settings(max_examples=500)
+@given(_ANY_PATH, _ANY_PATH, _ANY_PATH)
+def test_systemd_reads_every_path_as_it_is(program, config, state):
+    """Whatever bytes a path has, systemd reads exactly those from the unit, or the path is refused by name."""
+    paths = ServicePaths(program, config=config, state_dir=state)
+    unit = _made(systemd_unit, paths)
+    if unit is None:
+        return
+    assert _command_line(unit) == [os.fsencode(program), b"run", b"--config", os.fsencode(config)]
+    assert _state(unit) == os.fsencode(state)
+    assert all(c.isprintable() or c == "\n" for c in unit)
+    assert len(unit.splitlines()) == len(systemd_unit(ServicePaths(Path("/x"), state_dir=Path("/y"))).splitlines())
+
+
+@settings(max_examples=300)
+@given(_ANY_PATH, _ANY_PATH, _ANY_PATH)
+def test_launchd_reads_every_path_as_it_is(program, config, state):
+    """Whatever letters a path has, launchd reads exactly those from the list, or the path is refused by name."""
+    paths = ServicePaths(program, config=config, state_dir=state, log=config)
+    text = _made(launchd_plist, paths)
+    if text is None:
+        return
+    agent = plistlib.loads(text)
+    assert agent["ProgramArguments"] == [str(program), "run", "--config", str(config)]
+    assert agent["EnvironmentVariables"] == {"SHADED_STATE_DIR": str(state)}
+    assert agent["StandardOutPath"] == str(config)
+
+
+@pytest.mark.parametrize("name", ["a b", "50%h", "a;b", "#x", "-x", "@x", "ü", "\u202e", "\udcff", "\u3000"])
+def test_only_what_cannot_be_said_is_refused(name):
+    """Paths that systemd can be told stand in the unit, whatever is odd about them."""
+    assert _command_line(systemd_unit(ServicePaths(Path("/", name, "shaded"))))[0] == os.fsencode(f"/{name}/shaded")
+
+
+def test_a_dollar_in_the_programs_path_stands_for_itself():
+    """In the first word systemd expands no variable, so a dollar sign is not doubled there, as it is in arguments."""
+    unit = systemd_unit(ServicePaths(Path("/opt/a$b/shaded"), config=Path("/c$HOME.toml")))
+    assert 'ExecStart="/opt/a$b/shaded" run --config "/c$$HOME.toml"\n' in unit
+
+
+@pytest.mark.parametrize("make", [systemd_unit, launchd_plist])
+@pytest.mark.parametrize("field", ["program", "config", "state_dir"])
+@pytest.mark.parametrize("bad", ["\n", "\r", "\x1b", "\x7f", "\x85"])
+def test_control_characters_are_refused(make, field, bad):
+    """A line end or a control character in a path is refused with the path's name, for both service managers."""
+    path = Path(f"/a{bad}ExecStart=evil")
+    with pytest.raises(ConfigurationError) as caught:
+        make(ServicePaths(**{"program": Path("/x"), field: path}))
+    assert caught.value.path == path
+
+
+@pytest.mark.real_process
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed here")
+@pytest.mark.parametrize("name", ["a b$x$$y${z}", "50%h %%", "a;b #x -@", "\udcff\u202eü", "{}[]!`*?~&|<>()="])
+def test_systemd_itself_finds_the_program(tmp_path, name):
+    """systemd-analyze verify finds a program below a folder of an odd name: it read the very path."""
+    program = tmp_path / name / "shaded"
+    program.parent.mkdir()
+    shutil.copy("/bin/true", program)
+    unit = tmp_path / services.UNIT_NAME
+    state = tmp_path / name.replace("\udcff", "x")
+    unit.write_text(systemd_unit(ServicePaths(program, config=tmp_path / name / "c'\t\"\\.toml", state_dir=state)))
+    done = subprocess.run(
+        ["systemd-analyze", "--user", "verify", str(unit)],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+    )
+    assert (done.returncode, done.stderr.strip()) == (0, b"")
 
 
 def test_the_plist_starts_at_login_and_after_failures():

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 from shaded.errors import ShadedError, printable
+from shaded.terminal import guarded_streams
 
 INTERRUPTED = 130
 
@@ -35,7 +36,7 @@ def _ctrl_c_raises() -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command, on streams that nobody else's words can steer.
 
     Args:
         arguments: Its words; ``None`` takes those that the program was started with.
@@ -43,6 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: see ``docs/commands.md``.
     """
+    with guarded_streams():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     from shaded.cli.app import app  # noqa: PLC0415 - building the commands takes a moment
 
     try:

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import shaded
 from shaded.cli import asking, auditing, checking, ordering, recovering, running, service, shading, trialing, verifying
+from shaded.errors import printable
+
+
+class _Commands(TyperGroup):
+    """The commands, whose complaints about a word quote it escaped: they are drawn in colour, past the guard."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Read the words before the command."""
+        with _quoting_safely():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, context: Any) -> Any:
+        """Read the command's own words, and run it."""
+        with _quoting_safely():
+            return super().invoke(context)
+
+
+@contextmanager
+def _quoting_safely() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # Which class it is depends on typer's version; the page of help that it may hold has lines.
+        if hasattr(error, "format_message") and type(error).__name__ != "NoArgsIsHelpError":
+            error.message = printable(error.message)  # type: ignore[attr-defined]
+        raise
+
 
 app = typer.Typer(
     name="shaded",
+    cls=_Commands,
     help="Publishes shaded copies of an artist's own pictures: save into one folder, share from another.",
     no_args_is_help=True,
     add_completion=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from shaded.errors import PictureError, UsageError
 from shaded.scheduling.executor import Executor
 from shaded.scheduling.messages import Audited, AuditTask, Failure, Progress
 from shaded.settings import Watching
+from shaded.terminal import for_rich
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -176,7 +178,7 @@ def _progress(pictures: Sequence[Path], *, quiet: bool) -> Iterator[Callable[[Pr
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
     from rich.progress import Progress as Bars  # noqa: PLC0415
 
-    console = Console(stderr=True)
+    console = Console(file=for_rich(sys.stderr))
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
@@ -189,7 +191,7 @@ def _progress(pictures: Sequence[Path], *, quiet: bool) -> Iterator[Callable[[Pr
         def told(event: Progress) -> None:
             number = int(event.job_id)
             name = f"{printable(pictures[number].name)} ({number + 1} of {len(pictures)})"
-            doing = f"{event.stage} {event.step}/{event.steps}" if event.steps else event.stage
+            doing = printable(f"{event.stage} {event.step}/{event.steps}" if event.steps else event.stage)
             bars.update(bar, description=name, total=event.steps or None, completed=event.step, doing=doing)
 
         yield told
@@ -221,7 +223,7 @@ def _print_file(console: Console, file: FileAudit) -> None:
         return
     say(f"{printable(file.path)}: shows {printable(file.concept)}, moved toward {printable(file.target)}")
     for warning in result.warnings:
-        say(f"  Note: {warning}")
+        say(f"  Note: {printable(warning)}")
     for name, before in result.before.items():
         say(f"  pull before, in {printable(name)}: {_number(before.pull)}; of the noise: {_number(before.noise)}")
     console.print(_table(file))
@@ -256,7 +258,7 @@ def _table(file: FileAudit) -> Table:
         table.add_column(heading, justify="right")
     for one in file.groups:
         table.add_row(
-            f"{GROUPS.get(one.group, one.group)} ({one.count})",
+            escape(printable(f"{GROUPS.get(one.group, one.group)} ({one.count})")),
             _number(one.mean_survival, 2),
             _number(one.worst_survival, 2),
             escape(printable(one.worst_laundering or "")),

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from shaded.cli.words import printable
 from shaded.daemon.audience import Finished, Flight, Outcome
+from shaded.terminal import for_rich
 
 #: The table's width where standard output is no terminal and has none of its own.
 PLAIN_WIDTH = 160
@@ -31,7 +32,7 @@ class Display:
     """One bar per picture under way while pictures are shaded, drawn only on a terminal; remembers every outcome."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or Console(file=for_rich(sys.stderr))
         self._bars: dict[Path, TaskID] = {}
         self.finished_pictures: dict[Path, Finished] = {}
         self._progress = Progress(
@@ -57,7 +58,7 @@ class Display:
 
     def progress(self, flight: Flight) -> None:
         """Move a picture's bar."""
-        doing = flight.stage
+        doing = printable(flight.stage)
         if flight.steps:
             doing += f" {flight.step}/{flight.steps}"
         if flight.pull is not None:
@@ -109,7 +110,7 @@ def summary_table(pictures: Iterable[Finished], roots: Sequence[Path] = ()) -> T
         table.add_row(
             Text(printable(_below(picture.path, roots))),
             Text(picture.outcome, style=_STYLES[picture.outcome]),
-            Text(concepts),
+            Text(printable(concepts)),
             _number(summary.get("pull"), 2),
             _number(summary.get("lpips"), 3),
             _number(summary.get("psnr_db"), 1),

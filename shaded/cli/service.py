@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -57,14 +58,15 @@ def program() -> Path:
     found = str(beside) if beside.exists() else shutil.which("shaded")
     if found is None:
         raise ShadedError("the `shaded` command is not installed", remedy="Install the package with pip first")
-    return Path(found)
+    return absolute(Path(found))
 
 
 def plan(config: Path | None, platform: str = sys.platform) -> Plan:
     """Work out the service file and the commands for this machine.
 
     Raises:
-        ConfigurationError: The settings are wrong; a service would not start with them.
+        ConfigurationError: The settings are wrong; a service would not start with them. Or its manager cannot be
+            told one of the paths.
         ShadedError: The command is not installed.
     """
     settings = load_settings(config)
@@ -159,7 +161,8 @@ def show(config: ConfigOption = None) -> None:
     """Print the service file and where it would go; changes nothing."""
     planned = plan(config)
     typer.echo(f"# {planned.file}", err=True)
-    typer.echo(planned.content.decode(), nl=False)
+    # On a terminal what steers it is escaped; a pipe gets the very bytes.
+    typer.echo(planned.content.decode() if sys.stdout.isatty() else planned.content, nl=False)
 
 
 def _carry_out(commands: Sequence[Sequence[str]]) -> bool:
@@ -167,13 +170,13 @@ def _carry_out(commands: Sequence[Sequence[str]]) -> bool:
     for command in commands:
         if shutil.which(command[0]) is None:
             return False
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
-            typer.echo(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.returncode}", err=True)
+            typer.echo(f"`{shlex.join(command)}` failed: {done.stderr.strip() or done.returncode}", err=True)
             return False
     return True
 
 
 def _print_commands(commands: Sequence[Sequence[str]]) -> None:
     for command in commands:
-        typer.echo("    " + " ".join(command))
+        typer.echo("    " + shlex.join(command))

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from shaded.cli.words import JsonOption, absolute, print_json, spoken
+from shaded.cli.words import JsonOption, absolute, print_json, printable, spoken
 from shaded.errors import UsageError
+from shaded.terminal import for_rich
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -149,7 +150,7 @@ class Display:
         from rich.console import Console  # noqa: PLC0415 - not needed to print help
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
-        self._console = console or Console(stderr=True)
+        self._console = console or Console(file=for_rich(sys.stderr))
         self._bars = Progress(
             TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), MofNCompleteColumn(),
             TimeElapsedColumn(), console=self._console, transient=True, disable=not self._console.is_terminal,
@@ -172,6 +173,7 @@ class Display:
         if stage == "models":
             self._bars.update(self._models, completed=done, total=count)
             return
+        stage = printable(stage)
         if stage != self._name:
             self._name = stage
             self._bars.reset(self._stage, description=stage, total=count)

@@ -30,8 +30,8 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
 
 
 def print_json(document: Any) -> None:
-    """Write one JSON document to standard output."""
-    typer.echo(json.dumps(document, indent=2))
+    """Write one JSON document to standard output, in plain ASCII; JSON leaves one character there that steers."""
+    typer.echo(json.dumps(document, indent=2).replace("\x7f", "\\u007f"))
 
 
 def absolute(path: Path) -> Path:

@@ -16,6 +16,7 @@ from shaded.daemon.audience import Audience, Finished
 from shaded.daemon.backoff import backoff
 from shaded.daemon.holdings import copy_folder, job_folder, remove_staged, tidy_staging
 from shaded.daemon.intake import Source
+from shaded.daemon.profiles import profile_of
 from shaded.daemon.space import LOOK_SECONDS, Disks
 from shaded.errors import PictureError, ShadedError, Transient, from_os_error, policy_of
 from shaded.ledger import Job, Ledger, Placement
@@ -24,7 +25,6 @@ from shaded.publishing.atomic import Alive, publish_pair, remove_temporaries
 from shaded.publishing.naming import published_name, sidecar_name
 from shaded.publishing.ownership import Copy
 from shaded.publishing.sidecar import read_document, read_sidecar, sidecar_path
-from shaded.settings import Profile
 
 logger = logs.get_logger("delivery")
 
@@ -247,7 +247,7 @@ class Delivery:
     ) -> Path:
         """Move a copy of the result into place under this placement's name; the picture's path."""
         picture, sidecar = result
-        profile = Profile.model_validate_json(job.profile)
+        profile = profile_of(job)
         name = published_name(placement.relative.name, profile.output_format)
         facts = read_sidecar(sidecar)
         if (facts.source.name, facts.published.name) != (placement.relative.name, name):

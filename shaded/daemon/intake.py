@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shaded import logs
 from shaded.daemon.audience import Audience, Finished, Outcome
-from shaded.errors import PictureError, Refusal, SourceChanged, Unreadable
+from shaded.errors import PictureError, Refusal, ShadedError, SourceChanged, Transient, Unreadable
 from shaded.filestat import FileStat
 from shaded.ledger import Admission, Ledger
 from shaded.outbox.arrivals import Arrival
@@ -114,9 +114,32 @@ class Intake:
         return admitted
 
     def _take(self, arrival: Arrival) -> Admission | None:
-        """Enter one file into the ledger, or say why not."""
+        """Enter one file into the ledger, or say why not; an unexpected error sets this file aside.
+
+        Raises:
+            Transient: The ledger cannot be written now.
+        """
         source = self._sources[arrival.root]
         self._put_off.pop(arrival.path, None)
+        try:
+            return self._enter(arrival, source)
+        except Transient:
+            raise
+        except Exception as error:
+            logger.exception("cannot be taken", file=str(arrival.path))
+            what = f"an unexpected error ({type(error).__name__}: {error})"
+            unexpected = Unreadable(what, remedy="The log has the details")
+        try:
+            return self._set_aside(arrival, source, unexpected)
+        except ShadedError:
+            raise
+        except Exception:  # the ledger cannot even hold that; it is tried again at the next scan
+            logger.exception("cannot be set aside", file=str(arrival.path))
+            self._put_off[arrival.path] = unexpected
+            return None
+
+    def _enter(self, arrival: Arrival, source: Source) -> Admission | None:
+        """Enter one file into the ledger, or say why not."""
         try:
             sha256, pixels = self._read(arrival)
         except SourceChanged as error:
@@ -128,10 +151,6 @@ class Intake:
             self._put_off[arrival.path] = error
             logger.warning("cannot be read now", file=str(arrival.path), why=error.what, remedy=error.remedy)
             return None
-        except Exception as error:
-            logger.exception("cannot be taken", file=str(arrival.path))
-            what = f"an unexpected error ({type(error).__name__}: {error})"
-            return self._set_aside(arrival, source, Unreadable(what, remedy="The log has the details"))
         if sha256 is None:
             self._own[arrival.path] = arrival.stat
             logger.info("passed over", file=str(arrival.path), why=OWN_OUTPUT)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import shaded
 from shaded import logs
+from shaded.daemon.boundary import Boundary
 from shaded.daemon.commands import Commands, Order
 from shaded.daemon.delivery import Delivery
 from shaded.daemon.intake import Intake
@@ -25,11 +26,11 @@ from shaded.daemon.remembering import root_memory
 from shaded.daemon.secretfile import installation_secret
 from shaded.daemon.shading import Shading
 from shaded.daemon.space import LOOK_SECONDS, Disks
+from shaded.daemon.upkeep import Upkeep
 from shaded.daemon.vitals import stuck_parts
 from shaded.errors import ConfigurationError, ShadedError, Transient
 from shaded.ledger import Ledger
 from shaded.reports import DaemonView
-from shaded.services import agent_log
 from shaded.settings import Settings
 
 logger = logs.get_logger("daemon")
@@ -42,9 +43,6 @@ LEDGER_PAUSE = 5.0
 _STOP_ASKED = "stop_asked"
 #: How long a copy or read that is under way may still take after a stop was asked for, in seconds.
 STOP_SECONDS = 10.0
-#: How often the ledger is put in order, in seconds, and how long after the start the first time.
-MAINTENANCE_SECONDS = 86_400.0
-FIRST_MAINTENANCE = 600.0
 
 
 class _Stopped(BaseException):
@@ -89,12 +87,13 @@ class Daemon:
         self._stop_by = float("inf")
         self._owed_since: float | None = None
         self._stuck: list[str] = []
-        self._maintain_at = parts.clock.monotonic() + FIRST_MAINTENANCE
+        self._upkeep = Upkeep(parts.clock)
         self.view = self._look()
 
     def _settle_in(self, parts: Parts) -> None:
         """Make what depends on the settings."""
         self._settings = parts.settings
+        self._part = Boundary(parts.clock, strict=self._once)
         self.disks = Disks(parts.settings, parts.clock, partial(root_memory, parts.ledger, "publish"))
         self.intake = Intake(parts.ledger, parts.settings, parts.audience, self._still_alive)
         self._outboxes = tuple(parts.outboxes(self.intake))
@@ -145,9 +144,10 @@ class Daemon:
         """Do everything that is due; how many seconds until something else is (``None``: only an event can tell)."""
         try:
             self._work()
-            self.view = self._look()
+            seen = self._part.run("the status", self._look)
+            self.view = seen or replace(self.view, stuck=(*self._stuck, *self._part.troubles))
             self._notifier.status(self.view.sentence())
-            sleep = self._sleep_seconds()
+            sleep = self._part.slowed(self._part.run("the next deadline", self._sleep_seconds))
         except Transient as error:
             self._rest_until = self._clock.monotonic() + LEDGER_PAUSE
             logger.warning("the ledger cannot be used now", why=error.what, remedy=error.remedy)
@@ -275,24 +275,29 @@ class Daemon:
             return
         if self._signals and self._ledger.meta_get(_STOP_ASKED) is None:
             self._ledger.meta_set(_STOP_ASKED, "yes")
+        part = self._part.run
         if self._hangups:
             self._hangups = 0
             with suppress(ShadedError):  # it is in the log and in the status
-                self.reload()
-        if self._shading.listen():
+                part("the settings", self.reload)
+        if part("the workers' outcomes", self._shading.listen):
             self.delivery.note()
-        self._commands.work()
+        part("commands", self._commands.work)
         if not self._signals:
             for outbox in self._outboxes:
-                self.intake.add(outbox.poll())
-            if any(admission.kind == "publish_again" for admission in self.intake.work(INTAKE_SECONDS)):
+                part(f"the outbox {outbox.folder.outbox}", lambda box=outbox: self.intake.add(box.poll()))  # type: ignore[misc]
+            taken = part("arrivals", partial(self.intake.work, INTAKE_SECONDS)) or []
+            if any(admission.kind == "publish_again" for admission in taken):
                 self.delivery.note()
-        self.delivery.work()
+        part("publishing", self.delivery.work)
+        part("beginning pictures", self._begin)
+        part("upkeep", lambda: self._upkeep.work(self._ledger, self.intake, busy=self._shading.busy))
+
+    def _begin(self) -> None:
         blocked = self._blocked()
         while self._may_start() and self._shading.start_next(blocked):
             pass
         self._note_what_is_owed()
-        self._maintain()
 
     def _note_what_is_owed(self) -> None:
         """Since when a picture could be begun and was not: never for long, unless something is stuck."""
@@ -300,15 +305,6 @@ class Daemon:
             self._owed_since = None
         elif self._owed_since is None:
             self._owed_since = self._clock.monotonic()
-
-    def _maintain(self) -> None:
-        """Once a day, while nothing is under way: keep the ledger's and the log's files small."""
-        if self._clock.monotonic() < self._maintain_at or self._shading.busy or len(self.intake):
-            return
-        self._maintain_at = self._clock.monotonic() + MAINTENANCE_SECONDS
-        self.intake.tidy()
-        self._ledger.compact()
-        logs.shorten(own=agent_log())
 
     def _may_start(self) -> bool:
         return not self._signals and not self.paused
@@ -419,7 +415,7 @@ class Daemon:
             blocked=blocked,
             settings_loaded_at=self._loaded_at,
             settings_trouble=self._settings_trouble,
-            stuck=tuple(self._stuck),
+            stuck=(*self._stuck, *self._part.troubles),
             shortage=self._executor.shortage,
             courtesy=self._executor.courtesy,
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from math import isfinite
+
 from shaded import logs
 from shaded.clock import Clock
 from shaded.ledger import Ledger
@@ -25,10 +28,11 @@ class Pause:
         self._ends = 0.0
         text = ledger.meta_get(_KEY)
         self._on = text is not None
-        if text:
-            date, _, length = text.partition(" ")
-            remaining = float(date) - clock.time()
-            self._set_end(float(date), min(remaining, float(length)) if length else remaining)
+        date, _, length = (text or "").partition(" ")
+        with suppress(ValueError):  # what cannot be read is a pause without an end: `status` shows it
+            end, longest = float(date), float(length or "1e9")
+            if isfinite(end) and isfinite(longest):
+                self._set_end(end, min(end - clock.time(), longest))
 
     def _set_end(self, date: float, remaining: float) -> None:
         self._date = date

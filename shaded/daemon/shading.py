@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +14,15 @@ from shaded.daemon.backoff import backoff
 from shaded.daemon.holdings import job_folder, make_job_folder, remove_staged
 from shaded.daemon.intake import Source
 from shaded.daemon.machine import machine_state
+from shaded.daemon.profiles import candidates, profile_of
 from shaded.daemon.space import Disks
-from shaded.errors import ConfigurationError, ModelError, ShadedError, Transient, Unavailable
+from shaded.errors import ConfigurationError, ModelError, ShadedError, Transient, Unavailable, Unreadable
 from shaded.ledger import Claim, Job, Ledger
 from shaded.publishing.naming import published_name
-from shaded.scheduling.executor import LOOKAHEAD, AnyEvent, Candidate, Executor, Pick
+from shaded.scheduling.executor import LOOKAHEAD, AnyEvent, Executor, Pick
 from shaded.scheduling.messages import Failure, Progress, Ready, Rendered, ShadeTask, Unusable, WorkerDied
 from shaded.scheduling.worker import failure_of
-from shaded.settings import Profile, Settings
+from shaded.settings import Settings
 
 logger = logs.get_logger("shading")
 
@@ -69,6 +70,7 @@ class Shading:
         self._flights: dict[str, Flight] = {}
         self._heard_at = clock.monotonic()
         self._unbooked: deque[AnyEvent] = deque()
+        self._moved = False
         self._renew_at = 0.0
         self._seconds_each: float | None = None
         self._foretell_at = float("-inf")
@@ -91,16 +93,20 @@ class Shading:
     @property
     def busy(self) -> bool:
         """Whether something is under way, or its outcome is still to be booked."""
-        return bool(self._claims) or bool(self._unbooked)
+        return bool(self._claims) or bool(self._unbooked) or self._moved
 
     @property
     def next_deadline(self) -> float:
         """When there is something to do even if the executor says nothing (``Clock.monotonic``)."""
+        if self._moved:
+            return self._clock.monotonic()
         check = self._executor.next_check
         return self._renew_at if check is None else min(check, self._renew_at)
 
     def listen(self) -> bool:
         """Book what the executor said; whether a result became ready to be published.
+
+        An unexpected error while one event is booked sets its picture aside, and the others go on.
 
         Raises:
             ModelError, ConfigurationError: Nothing can be shaded here.
@@ -109,10 +115,16 @@ class Shading:
         events = self._executor.events(0)
         if events:
             self._heard_at = self._clock.monotonic()
-        self._unbooked.extend(events)
-        finished = False
+        self._unbooked.extend(alone for event in events for alone in _one_by_one(event))
+        finished, self._moved = self._moved, False
         while self._unbooked:
-            finished |= self._book(self._unbooked[0])
+            try:
+                finished |= self._book(self._unbooked[0])
+            except (Transient, ModelError, ConfigurationError):
+                raise
+            except Exception as error:
+                logger.exception("what the worker said could not be booked")
+                self._give_up(self._unbooked[0], error)
             self._unbooked.popleft()
         if self._clock.monotonic() >= self._renew_at:
             self._renew_leases()
@@ -131,7 +143,11 @@ class Shading:
         if self._executor.full or self._unbooked:
             return False
         waiting = self._ledger.waiting(LOOKAHEAD, blocked)
-        pick = self._executor.pick([_candidate(job) for job in waiting])
+        offered = candidates(waiting)
+        if len(offered) < len(waiting):
+            self._set_unreadable_aside(waiting)
+            return True
+        pick = self._executor.pick(offered)
         if pick is None:
             return False
         claims = self._ledger.claim(1, blocked, machine_state(), waiting[pick.index].id)
@@ -140,10 +156,43 @@ class Shading:
             self._heard_at = self._clock.monotonic()
             try:
                 self._executor.submit(tasks)
-            except OSError as error:  # no process can be started now
+            except (ModelError, ConfigurationError):
+                raise
+            except Exception as error:
+                logger.exception("nothing can be handed to a worker now")
                 for task in tasks:
                     self._failed(self._claims[task.job_id], failure_of(task.job_id, error))
         return bool(claims)
+
+    def _set_unreadable_aside(self, waiting: Sequence[Job]) -> None:
+        """Let those have failed whose stored profile this version cannot read."""
+        for job in waiting:
+            try:
+                profile_of(job)
+            except Unreadable as error:
+                with logs.about_job(job.id):
+                    paths = [place.path for place in self._ledger.places(job.id)]
+                    self._set_aside(job, paths, error.what, error.remedy)
+
+    def _give_up(self, event: AnyEvent, error: Exception) -> None:
+        """Book the picture that an event is about as one that met an unexpected error."""
+        job_ids = event.job_ids if isinstance(event, WorkerDied) else (getattr(event, "job_id", ""),)
+        for claim in [self._claims[job_id] for job_id in job_ids if job_id in self._claims]:
+            with logs.about_job(claim.job.id):
+                try:
+                    self._failed(claim, failure_of(claim.job.id, error))
+                except ShadedError:
+                    raise
+                except Exception:
+                    logger.exception("nor can the picture be set aside; it is put back when its lease is over")
+                    self._forget(claim.job.id, remove_staging=True)
+
+    def _set_aside(self, job: Job, paths: Sequence[Path], what: str, remedy: str) -> None:
+        """Let a picture have failed."""
+        logger.warning("picture failed", file=", ".join(map(str, paths)), why=what, remedy=remedy)
+        self._ledger.failed(job.id, what, remedy)
+        for path in paths:
+            self._audience.finished(Finished(path, "failed", reason=what, remedy=remedy))
 
     def queue_seconds(self, waiting: int, blocked: Collection[Path] = ()) -> float | None:
         """How long what is under way and so many waiting pictures will take, in seconds; ``None``: it is not known.
@@ -155,7 +204,7 @@ class Shading:
         if not waiting:
             return under_way
         if now >= self._foretell_at:
-            first = [_candidate(job) for job in self._ledger.waiting(LOOKAHEAD, blocked)]
+            first = candidates(self._ledger.waiting(LOOKAHEAD, blocked))
             backlog = self._executor.backlog(first) if first else None
             self._seconds_each = None if backlog is None else backlog / len(first)
             self._foretell_at = now + FORETELL_SECONDS
@@ -172,13 +221,11 @@ class Shading:
         """The task for a claimed job; ``None`` where it cannot be begun, which is booked."""
         job, placement = claim.job, claim.placement
         with logs.about_job(job.id):
-            source = self._source_of(placement.root)
-            if source is None:
-                logger.info("its outbox is not watched any more", file=str(placement.path))
-                self._ledger.changed(job.id, placement.id)
-                return None
             self._claims[job.id] = claim
             try:
+                if not self._is_to_be_begun(claim):
+                    self._forget(job.id, remove_staging=False)
+                    return None
                 task = self._task(claim, pick.canvas_pixels)
             except Exception as error:
                 failure = failure_of(job.id, error)
@@ -193,17 +240,35 @@ class Shading:
             self._audience.progress(flight)
             return task
 
+    def _is_to_be_begun(self, claim: Claim) -> bool:
+        """Whether a claimed job is begun from its place; what becomes of it otherwise is booked."""
+        place = claim.placement
+        if self._source_of(place.root) is None:
+            logger.info("its outbox is not watched any more", file=str(place.path))
+            self._ledger.changed(claim.job.id, place.id)
+            return False
+        moved = self._ledger.follow_profiles(claim, self._present_profile)
+        if moved:
+            self._moved = True  # the result for the present profile may be there already
+            logger.info("the settings changed; the present profile holds", files=[str(one.path) for one in moved])
+        return place.id not in [one.id for one in moved]
+
+    def _present_profile(self, root: Path) -> tuple[str, str] | None:
+        source = self._source_of(root)
+        return None if source is None else (source.digest, source.json)
+
     def _task(self, claim: Claim, canvas_pixels: int) -> ShadeTask:
         """What the worker is told, with an empty staging folder made for it.
 
         Raises:
             Refusal: The picture's name cannot be published.
+            Unreadable: Its profile cannot be read.
             Transient: There is no room for it.
             OSError: The staging folder cannot be made.
         """
         job, placement = claim.job, claim.placement
         self._disks.refuse_if_full(placement.root, placement.stat.size)
-        profile = Profile.model_validate_json(job.profile)
+        profile = profile_of(job)
         name = published_name(placement.relative.name, profile.output_format)
         staging = make_job_folder(self._settings, job.id)
         return ShadeTask(
@@ -281,18 +346,12 @@ class Shading:
     def _decide(self, claim: Claim, outcome: str, what: str, remedy: str) -> None:
         """Refuse a job or let it have failed, for good."""
         path = claim.placement.path
-        logger.warning(
-            "picture refused" if outcome == "refused" else "picture failed",
-            file=str(path),
-            why=what,
-            remedy=remedy,
-        )
-        if outcome == "refused":
-            self._ledger.refused(claim.job.id, what, remedy)
-            self._audience.finished(Finished(path, "refused", reason=what, remedy=remedy))
-        else:
-            self._ledger.failed(claim.job.id, what, remedy)
-            self._audience.finished(Finished(path, "failed", reason=what, remedy=remedy))
+        if outcome != "refused":
+            self._set_aside(claim.job, [path], what, remedy)
+            return
+        logger.warning("picture refused", file=str(path), why=what, remedy=remedy)
+        self._ledger.refused(claim.job.id, what, remedy)
+        self._audience.finished(Finished(path, "refused", reason=what, remedy=remedy))
 
     def _died(self, job_id: str, event: WorkerDied) -> None:
         """A worker ended in the middle of this job; the ledger decides whether it is done once more."""
@@ -316,8 +375,11 @@ class Shading:
             remove_staged(job_folder(self._settings.staging_dir, job_id))
 
 
-def _candidate(job: Job) -> Candidate:
-    return Candidate(job.id, job.pixels, Profile.model_validate_json(job.profile).quality)
+def _one_by_one(event: AnyEvent) -> list[AnyEvent]:
+    """An event for each picture, so that what cannot be booked costs one picture."""
+    if not isinstance(event, WorkerDied) or len(event.job_ids) < 2:
+        return [event]
+    return [event.model_copy(update={"job_ids": (job_id,)}) for job_id in event.job_ids]
 
 
 def _as_error(event: Unusable) -> ShadedError:

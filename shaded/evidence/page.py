@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jinja2 import Environment
+from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from shaded.errors import from_os_error
+from shaded.errors import from_os_error, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,8 +97,8 @@ class Interval:
 
 
 def page(title: str, introduction: Sequence[str], sections: Sequence[Section]) -> str:
-    """The page's HTML; all words are escaped."""
-    environment = Environment(autoescape=True, trim_blocks=True)
+    """The page's HTML; all words are escaped, and those that turn the direction of a line or cannot be written too."""
+    environment = Environment(autoescape=True, trim_blocks=True, finalize=_plain)
     template = environment.from_string(Path(__file__).with_name("page.html").read_text("utf-8"))
     return template.render(title=title, introduction=introduction, sections=sections, shown=_shown, is_words=_is_words)
 
@@ -109,6 +110,10 @@ def is_own_page(path: Path) -> bool:
             return not path.is_symlink() and _GENERATOR in stream.read(4096)
     except OSError:
         return False
+
+
+def _plain(value: object) -> object:
+    return printable(value, "\n\t") if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def write_page(path: Path, title: str, introduction: Sequence[str], sections: Sequence[Section]) -> None:
@@ -245,6 +250,7 @@ def _style() -> AbstractContextManager[None]:
 
     style: AbstractContextManager[None] = mpl.rc_context(
         {
+            "text.parse_math": False,  # a dollar sign in a name is one
             "svg.fonttype": "none",  # letters stay letters: small, selectable, in the page's own font
             "svg.hashsalt": "shaded",  # the same plot has the same bytes
             "font.size": 9,

@@ -12,6 +12,7 @@ from shaded.ledger.records import (
     Queued,
     Record,
     State,
+    stored_profile,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "Queued",
     "Record",
     "State",
+    "stored_profile",
 ]

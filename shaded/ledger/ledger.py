@@ -32,6 +32,7 @@ from shaded.errors import LedgerAway, Transient
 from shaded.filestat import FileStat
 from shaded.ledger.connection import explain, open_writable, writing
 from shaded.ledger.places import LedgerPlaces
+from shaded.ledger.profiles import LedgerProfiles
 from shaded.ledger.reader import RANK, WAITING, hex_paths, stat_columns
 from shaded.ledger.records import Admission, Claim, State, path_to_blob
 from shaded.ledger.steps import UNREAD, admission_kind, source_path
@@ -50,7 +51,7 @@ _ADMITTED = {
 }
 
 
-class Ledger(LedgerPlaces):
+class Ledger(LedgerPlaces, LedgerProfiles):
     """The ledger, for the one process that writes it. Usable from one thread."""
 
     _counted: tuple[int, dict[State, int]] | None = None
@@ -221,24 +222,23 @@ class Ledger(LedgerPlaces):
     def recover(self, machine: str = "") -> list[str]:
         """At the start: put back every running job, since whoever ran it is gone; returns their ids.
 
-        The attempt is not counted, since the program may have been stopped for any reason; but each time costs the
-        job one point of priority, and from the second time on it waits, longer each time: one that brings the program
-        down neither keeps the others from running nor the program from starting.
+        The attempt is not counted: the program may have been stopped for any reason. But each time costs one point of
+        priority, and from the second on it waits, longer each time: one that brings the program down stops no others.
 
         Args:
             machine: The state of the machine now. Where it is another one than at the claim, the machine ran out of
                 memory or went down meanwhile, which counts like a death of the worker.
         """
         with writing(self._connection, self._path):
-            rows = self._rows("SELECT id, claimed_on, interruptions FROM jobs WHERE state = 'running'")
+            rows = self._rows("SELECT id, claimed_on, interruptions + 0 AS before FROM jobs WHERE state = 'running'")
             for row in rows:
                 self._do("UPDATE jobs SET interruptions = interruptions + 1 WHERE id = :job", job=row["id"])
                 down = bool(machine and row["claimed_on"]) and machine != row["claimed_on"]
                 if down and self._count_death(row["id"], "the machine ran out of memory or went down"):
                     continue
                 self._tell(row["id"], "The program ended while it was shaded; it is done again.")
-                wait = self._scheduling.retry_seconds * 2 ** min(row["interruptions"] - 1, MOST_DOUBLINGS)
-                self._put_back(row["id"], counted=False, seconds=wait if row["interruptions"] else 0.0)
+                wait = self._scheduling.retry_seconds * 2 ** min(row["before"] - 1, MOST_DOUBLINGS)
+                self._put_back(row["id"], counted=False, seconds=wait if row["before"] else 0.0)
             return [str(row["id"]) for row in rows]
 
     # --- Outcomes ---

@@ -27,7 +27,9 @@ from shaded.ledger.records import (
     path_from_blob,
     path_to_blob,
     placement_from,
+    real,
     signed,
+    words,
 )
 from shaded.settings import Scheduling
 
@@ -68,6 +70,7 @@ class LedgerReader:
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path | str, clock: Clock, scheduling: Scheduling) -> None:
+        connection.text_factory = words  # text that is not UTF-8 would fail the whole question
         self._connection = connection
         self._path = path
         self._clock = clock
@@ -262,7 +265,7 @@ class LedgerReader:
             path=path_to_blob(path),
             limit=_LONGEST_STORY,
         )
-        return tuple((row["at"], row["what"]) for row in reversed(rows))
+        return tuple((real(row["at"]), words(row["what"])) for row in reversed(rows))
 
     def _rows(self, query: str, **parameters: Any) -> list[sqlite3.Row]:
         with reading(self._connection, self._path) as connection:

@@ -1,15 +1,23 @@
-"""What the ledger holds, as frozen values."""
+"""What the ledger holds, as frozen values.
+
+SQLite keeps what it is given, and disks and people change files. So whatever stands in a row, it can be read: what is
+no number counts as 0, what is no text or no JSON as empty. One odd row never hides the others.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from shaded.filestat import FileStat
+from shaded.settings import Profile
 
 State = Literal["settled", "running", "rendered", "published", "refused", "failed"]
 STATES: tuple[State, ...] = get_args(State)
@@ -170,13 +178,64 @@ def path_to_blob(path: Path) -> bytes:
     return os.fsencode(path)
 
 
-def path_from_blob(blob: bytes) -> Path:
+def path_from_blob(blob: object) -> Path:
     """The reverse of :func:`path_to_blob`."""
-    return Path(os.fsdecode(blob))
+    return Path(os.fsdecode(blob if isinstance(blob, bytes | str) else str(blob)))
 
 
-def _path(blob: bytes | None) -> Path | None:
+def _path(blob: object) -> Path | None:
     return None if blob is None else path_from_blob(blob)
+
+
+def _whole(value: object, least: int = 0) -> int:
+    """A count; what is none is 0."""
+    return max(least, int(real(value)) if not isinstance(value, int) else value)
+
+
+def _signed_whole(value: object) -> int:
+    return _whole(value, -(2**63))
+
+
+def real(value: object) -> float:
+    """A number that is one, such as a date."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+
+
+def words(value: object) -> str:
+    """Text; bytes are read as UTF-8, as far as they are."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str("" if value is None else value)
+
+
+def _maybe(read: Callable[[object], Any]) -> Callable[[object], Any]:
+    return lambda value: None if value is None else read(value)
+
+
+def _facts(value: object) -> dict[str, Any]:
+    """A JSON object; anything else is an empty one."""
+    try:
+        found = json.loads(words(value))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+#: How each column of a job is read.
+_READ: dict[str, Callable[[object], Any]] = {
+    "id": words, "sha256": words, "profile_digest": words, "profile": words, "state": words,
+    "priority": _signed_whole, "queued_at": real, "not_before": real, "attempts": _whole, "interruptions": _whole,
+    "deaths": _whole, "deferrals": _whole, "picture": _path, "sidecar": _path, "output_sha256": _maybe(words),
+    "output_bytes": _maybe(_whole), "summary": _facts, "reason": words, "remedy": words, "changed_at": real,
+    "pixels": _whole,
+}  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def stored_profile(text: str) -> Profile | None:
+    """A profile as a job keeps it; ``None`` where this version cannot read it."""
+    try:
+        return Profile.model_validate_json(text)
+    except ValueError:
+        return None
 
 
 def signed(number: int) -> int:
@@ -186,16 +245,7 @@ def signed(number: int) -> int:
 
 def job_from(row: sqlite3.Row) -> Job:
     """Read the columns of ``JOB_COLUMNS``."""
-    values = dict(zip(_JOB_FIELDS, tuple(row), strict=False))
-    return Job(
-        **values
-        | {
-            "id": str(values["id"]),
-            "picture": _path(values["picture"]),
-            "sidecar": _path(values["sidecar"]),
-            "summary": json.loads(values["summary"]),
-        }
-    )
+    return Job(**{name: _READ[name](value) for name, value in zip(_JOB_FIELDS, tuple(row), strict=False)})
 
 
 def placement_from(values: tuple[Any, ...]) -> Placement:
@@ -207,13 +257,15 @@ def placement_from(values: tuple[Any, ...]) -> Placement:
         job_id=str(job_id),
         root=path_from_blob(root),
         relative=path_from_blob(relative),
-        stat=FileStat(size, mtime_ns, inode % 2**64, ctime_ns=ctime_ns or 0),
-        seen_at=seen_at,
+        stat=FileStat(
+            _whole(size), _signed_whole(mtime_ns), _signed_whole(inode) % 2**64, ctime_ns=_signed_whole(ctime_ns)
+        ),
+        seen_at=real(seen_at),
         published=_path(published),
-        published_sha256=sha256,
-        published_at=published_at,
-        refusal=refusal,
-        remedy=remedy,
+        published_sha256=_maybe(words)(sha256),
+        published_at=_maybe(real)(published_at),
+        refusal=words(refusal),
+        remedy=words(remedy),
     )
 
 

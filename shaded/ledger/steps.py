@@ -16,7 +16,9 @@ from shaded.ledger.records import (
     both_from,
     path_from_blob,
     path_to_blob,
+    stored_profile,
     times,
+    words,
 )
 
 #: How many events are kept.
@@ -93,6 +95,12 @@ class LedgerSteps(LedgerReader):
         (row,) = self._rows(f"{BOTH} WHERE root = :root AND relative = :relative", **where)
         return both_from(row)
 
+    def _move(self, place: Placement, job_id: str) -> None:
+        """Let a place wait for another job's result."""
+        self._do(
+            f"{_UNPUBLISH}, job_id = :job, refusal = '', refusal_remedy = '' WHERE id = :id", id=place.id, job=job_id
+        )
+
     def _unpublish(self, placement_id: int) -> bool:
         """Let a place want its copy again, whether it had one or was refused one."""
         return self._do(f"{_UNPUBLISH} WHERE id = :id AND (published IS NOT NULL OR refusal != '')", id=placement_id)
@@ -147,11 +155,14 @@ class LedgerSteps(LedgerReader):
         return ended
 
     def _afresh(self, job_id: str, *states: State) -> bool:
-        """Let a job in one of ``states`` begin anew; one set aside unread is forgotten, and so read."""
-        row = self._one("SELECT sha256, state FROM jobs WHERE id = :job", job=job_id)
+        """Let a job in one of ``states`` begin anew.
+
+        One set aside unread, or whose profile nobody can read, is forgotten, and so read at the next scan.
+        """
+        row = self._one("SELECT sha256, state, profile FROM jobs WHERE id = :job", job=job_id)
         if row is None or row["state"] not in states:
             return False
-        if row["sha256"].startswith(UNREAD):
+        if row["sha256"].startswith(UNREAD) or stored_profile(words(row["profile"])) is None:
             self._do("DELETE FROM placements WHERE job_id = :job", job=job_id)
             return self._do("DELETE FROM jobs WHERE id = :job", job=job_id)
         self._do(f"{_FRESH} WHERE id = :job", job=job_id)

@@ -7,13 +7,14 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from pydantic import ValidationError
 
@@ -193,14 +194,60 @@ def _hear(child: Child, inbox: queue.SimpleQueue[Said], on_event: Callable[[], N
             on_event()
 
 
+class Relay:
+    """Passes on what a worker writes for the log, bounded: a library may write anything, and as much as it likes.
+
+    Args:
+        write: Writes one line.
+        now: A monotonic clock, in seconds.
+    """
+
+    #: A longer line is cut, and so many lines are passed on in a minute; the others are counted.
+    LONGEST_LINE = 16_384
+    MOST_LINES = 1000
+    PERIOD = 60.0
+
+    def __init__(self, write: Callable[[str], None] = logs.pass_on, now: Callable[[], float] = time.monotonic) -> None:
+        self._write = write
+        self._now = now
+        self._began = now()
+        self._lines = 0
+
+    def read(self, stream: IO[bytes], last_words: deque[str]) -> None:
+        """Pass on whole lines until the stream's end, and remember the last of them."""
+        while raw := stream.readline(self.LONGEST_LINE):
+            line = raw.decode("utf-8", "replace").rstrip("\n")
+            if len(raw) == self.LONGEST_LINE and not raw.endswith(b"\n"):
+                line += self._rest_of(stream)
+            if line.strip():
+                last_words.append(line.strip()[:300])
+            self._pass_on(line)
+        self._say_what_was_left_out()
+
+    def _rest_of(self, stream: IO[bytes]) -> str:
+        """Skip the rest of a line that is too long."""
+        skipped = 0
+        while raw := stream.readline(self.LONGEST_LINE):
+            skipped += len(raw)
+            if raw.endswith(b"\n"):
+                break
+        return f" (cut here, {skipped} bytes were left out)"
+
+    def _pass_on(self, line: str) -> None:
+        if self._now() - self._began >= self.PERIOD:
+            self._say_what_was_left_out()
+            self._began, self._lines = self._now(), 0
+        self._lines += 1
+        if self._lines <= self.MOST_LINES:
+            self._write(line)
+
+    def _say_what_was_left_out(self) -> None:
+        if self._lines > self.MOST_LINES:
+            self._write(f"{self._lines - self.MOST_LINES} further lines of the worker were left out")
+
+
 def _relay(child: Child) -> None:
-    """Pass on what a worker logs, whole lines at a time, and remember the last of it; runs in its own thread."""
+    """Pass on what a worker logs; runs in its own thread."""
     assert child.process.stderr is not None  # noqa: S101 - it was started with a pipe
     with child.process.stderr as stream:
-        for raw in stream:
-            line = raw.decode("utf-8", "replace").rstrip("\n")
-            if line.strip():
-                child.last_words.append(line.strip()[:300])
-            with suppress(OSError, ValueError):  # on a full disk the line is lost; unread, the worker would hang
-                sys.stderr.write(line + "\n")
-                sys.stderr.flush()
+        Relay().read(stream, child.last_words)

@@ -128,7 +128,7 @@ class Learner:
             settled = _State(_floats(kept["numbers"]), [_floats(row) for row in kept["doubt"]])
             open_: list[_Measurement] = [(list(map(_floats, sizes)), float(value)) for sizes, value in kept["open"]]
             now, pictures = _floats(kept["now"]), int(kept["pictures"])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return
         rows = [settled.numbers, now, *settled.doubt, *(sizes for branches, _ in open_ for sizes in branches)]
         whole = len(settled.doubt) == len(self.START) and all(branches for branches, _ in open_)

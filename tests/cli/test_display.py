@@ -79,3 +79,22 @@ def test_nothing_is_drawn_elsewhere():
         display.finished(ROWS[1])
     assert console.file.getvalue().strip() == ""
     assert list(display.finished_pictures.values()) == [ROWS[1]]
+
+
+EVIL = "a\x1b]0;x\x07\x9b2J\u202e\x7f[red]"
+
+
+def test_other_peoples_words_steer_no_terminal():
+    """Names, concept words from metadata, reasons and stages are escaped in the table, the bars and the lines."""
+    facts = {"concept": EVIL, "target": EVIL, "pull": 0.2}
+    row = Finished(Path("/o", EVIL), "published", summary=facts, reason=EVIL, remedy=EVIL)
+    assert not [c for c in _printed(summary_table([row])) if not c.isprintable() and c != "\n"]
+    console = Console(file=io.StringIO(), force_terminal=True, width=200, color_system=None)
+    with Display(console) as display:
+        display.progress(Flight("1", Path("/o", EVIL), started_at=0.0, stage=EVIL))
+        display._progress.refresh()
+        display.finished(row)
+    drawn = console.file.getvalue()
+    assert "]0;x" in drawn
+    assert "[red]" in drawn
+    assert not [bad for bad in ("\x1b]", "\x07", "\x9b", "\u202e", "\x7f") if bad in drawn]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -114,3 +115,75 @@ def test_spoken_durations(seconds, text):
 def test_names_cannot_move_the_cursor():
     """Control characters and broken bytes in names are escaped before they are printed."""
     assert words.printable("f\x1b[2J\n\udcffü.png") == "f\\x1b[2J\\n\\udcffü.png"
+
+
+EVIL = "\x1b]0;x\x07\x9b2J\u202e\x7f"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (EVIL,),
+        ("status", f"--{EVIL}"),
+        ("status", EVIL),
+        ("explain", f"/tmp/{EVIL}"),
+        ("explain", f"/tmp/{EVIL}", "--json"),
+        ("pause", "--for", EVIL),
+        ("shade", EVIL, "--out", "/tmp/x", "--intensity", EVIL),
+        ("status", "--config", f"/tmp/{EVIL}.toml"),
+        ("trial", "--device", EVIL),
+        ("verify", f"/tmp/{EVIL}"),
+    ],
+)
+def test_words_from_the_command_line_steer_no_terminal(shaded, arguments):
+    """Whatever is wrong with an argument, its steering characters are escaped where it is quoted."""
+    _, out, err = shaded(*arguments)
+    assert out + err
+    assert not [c for c in out + err if not c.isprintable() and c != "\n"]
+
+
+def test_wrong_settings_steer_no_terminal(shaded, tmp_path):
+    """Keys and values of a settings file are escaped in the message about them."""
+    (tmp_path / "c.toml").write_text('"spel\\u001b[2Jing" = 1\n[logging]\nlevel = "\\u001b]0;x\\u0007\\u202e"\n')
+    code, out, err = shaded("check", "--config", tmp_path / "c.toml")
+    assert (code, out) == (78, "")
+    assert not [c for c in err if not c.isprintable() and c != "\n"]
+
+
+def test_a_traceback_steers_no_terminal(shaded, monkeypatch):
+    """An unexpected exception's text is escaped in the traceback too."""
+
+    def broken(_config):
+        raise RuntimeError(EVIL)
+
+    monkeypatch.setattr(asking, "load_settings", broken)
+    code, _, err = shaded("status")
+    assert code == 1
+    assert "Traceback" in err
+    assert not [c for c in err if not c.isprintable() and c != "\n"]
+
+
+def test_what_the_daemon_answers_steers_no_terminal(shaded, monkeypatch):
+    """Every text of the daemon's answer is escaped, also those that nobody expects a name in."""
+    monkeypatch.setattr(asking, "request", lambda *_, **__: _evil_status())
+    _, out, err = shaded("status")
+    assert "]0;x" in out
+    assert not [c for c in out + err if not c.isprintable() and c != "\n"]
+    _, out, _ = shaded("status", "--json")
+    assert json.loads(out)["current"][0]["stage"] == EVIL
+    assert not [c for c in out if not c.isprintable() and c != "\n"]
+
+
+def _evil_status():
+    folder = dict.fromkeys(("outbox", "publish", "profile", "watching", "why"), EVIL) | {"there": True}
+    current = {"path": EVIL, "stage": EVIL, "steps": 0, "pull": None, "eta_seconds": None}
+    daemon = {"running": True, "pid": EVIL, "since": 0.0, "stopping": False, "paused": False}
+    return {
+        "daemon": daemon,
+        "health": {"ok": False, "problems": [EVIL]},
+        "folders": [folder | {"trouble": [EVIL], "waits": EVIL}],
+        "counts": {EVIL: 1},
+        "current": [current],
+        "troubles": {EVIL: EVIL},
+        "errors": [{"at": 0.0, "state": EVIL, "path": EVIL, "reason": EVIL, "remedy": EVIL}],
+    }

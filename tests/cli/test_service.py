@@ -124,3 +124,37 @@ def test_every_service_file_of_our_own_is_known(home):
         assert services.is_ours(content.replace(b"\t\t<string>--agent</string>\n", b""))
     theirs = plistlib.dumps({"Label": "org.somebody", "ProgramArguments": ["/bin/shaded"]})
     assert not services.is_ours(theirs)
+
+
+def test_commands_can_be_pasted(home, shaded, monkeypatch):
+    """A command with a space in it is printed as a shell reads it."""
+    planned = service.Plan(
+        home / "x", b"", start=(("launchctl", "bootstrap", "gui/1", "/my home/x $y.plist"),), stop=()
+    )
+    monkeypatch.setattr(service, "plan", lambda _config: planned)
+    monkeypatch.setenv("PATH", str(home))
+    _, out, _ = shaded("service", "install")
+    assert "    launchctl bootstrap gui/1 '/my home/x $y.plist'\n" in out
+
+
+def test_a_line_end_in_a_path_is_refused(home, shaded, tmp_path):
+    """A settings file whose name would add a line to the unit is refused, and nothing is written."""
+    config = tmp_path / "c\nExecStartPre=evil.toml"
+    config.write_text("")
+    code, out, err = shaded("service", "install", "--config", config)
+    assert (code, out) == (78, "")
+    assert "c\\nExecStartPre=evil.toml" in err
+    assert not (home / "config").exists()
+
+
+def test_where_the_file_goes_steers_no_terminal(home, shaded, monkeypatch, tmp_path):
+    """Escapes in XDG_CONFIG_HOME and in what the service manager says are escaped in the messages."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "a\x1b[2J\n b"))
+    (home / "systemctl").write_text("#!/bin/sh\nprintf 'no\\033[2J\\377bus' >&2\nexit 1\n")
+    (home / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{home}:/bin:/usr/bin")
+    code, out, err = shaded("service", "install")
+    assert code == 0
+    assert "bus" in err
+    assert not [c for c in out + err if not c.isprintable() and c != "\n"]
+    assert (tmp_path / "a\x1b[2J\n b" / "systemd" / "user" / "shaded.service").exists()

@@ -166,3 +166,17 @@ def test_importing_the_page_is_light():
     code = "import sys, shaded.evidence.page; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_names_that_are_no_text_or_turn_a_line_are_escaped(tmp_path):
+    """A name of broken bytes does not keep the page from being written, and none turns the direction of its line."""
+    evil = "a\udcff\u202e<b>\x1b.png"
+    table = Table(["file"], [[evil]], caption=evil)
+    write_page(tmp_path / "x.html", evil, [evil], [Section(evil, text=[evil], points=[evil], tables=[table])])
+    text = (tmp_path / "x.html").read_text("utf-8")
+    assert text.count(r"a\udcff\u202e&lt;b&gt;\x1b.png") >= 6
+
+
+def test_a_dollar_sign_in_a_label_is_no_formula():
+    """A label with dollar signs is drawn as it is."""
+    assert "a$x^{$b" in bar_figure({"g": {"a$x^{$b": 0.5}}, x_label="pull").svg
