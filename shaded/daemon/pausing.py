@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from shaded import logs
 from shaded.clock import Clock
 from shaded.ledger import Ledger
@@ -25,10 +27,10 @@ class Pause:
         self._ends = 0.0
         text = ledger.meta_get(_KEY)
         self._on = text is not None
-        if text:
-            date, _, length = text.partition(" ")
-            remaining = float(date) - clock.time()
-            self._set_end(float(date), min(remaining, float(length)) if length else remaining)
+        end = _parsed(text or "")
+        if end is not None:
+            date, length = end
+            self._set_end(date, min(date - clock.time(), length))
 
     def _set_end(self, date: float, remaining: float) -> None:
         self._date = date
@@ -70,3 +72,13 @@ class Pause:
         self._ledger.meta_set(_KEY, None)
         self._on, self._date = False, None
         logger.info("resumed")
+
+
+def _parsed(text: str) -> tuple[float, float] | None:
+    """Date and length; ``None`` for a pause without an end, and for a text that makes no sense."""
+    date, _, length = text.partition(" ")
+    try:
+        numbers = float(date), float(length or "inf")
+    except ValueError:
+        return None
+    return numbers if math.isfinite(numbers[0]) and not math.isnan(numbers[1]) else None
