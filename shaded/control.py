@@ -202,7 +202,10 @@ class ControlServer:
     def start(self) -> None:
         """Listen, or say in the log why that is not possible now."""
         self._open()
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # no thread can be started
+            self._trouble("nobody answers at the control socket until the next start", error)
 
     def stop(self) -> None:
         """Listen no more and remove the socket."""

@@ -168,7 +168,7 @@ def test_launchd_reads_every_path_as_it_is(program, config, state):
     if text is None:
         return
     agent = plistlib.loads(text)
-    assert agent["ProgramArguments"] == [str(program), "run", "--config", str(config)]
+    assert agent["ProgramArguments"] == [str(program), "run", "--config", str(config), "--agent"]
     assert agent["EnvironmentVariables"] == {"SHADED_STATE_DIR": str(state)}
     assert agent["StandardOutPath"] == str(config)
 

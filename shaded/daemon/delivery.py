@@ -18,7 +18,7 @@ from shaded.daemon.holdings import copy_folder, job_folder, remove_staged, tidy_
 from shaded.daemon.intake import Source
 from shaded.daemon.profiles import profile_of
 from shaded.daemon.space import LOOK_SECONDS, Disks
-from shaded.errors import PictureError, ShadedError, Transient, from_os_error, policy_of
+from shaded.errors import PictureError, ShadedError, StateUnusable, Transient, from_os_error, policy_of
 from shaded.ledger import Job, Ledger, Placement
 from shaded.outbox.screening import open_inside
 from shaded.publishing.atomic import Alive, publish_pair, remove_temporaries
@@ -169,6 +169,8 @@ class Delivery:
             self._put_off(job, placement, _about_publishing(error, placement.path))
         except PictureError as error:
             self._put_off(job, placement, error)
+        except StateUnusable:  # a broken ledger is no place's trouble
+            raise
         except Exception as error:
             logger.exception("publishing failed unexpectedly")
             what = f"an unexpected error ({type(error).__name__}: {error})"

@@ -27,7 +27,7 @@ from shaded.daemon.secretfile import installation_secret
 from shaded.daemon.shading import Shading
 from shaded.daemon.space import LOOK_SECONDS, Disks
 from shaded.daemon.upkeep import Upkeep
-from shaded.daemon.vitals import stuck_parts
+from shaded.daemon.vitals import Heartbeat, Stopped, stuck_parts
 from shaded.errors import ConfigurationError, ShadedError, Transient
 from shaded.ledger import Ledger
 from shaded.reports import DaemonView
@@ -41,12 +41,6 @@ INTAKE_SECONDS = 0.25
 LEDGER_PAUSE = 5.0
 #: In the ledger from the first signal on: a machine that is shut down may not wait, and the picture is not to blame.
 _STOP_ASKED = "stop_asked"
-#: How long a copy or read that is under way may still take after a stop was asked for, in seconds.
-STOP_SECONDS = 10.0
-
-
-class _Stopped(BaseException):
-    """The daemon is to end in the middle of a long read or copy; no handler of errors may take it for one."""
 
 
 class Daemon:
@@ -64,6 +58,7 @@ class Daemon:
         self._wake = parts.wake
         self._notifier = parts.notifier
         self._once = once
+        self._heart = Heartbeat(parts.notifier, parts.clock)
         self._settle_in(parts)
         self._shading = Shading(
             parts.ledger,
@@ -83,10 +78,7 @@ class Daemon:
         self._pause = Pause(parts.ledger, parts.clock)
         self._settings_trouble = ""
         self._loaded_at = self._started_at
-        self._beat_at = 0.0
-        self._stop_by = float("inf")
         self._owed_since: float | None = None
-        self._stuck: list[str] = []
         self._upkeep = Upkeep(parts.clock)
         self.view = self._look()
 
@@ -95,7 +87,7 @@ class Daemon:
         self._settings = parts.settings
         self._part = Boundary(parts.clock, strict=self._once)
         self.disks = Disks(parts.settings, parts.clock, partial(root_memory, parts.ledger, "publish"))
-        self.intake = Intake(parts.ledger, parts.settings, parts.audience, self._still_alive)
+        self.intake = Intake(parts.ledger, parts.settings, parts.audience, self._heart.between_pieces)
         self._outboxes = tuple(parts.outboxes(self.intake))
         self.delivery = Delivery(
             parts.ledger,
@@ -105,7 +97,7 @@ class Daemon:
             retry_seconds=parts.settings.scheduling.retry_seconds,
             disks=self.disks,
             audience=parts.audience,
-            alive=self._still_alive,
+            alive=self._heart.between_pieces,
         )
 
     # The life of a daemon --------------------------------------------------------------------------------------
@@ -122,7 +114,7 @@ class Daemon:
             while not self.finished:
                 self._wake.wait(sleep)
                 sleep = self.step()
-        except _Stopped:
+        except Stopped:
             logger.info("stopped in the middle of a long copy; it is made again at the next start")
         finally:
             self.stop()
@@ -145,7 +137,7 @@ class Daemon:
         try:
             self._work()
             seen = self._part.run("the status", self._look)
-            self.view = seen or replace(self.view, stuck=(*self._stuck, *self._part.troubles))
+            self.view = seen or replace(self.view, stuck=(*self._heart.stuck, *self._part.troubles))
             self._notifier.status(self.view.sentence())
             sleep = self._part.slowed(self._part.run("the next deadline", self._sleep_seconds))
         except Transient as error:
@@ -154,36 +146,8 @@ class Daemon:
             self.view = replace(self.view, ledger_trouble=f"{error.what}. {error.remedy}")
             self._ledger.reconnect_after(error)
             sleep = LEDGER_PAUSE
-        return self._give_sign_of_life(sleep)
-
-    def _give_sign_of_life(self, sleep: float | None) -> float | None:
-        """Tell the watchdog, while all parts are alive; how long to sleep until it must be told again."""
         now = self._clock.monotonic()
-        stuck = [] if now < self._rest_until else self._stuck_parts(now)
-        if stuck and stuck != self._stuck:
-            logger.error("a part of the daemon is stuck", parts=stuck)
-        self._stuck = stuck
-        every = self._notifier.beat_seconds
-        if every is None:
-            return sleep
-        if not stuck and now >= self._beat_at:
-            self._notifier.alive()
-            self._beat_at = now + every
-        return every if sleep is None else min(sleep, every)
-
-    def _still_alive(self) -> None:
-        """Between two pieces of a long read or copy: tell the watchdog, and give up where a stop was asked for.
-
-        Raises:
-            _Stopped: Somebody asked twice, or has waited for ``STOP_SECONDS``.
-        """
-        now = self._clock.monotonic()
-        if self._signals > 1 or now >= self._stop_by:
-            raise _Stopped
-        every = self._notifier.beat_seconds
-        if every is not None and now >= self._beat_at:
-            self._notifier.alive()
-            self._beat_at = now + every
+        return self._heart.after_round([] if now < self._rest_until else self._stuck_parts(now), sleep)
 
     def _stuck_parts(self, now: float) -> list[str]:
         return stuck_parts(
@@ -222,7 +186,7 @@ class Daemon:
     def request_stop(self) -> None:
         """The first time: finish the picture under way, then end. The second time: end now."""
         self._signals += 1
-        self._stop_by = min(self._stop_by, self._clock.monotonic() + STOP_SECONDS)
+        self._heart.stop_soon(at_once=self._signals > 1)
         self._wake.ring()
 
     def request_reload(self) -> None:
@@ -415,7 +379,7 @@ class Daemon:
             blocked=blocked,
             settings_loaded_at=self._loaded_at,
             settings_trouble=self._settings_trouble,
-            stuck=(*self._stuck, *self._part.troubles),
+            stuck=(*self._heart.stuck, *self._part.troubles),
             shortage=self._executor.shortage,
             courtesy=self._executor.courtesy,
         )

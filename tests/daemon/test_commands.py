@@ -260,3 +260,14 @@ def test_a_bug_in_a_command_is_logged_and_answered(rig, ask, monkeypatch, capsys
         ask("resume")
     assert "Traceback" in capsys.readouterr().out
     assert ask("pause")["paused"]
+
+
+@pytest.mark.parametrize("text", ["soon", "inf inf", "nan 5", "5 nan", "1e999 1", "\x00"])
+def test_a_pause_that_makes_no_sense_lasts_until_resume(rig, text):
+    """A damaged note of a pause neither keeps the daemon from starting nor lets it begin what it was told to leave."""
+    rig.ledger.meta_set("paused_until", text)
+    rig.restart()
+    assert rig.daemon.paused
+    assert rig.daemon.paused_until is None
+    rig.daemon.resume()
+    assert not rig.daemon.paused

@@ -252,7 +252,7 @@ def beats(rig, said, seconds):
 def test_signs_of_life_come_in_time(rig, manager):
     """A healthy daemon gives a sign of life at least twice in each watchdog period, busy or idle."""
     said, environment = manager
-    rig.daemon._notifier = Notifier(environment)
+    rig.daemon._notifier = rig.daemon._heart._notifier = Notifier(environment)
     assert beats(rig, said, 120) >= 8
     rig.executor.automatic = False
     rig.put("fox.png")
@@ -263,7 +263,7 @@ def test_a_silent_worker_that_cannot_be_replaced_stops_the_signs_of_life(make_ri
     """When the worker holds a picture and says nothing for two leases, WATCHDOG=1 stops, and status says why."""
     said, environment = manager
     rig = make_rig(lease_seconds=60)
-    rig.daemon._notifier = Notifier(environment)
+    rig.daemon._notifier = rig.daemon._heart._notifier = Notifier(environment)
     rig.executor.automatic = False
     rig.put("fox.png")
     assert beats(rig, said, 110) > 0
@@ -278,7 +278,7 @@ def test_a_silent_worker_that_cannot_be_replaced_stops_the_signs_of_life(make_ri
 def test_a_stuck_watcher_stops_the_signs_of_life(rig, manager, monkeypatch):
     """When an outbox does not do what is due, WATCHDOG=1 stops."""
     said, environment = manager
-    rig.daemon._notifier = Notifier(environment)
+    rig.daemon._notifier = rig.daemon._heart._notifier = Notifier(environment)
     assert beats(rig, said, 60) > 0
     monkeypatch.setattr(Outbox, "poll", lambda self: [])
     beats(rig, said, OVERDUE_SECONDS + 60)
@@ -288,7 +288,7 @@ def test_a_stuck_watcher_stops_the_signs_of_life(rig, manager, monkeypatch):
 def test_a_stuck_scheduler_stops_the_signs_of_life(rig, manager, monkeypatch):
     """When pictures wait, nothing runs and none is begun, WATCHDOG=1 stops."""
     said, environment = manager
-    rig.daemon._notifier = Notifier(environment)
+    rig.daemon._notifier = rig.daemon._heart._notifier = Notifier(environment)
     monkeypatch.setattr(rig.daemon._shading, "start_next", lambda blocked: False)
     rig.put("fox.png")
     beats(rig, said, OVERDUE_SECONDS + 60)
