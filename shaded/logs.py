@@ -20,15 +20,15 @@ import stat
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from textwrap import indent
 from typing import Any, Literal, TextIO
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor, WrappedLogger
 
 from shaded.errors import printable
 from shaded.terminal import Guarded
@@ -208,14 +208,22 @@ def shorten(most_bytes: int = 10_000_000, kept_bytes: int = 1_000_000, descripto
     return True
 
 
+def _traceback(exc_info: ExcInfo) -> str:
+    """A traceback, whose exceptions' texts have one line each: another could pass for a line of the log."""
+    parts = traceback.TracebackException(*exc_info).format()
+    told = (
+        part if part.startswith((" ", "\n", "Traceback")) else printable(part.rstrip("\n")) + "\n" for part in parts
+    )
+    return "".join(told).rstrip("\n")
+
+
 def _on_one_line(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Escape what a file name could do to a terminal; a traceback has lines, which are told from the log's by a margin.
+    """Escape what a file name could do to a terminal; only a traceback has lines.
 
     Numbers stay as they are; anything else is shown as Python writes it, which is escaped.
     """
     told = {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
-    lines = {key: indent(printable(event[key], "\n"), "    ") for key in ("exception", "stack") if key in event}
-    return told | lines
+    return told | {key: printable(event[key], "\n") for key in ("exception", "stack") if key in event}
 
 
 def as_json(document: object, **options: Any) -> str:
@@ -236,13 +244,13 @@ def _processors(style: LogFormat, colours: bool, repeat_seconds: float) -> list[
         return [
             *steps,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(_traceback),
             structlog.processors.JSONRenderer(serializer=as_json, default=str),
         ]
     return [
         *steps,
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(_traceback),
         _on_one_line,
         structlog.dev.ConsoleRenderer(
             colors=colours, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
