@@ -114,6 +114,7 @@ class Thinning:
         self._now = now or time.monotonic
         self._lock = threading.Lock()
         self._kinds: dict[tuple[str, str], _Kind] = {}
+        self._sweep_at = float("-inf")
 
     def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         """Pass an event on, or drop it; say what is left out, and how much was in a period that is over."""
@@ -168,8 +169,9 @@ class Thinning:
     def _kind_of(self, event: EventDict) -> _Kind:
         """The books of an event's kind; one whose events are all long ago makes room for a new one."""
         name = (str(event.get("room", "")), str(event.get("event", ""))[:200])
-        if name not in self._kinds and len(self._kinds) >= self.MOST_KINDS:
-            now = self._now()
+        now = self._now()
+        if name not in self._kinds and len(self._kinds) >= self.MOST_KINDS and now >= self._sweep_at:
+            self._sweep_at = now + self._seconds / 10
             for old in [
                 key
                 for key, kind in self._kinds.items()
