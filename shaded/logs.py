@@ -20,16 +20,16 @@ import stat
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from textwrap import indent
 from typing import Any, Literal, TextIO
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor, WrappedLogger
 
 from shaded.errors import printable
 from shaded.terminal import Guarded
@@ -115,6 +115,7 @@ class Thinning:
         self._now = now or time.monotonic
         self._lock = threading.Lock()
         self._kinds: dict[tuple[str, str], _Kind] = {}
+        self._sweep_at = float("-inf")
 
     def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         """Pass an event on, or drop it; say what is left out, and how much was in a period that is over."""
@@ -169,8 +170,9 @@ class Thinning:
     def _kind_of(self, event: EventDict) -> _Kind:
         """The books of an event's kind; one whose events are all long ago makes room for a new one."""
         name = (str(event.get("room", "")), str(event.get("event", ""))[:200])
-        if name not in self._kinds and len(self._kinds) >= self.MOST_KINDS:
-            now = self._now()
+        now = self._now()
+        if name not in self._kinds and len(self._kinds) >= self.MOST_KINDS and now >= self._sweep_at:
+            self._sweep_at = now + self._seconds / 10
             for old in [
                 key
                 for key, kind in self._kinds.items()
@@ -215,14 +217,22 @@ def shorten(
     return True
 
 
+def _traceback(exc_info: ExcInfo) -> str:
+    """A traceback, whose exceptions' texts have one line each: another could pass for a line of the log."""
+    parts = traceback.TracebackException(*exc_info).format()
+    told = (
+        part if part.startswith((" ", "\n", "Traceback")) else printable(part.rstrip("\n")) + "\n" for part in parts
+    )
+    return "".join(told).rstrip("\n")
+
+
 def _on_one_line(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Escape what a file name could do to a terminal; a traceback has lines, which are told from the log's by a margin.
+    """Escape what a file name could do to a terminal; only a traceback has lines.
 
     Numbers stay as they are; anything else is shown as Python writes it, which is escaped.
     """
     told = {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
-    lines = {key: indent(printable(event[key], "\n"), "    ") for key in ("exception", "stack") if key in event}
-    return told | lines
+    return told | {key: printable(event[key], "\n") for key in ("exception", "stack") if key in event}
 
 
 def as_json(document: object, **options: Any) -> str:
@@ -243,13 +253,13 @@ def _processors(style: LogFormat, colours: bool, repeat_seconds: float) -> list[
         return [
             *steps,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(_traceback),
             structlog.processors.JSONRenderer(serializer=as_json, default=str),
         ]
     return [
         *steps,
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(_traceback),
         _on_one_line,
         structlog.dev.ConsoleRenderer(
             colors=colours, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0

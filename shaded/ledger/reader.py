@@ -70,7 +70,6 @@ class LedgerReader:
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path | str, clock: Clock, scheduling: Scheduling) -> None:
-        connection.text_factory = words  # text that is not UTF-8 would fail the whole question
         self._connection = connection
         self._path = path
         self._clock = clock
@@ -271,7 +270,14 @@ class LedgerReader:
         with reading(self._connection, self._path) as connection:
             cursor = connection.cursor()
             cursor.row_factory = sqlite3.Row
-            return cursor.execute(query, self._parameters(parameters)).fetchall()
+            asked = self._parameters(parameters)
+            try:
+                return cursor.execute(query, asked).fetchall()
+            except sqlite3.OperationalError as error:
+                if "decode" not in str(error):
+                    raise
+                connection.text_factory = words  # slower, but text that is not UTF-8 does not fail the whole question
+                return cursor.execute(query, asked).fetchall()
 
     def _parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The given ones and the usual ones; text is made sound, since a file name in it may not be."""

@@ -97,6 +97,29 @@ def test_an_odd_row_never_stops_the_others(rig, table, column, value):
     assert rig.daemon.view.problems() == []
 
 
+@pytest.mark.parametrize("column", ["profile", "summary", "reason", "remedy", "sha256", "profile_digest", "claimed_on"])
+def test_text_that_is_no_utf8_never_stops_the_others(rig, column):
+    """A bit that tipped over in a row's text fails no question, neither the daemon's nor a command's."""
+    rig.daemon.pause(None)
+    rig.put("odd.png", png(1))
+    rig.settle()
+    with sqlite3.connect(rig.settings.state_dir / LEDGER_NAME) as connection:
+        connection.execute(f"UPDATE jobs SET {column} = CAST(x'ff41fe' AS TEXT)")
+        connection.execute("UPDATE events SET what = CAST(x'ff41fe' AS TEXT)")
+        connection.commit()
+    connection.close()
+    rig.restart()
+    with LedgerReader.open_readonly(rig.settings.state_dir / LEDGER_NAME, rig.clock) as reader:
+        json.dumps(reports.status_document(reader, None))
+        json.dumps(reports.queue_document(reader))
+        json.dumps(reports.explain_document(reader, rig.settings, rig.outbox / "odd.png", None, running=False))
+    rig.daemon.resume()
+    rig.put("fox.png", png(2))
+    rig.settle(20)
+    assert (rig.publish / "fox.png").exists()
+    assert rig.daemon.view.problems() == []
+
+
 @pytest.mark.parametrize("state", ["running", "rendered", "published", "refused", "failed"])
 @pytest.mark.parametrize("column", ["profile", "summary", "interruptions", "attempts", "picture", "output_sha256"])
 def test_an_odd_row_in_any_state_never_stops_the_others(rig, state, column):
