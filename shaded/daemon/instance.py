@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from shaded.clock import SystemClock
+from shaded.durable import make_folder
 from shaded.errors import AlreadyRunning, ConfigurationError
 from shaded.ledger import Ledger, LedgerReader
 from shaded.settings import Settings
@@ -32,7 +33,7 @@ def prepare_folder(path: Path, key: str, *, private: bool = False) -> bool:
     """
     try:
         missing = not path.exists()
-        path.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
+        make_folder(path, 0o700 if private else 0o777)
         if private:
             path.chmod(0o700)
     except OSError as error:

@@ -15,6 +15,7 @@ from shaded.daemon.backoff import backoff
 from shaded.daemon.intake import Source
 from shaded.daemon.machine import machine_state
 from shaded.daemon.space import Disks
+from shaded.durable import make_folder
 from shaded.errors import ConfigurationError, ModelError, ShadedError, Transient
 from shaded.ledger import Claim, Job, Ledger
 from shaded.publishing.naming import published_name
@@ -207,7 +208,7 @@ class Shading:
         name = published_name(placement.relative.name, profile.output_format)
         staging = self._settings.staging_dir / job.id
         shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
+        make_folder(staging)
         return ShadeTask(
             job_id=job.id,
             root=placement.root,
