@@ -197,6 +197,30 @@ def killed_life(base, scene, step, **options):
     return life if life.disk.moments else None
 
 
+def faults_after_an_error(base, scene, call):
+    """What is wrong after the next start when the disk was full at one call only; ``None``: there are fewer calls.
+
+    Where the error ends a start, the service manager starts it again.
+    """
+    prepare, act = SCENES[scene]
+    life = Life(base, keep=False)
+    with life.disk:
+        if prepare:
+            prepare(life)
+        life.disk.fail_at = call
+        try:
+            act(life)
+        except ShadedError:
+            life.close()
+            act(life)
+        failed = life.disk.calls >= call
+        life.start()  # a file that could not be removed is removed now
+        life.rig.settle(10)
+    life.close()
+    told = {"saved": dict(life.saved), "theirs": dict(life.theirs)}
+    return list(_faults_at_the_end(base, told, list(life.saved))) if failed else None
+
+
 # What must hold -------------------------------------------------------------------------------------------------------
 
 

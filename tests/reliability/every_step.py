@@ -17,6 +17,7 @@ from pathlib import Path
 
 from shaded import logs
 from shaded.publishing.sidecar import read_sidecar, sidecar_path
+from shaded.scheduling.worker import failure_of
 from tests.daemon.rig import FakeExecutor, Rig
 from tests.reliability.engine import RetouchingEngine, note, rendered_counts
 from tests.reliability.mortality import Mortality
@@ -33,8 +34,13 @@ class RetouchingExecutor(FakeExecutor):
 
     def work(self):
         for task in self.held:
-            self.said.append(self._engine.shade(task, self.said.append))
-            self.outputs.append(self.said[-1].sha256)
+            try:
+                rendered = self._engine.shade(task, self.said.append)
+            except Exception as error:  # noqa: BLE001 - as the worker does
+                self.said.append(failure_of(task.job_id, error))
+            else:
+                self.said.append(rendered)
+                self.outputs.append(rendered.sha256)
         self.held = []
 
 

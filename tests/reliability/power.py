@@ -12,6 +12,7 @@ who makes the calls. A :class:`Moment` is what it knew at one of them, and gives
 from __future__ import annotations
 
 import builtins
+import errno
 import hashlib
 import io
 import math
@@ -195,7 +196,7 @@ class Disk:
         self.moments = []
         self.heard = {}
         self.calls = 0
-        self.die_at = 0
+        self.die_at = self.fail_at = 0
         self.keep = keep
         self._root, self._ledger = root, ledger
         self._deaf_to, self._told, self._relaxed = deaf_to, told, relaxed
@@ -284,6 +285,8 @@ class Disk:
         if self.calls == self.die_at:
             self._dead = True
             raise Killed
+        if self.calls == self.fail_at and what != "commit":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _flushed(self, descriptor, line):
         if line:

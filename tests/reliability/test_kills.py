@@ -214,7 +214,7 @@ def test_ten_kills_lose_and_double_nothing(torment):
 def test_sidecars_that_are_somebodys_are_kept(torment):
     """A true sidecar that a person put at a name, or changed beside a published picture, is kept like any file."""
     people = People(torment, 4, (a_true_sidecar,), sidecars=True)
-    _torture_and_look(torment, people, kills=10, reloads=0)
+    _torture_and_look(torment, people, kills=6, reloads=0)
 
 
 @pytest.mark.slow

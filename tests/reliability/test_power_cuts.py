@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from tests.reliability.cuts import SCENES, Judge, cut_life, killed_life
+from tests.reliability.cuts import SCENES, Judge, cut_life, faults_after_an_error, killed_life
 from tests.reliability.power import PACKAGE, Disk
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="folders are watched by Linux's descriptors")
@@ -79,6 +79,19 @@ def killed_and_cut(base, scene, **options):
 def test_nothing_is_lost_by_a_power_cut_after_a_kill(base, scene):
     """What a killed daemon left unsynced is synced by the next one before it says that it is published."""
     assert killed_and_cut(base, scene, daemons=2) == []
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_disk_that_is_full_for_one_call_is_waited_out(base, scene):
+    """Whichever call fails, the daemon goes on by itself: all is published, once, and nothing half-done stays."""
+    faults, call = [], 1
+    while (found := faults_after_an_error(base, scene, call)) is not None:
+        faults += [f"call {call}: {fault}" for fault in found]
+        call += 1
+    sys.stdout.write(f"{scene}: {call - 1} calls failed\n")
+    assert faults == []
+    assert call > 20
 
 
 @pytest.mark.slow
