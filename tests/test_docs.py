@@ -15,6 +15,9 @@ import typer
 from shaded.cli.app import app
 from shaded.evidence.trial.report import outcome
 from shaded.settings import load_settings
+from tests.outbox.test_save_patterns import PATTERNS
+from tests.reliability.crafted import CRAFTED
+from tests.reliability.cuts import SCENES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -138,3 +141,15 @@ def test_the_trial_in_the_documents_is_the_one_that_is_kept():
     document = json.loads(TRIAL.read_text("utf-8"))
     assert document["complete"] is True
     assert "\n".join(outcome(document)) in (ROOT / "docs" / "evidence.md").read_text("utf-8")
+
+
+def test_the_counts_in_the_document_on_reliability_are_those_of_the_tests():
+    """Scenes, crafted files and programs' ways of saving are as many as docs/reliability.md says."""
+    text = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    for count, what in (
+        (len(SCENES), "scenes (the first picture"),
+        (len(CRAFTED), "crafted bombs and loops"),
+        (len(CRAFTED), "crafted files"),
+        (len(PATTERNS), "programs' ways of saving"),
+    ):
+        assert f" {count} {what}" in text, f"{count} {what}"

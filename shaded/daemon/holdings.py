@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shaded import logs
+from shaded.durable import make_folder
 from shaded.errors import AlreadyRunning, ConfigurationError, ShadedError, Transient, unusable_folder
 from shaded.ledger.connection import peek
 from shaded.settings import Settings
@@ -61,7 +62,7 @@ def prepare_folder(path: Path, key: str, *, private: bool = False) -> bool:
     """
     try:
         missing = not path.exists()
-        path.mkdir(mode=0o700 if private else 0o777, parents=True, exist_ok=True)
+        make_folder(path, 0o700 if private else 0o777)
     except OSError as error:
         raise unusable_folder(error, key, path) from error
     return missing
@@ -308,10 +309,10 @@ def make_job_folder(settings: Settings, job_id: str) -> Path:
         raise Transient(
             "the staging folder is missing", path=home, remedy="Mount its disk; it is tried again by itself"
         )
-    settings.staging_dir.mkdir(mode=0o700, exist_ok=True)
+    make_folder(settings.staging_dir, 0o700)
     folder = job_folder(settings.staging_dir, job_id)
     remove_staged(folder)
-    folder.mkdir(mode=0o700)
+    make_folder(folder, 0o700)
     return folder
 
 

@@ -8,7 +8,6 @@ same source put exactly these bytes under exactly this name; what is about to be
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path, PurePath
 
+from shaded.durable import settle
 from shaded.errors import Refusal, Transient, Unreadable, from_os_error
 from shaded.filestat import FileStat
 from shaded.publishing.naming import LONGEST_NAME, check_length, names_for, numbered, sidecar_name
@@ -146,7 +146,7 @@ def _folder(root: Path, parts: tuple[str, ...]) -> Iterator[int]:
         for depth, name in enumerate(parts, start=1):
             with suppress(FileExistsError):
                 os.mkdir(name, dir_fd=held[-1])
-                _settle(held[-1])
+                settle(held[-1])
             try:
                 held.append(os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=held[-1]))
             except OSError as error:
@@ -245,7 +245,7 @@ def _put(
     token = ownership.intend(target, *wanted)
     found = tuple(one and one.sha256 for one in (standing.picture, standing.sidecar))
     if found == wanted:  # the program ended after publishing it and before it could note so
-        _settle(folder)
+        settle(folder)
         return
     names = target.name, sidecar_name(target.name)
     temporary = _temporaries(target.name, token)
@@ -258,7 +258,7 @@ def _put(
         _write(folder, temporary[1], text)
         _expect(folder, names[0], standing.picture, alive)  # somebody may have saved there while it was copied
         _place(folder, temporary[1], names[1], standing.sidecar, alive)
-        _settle(folder)
+        settle(folder)
         beside = _looks(folder, names[1])
         try:
             _place(folder, temporary[0], names[0], standing.picture, alive)
@@ -266,7 +266,7 @@ def _put(
             if _looks(folder, names[1]) == beside:
                 os.unlink(names[1], dir_fd=folder)
             raise
-        _settle(folder)
+        settle(folder)
     finally:
         _remove(folder, temporary)
 
@@ -299,15 +299,6 @@ def _expect(folder: int, name: str, found: _Found | None, alive: Alive) -> None:
     now = _find(folder, name, alive)
     if found is None or now is None or now.sha256 != found.sha256:
         raise _Taken
-
-
-def _settle(folder: int) -> None:
-    """Wait until the disk has a folder's new names, on file systems that can say so."""
-    try:
-        os.fsync(folder)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
 
 
 def _looks(folder: int, name: str) -> FileStat | None:

@@ -16,8 +16,6 @@ from typing import Any
 from shaded import __version__, logs
 from shaded.errors import Transient
 from shaded.outbox.screening import read_bytes, read_settled
-from shaded.publishing.atomic import write_durably
-from shaded.publishing.sidecar import sidecar_path
 from shaded.scheduling.cluster import transient
 from shaded.scheduling.cluster_worker import ClusterWorker, Parcel, Place
 from shaded.scheduling.executor import AnyEvent, AnyTask
@@ -33,6 +31,7 @@ from shaded.scheduling.messages import (
     WorkerDied,
 )
 from shaded.scheduling.process import worker_environment
+from shaded.scheduling.saving import save_result
 from shaded.scheduling.worker import EngineFactory, failure_of
 
 logger = logs.get_logger("cluster")
@@ -95,10 +94,7 @@ def delivered(task: ShadeTask, parcel: Parcel) -> Rendered:
     sums = [hashlib.sha256(data).hexdigest() for data in (parcel.picture, parcel.sidecar)]
     if sums != [rendered.sha256, parcel.sidecar_sha256]:
         raise Transient("the result was damaged on its way from the cluster", remedy="It is tried again by itself")
-    picture = task.staging / task.output_name
-    beside = sidecar_path(picture)
-    write_durably(picture, parcel.picture)
-    write_durably(beside, parcel.sidecar)
+    picture, beside = save_result(task, parcel.picture, parcel.sidecar)
     return rendered.model_copy(update={"picture": picture, "sidecar": beside})
 
 

@@ -19,7 +19,6 @@ from shaded.errors import Refusal
 from shaded.evidence.measure import Check, mean_pull, measure_budget, measure_strength, measure_survival
 from shaded.outbox.screening import read_bytes, read_settled, screen
 from shaded.publishing import sidecar
-from shaded.publishing.atomic import write_durably
 from shaded.publishing.metadata import rights_in
 from shaded.publishing.picture import Picture
 from shaded.publishing.reading import decode
@@ -29,6 +28,7 @@ from shaded.scheduling import stating
 from shaded.scheduling.gpu_memory import accelerator_of
 from shaded.scheduling.messages import Audited, AuditTask, Progress, Rendered, ShadeTask, Start, Verified, VerifyTask
 from shaded.scheduling.peak import peak_bytes
+from shaded.scheduling.saving import save_result
 from shaded.scheduling.subject import Subject, decide, place_anchor
 from shaded.scheduling.toolbox import Toolbox, open_toolbox
 from shaded.scheduling.views import (
@@ -305,10 +305,7 @@ class RenderingEngine:
         )
 
     def _deliver(self, task: ShadeTask, saved: Saved, stated: sidecar.Sidecar) -> Rendered:
-        picture = task.staging / task.output_name
-        beside = sidecar.sidecar_path(picture)
-        write_durably(picture, saved.encoded.data)
-        write_durably(beside, stated.to_json().encode())
+        picture, beside = save_result(task, saved.encoded.data, stated.to_json().encode())
         return Rendered(
             job_id=task.job_id,
             picture=picture,

@@ -29,7 +29,7 @@ PUBLISHED = {"a": "pub", "b": "pub", "c": "own"}
 CONTENTS = [png(number, size=8 + number) for number in range(4)]
 NAMES = ["x.png", "y.png"]
 WANTED = [name.replace(".png", f"{number}.png") for name in NAMES for number in ("", " (shaded)", " (shaded 2)")]
-STEPS = ("_copy", "_write", "_place", "_settle", "_remove")
+STEPS = ("_copy", "_write", "_place", "settle", "_remove")
 
 
 class _Killed(BaseException):

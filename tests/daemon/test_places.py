@@ -229,13 +229,13 @@ def test_many_copies_do_not_keep_the_daemon_from_the_rest(rig, monkeypatch):
 
     for number in range(40):
         rig.put(f"{number}.png", FIRST)
-    settle = atomic._settle
+    real = atomic.settle
 
     def slow(folder):
         rig.clock.advance(0.5)
-        settle(folder)
+        real(folder)
 
-    monkeypatch.setattr(atomic, "_settle", slow)
+    monkeypatch.setattr(atomic, "settle", slow)
     for _ in range(20):
         rig.clock.advance(0.25)
         before = rig.clock.monotonic()

@@ -1,5 +1,7 @@
 """Dies before every single durable step of one picture's way, one after the other: ``python every_step.py FOLDER``.
 
+The way begins with the first start of all: making the state folder, the ledger, its secret and the outbox's marker.
+
 Each death is a real one (``SIGKILL`` of a forked process), so no ``finally`` runs; then another process does the rest.
 Prints one JSON object: how many steps there were, and a sentence for each that went wrong.
 """
@@ -15,6 +17,7 @@ from pathlib import Path
 
 from shaded import logs
 from shaded.publishing.sidecar import read_sidecar, sidecar_path
+from shaded.scheduling.worker import failure_of
 from tests.daemon.rig import FakeExecutor, Rig
 from tests.reliability.engine import RetouchingEngine, note, rendered_counts
 from tests.reliability.mortality import Mortality
@@ -26,11 +29,18 @@ class RetouchingExecutor(FakeExecutor):
 
     def __init__(self, log):
         super().__init__()
+        self.outputs = []
         self._engine = RetouchingEngine(log)
 
     def work(self):
         for task in self.held:
-            self.said.append(self._engine.shade(task, self.said.append))
+            try:
+                rendered = self._engine.shade(task, self.said.append)
+            except Exception as error:  # noqa: BLE001 - as the worker does
+                self.said.append(failure_of(task.job_id, error))
+            else:
+                self.said.append(rendered)
+                self.outputs.append(rendered.sha256)
         self.held = []
 
 
@@ -75,8 +85,8 @@ def main():
     folder = Path(sys.argv[1])
     logs.configure("error", "json")
     name, source = "fox.png", KINDS["see-through.png"](1)
-    wrong, last, steps = [], 0, -1
-    while steps < 0 or last < steps:
+    wrong, last, steps, deaths = [], 0, -1, 0
+    while steps < 0 or last <= steps:
         base = folder / f"step {last}"
         (base / "out").mkdir(parents=True)
         (base / "pub").mkdir()
@@ -85,13 +95,15 @@ def main():
         status = live(base, last)
         if last == 0:
             steps = int((base / "steps").read_text())
-        elif not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):
+        elif os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+            deaths += 1
+        else:
             wrong.append(f"step {last}: it did not die but ended with {status}")
         if status and live(base, 0):
             wrong.append(f"step {last}: the next daemon failed")
         wrong += [f"step {last}: {what}" for what in troubles(base, name, source)]
         last += 1
-    print(json.dumps({"steps": steps, "wrong": wrong}))  # noqa: T201 - the answer
+    print(json.dumps({"steps": steps, "deaths": deaths, "wrong": wrong}))  # noqa: T201 - the answer
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A whole daemon that may be told to die: ``python mortal_daemon.py CONFIG LAST_STEP RENDER_LOG PLACED_LOG``.
+"""A whole daemon that may be told to die: ``python mortal_daemon.py CONFIG LAST_STEP RENDER_LOG PLACED_LOG SECONDS``.
 
 Everything but the engine is the product's own. ``LAST_STEP`` is the durable step before which it kills itself.
 """
@@ -6,6 +6,7 @@ Everything but the engine is the product's own. ``LAST_STEP`` is the durable ste
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from shaded import logs
@@ -19,11 +20,12 @@ WORKER = Path(__file__).with_name("mortal_worker.py")
 
 def main():
     """Run until told to stop, or until the step."""
-    config, last, renders, placed = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+    config, last, renders, placed, seconds = Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:6]
     logs.configure("info", "json")
     Mortality(last, lambda name: note(placed, name.replace(" ", "?")) if not name.startswith(".~") else None)
     doom = str(config.with_name("doom"))
-    run_daemon(load_settings(config), command=(sys.executable, str(WORKER), renders, doom, "0.02"))
+    read = partial(load_settings, config)
+    run_daemon(read(), command=(sys.executable, str(WORKER), renders, doom, seconds), read=read)
 
 
 if __name__ == "__main__":

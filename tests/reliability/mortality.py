@@ -1,17 +1,20 @@
 """Killing this very process before its ``n``-th durable step: a fault between any two things that reach the disk.
 
 Durable steps are the calls that change what a disk will hold after a power cut: making, renaming, linking and removing
-names, flushing, and the ledger's commits. ``SIGKILL`` cannot be caught, so no clean-up of Python's runs.
+names, making, emptying and flushing files, and the ledger's commits. ``SIGKILL`` cannot be caught, so no clean-up of
+Python's runs.
 """
 
 from __future__ import annotations
 
+import builtins
+import io
 import os
 import signal
+import sqlite3
+from functools import partial
 
-from shaded.ledger import connection
-
-STEPS = ("fsync", "rename", "link", "unlink", "mkdir", "rmdir")
+from tests.reliability.power import CHANGING, FLUSHING, changes
 
 
 class Mortality:
@@ -26,18 +29,18 @@ class Mortality:
         self.taken = 0
         self._last = last
         self._placed = placed
-        for name in STEPS:
-            setattr(os, name, self._counted(getattr(os, name), placing=name in ("rename", "link")))
-        open_writable = connection.open_writable
+        for module, names in ((os, (*CHANGING, *FLUSHING, "open")), (io, ("open",)), (builtins, ("open",))):
+            for name in names:
+                setattr(module, name, self._counted(name, getattr(module, name)))
+        step = self.step
 
-        def opened(path):
-            made = open_writable(path)
-            made.set_trace_callback(lambda statement: self.step() if statement == "COMMIT" else None)
-            return made
+        class Counted(sqlite3.Connection):
+            def execute(self, statement, *parameters):
+                if statement == "COMMIT":
+                    step()
+                return super().execute(statement, *parameters)
 
-        from shaded.ledger import ledger
-
-        ledger.open_writable = opened
+        sqlite3.connect = partial(sqlite3.connect, factory=Counted)
 
     def step(self):
         """One durable step is about to be taken."""
@@ -45,11 +48,12 @@ class Mortality:
         if self.taken == self._last:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def _counted(self, call, *, placing):
+    def _counted(self, name, call):
         def counted(*arguments, **options):
-            self.step()
+            if changes(name, arguments, options):
+                self.step()
             result = call(*arguments, **options)
-            if placing:
+            if name in ("rename", "replace", "link"):
                 self._placed(os.fsdecode(arguments[1]))
             return result
 

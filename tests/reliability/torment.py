@@ -1,4 +1,4 @@
-"""Starts, kills and questions real daemons over one pair of folders."""
+"""Starts, kills and questions real daemons over two pairs of folders, in which people do things meanwhile."""
 
 from __future__ import annotations
 
@@ -15,20 +15,30 @@ from pathlib import Path
 
 from shaded.control import request
 from shaded.errors import ShadedError
-from shaded.publishing.reading import decode
-from shaded.publishing.sidecar import read_sidecar, sidecar_path
-from tests.reliability.engine import rendered_counts
+from shaded.publishing.sidecar import sidecar_path
+from tests.publishing.sidecars import a_sidecar as a_stated_picture
 
 ROOT = Path(__file__).parents[2]
+#: The longest side of a published picture of the second pair before any reload; all sources have 64 pixels.
+FIRST_SIDE = 60
+#: A worker that is killed is no sign of a bad picture here; that pictures are set aside has a test of its own.
 CONFIG = """\
 state_dir = "{base}/state"
 [[folder]]
 outbox = "{base}/out"
 publish = "{base}/pub"
 profile = "quick"
+[[folder]]
+outbox = "{base}/turned"
+publish = "{base}/turned pub"
+profile = "turned"
 [profile.quick]
 intensity = "low"
 quality = "fast"
+[profile.turned]
+intensity = "low"
+quality = "fast"
+max_side = {side}
 [watching]
 quiet_seconds = 0.1
 rescan_seconds = 1.0
@@ -36,36 +46,121 @@ rescan_seconds = 1.0
 canvas_pixels = 65536
 threads = 1
 [scheduling]
-retry_seconds = 0.2
+retry_seconds = {retry_seconds}
 niceness = 0
+max_deaths = {max_deaths}
 """
+#: Every row of the ledger: the source, what it was published as, and of which job it is.
+ROWS = (
+    "SELECT root, relative, published, published_sha256, sha256, state, profile, output_sha256 "
+    "FROM placements JOIN jobs ON jobs.id = job_id"
+)
+
+
+def sha(data):
+    """A content's SHA-256."""
+    return hashlib.sha256(data).hexdigest()
 
 
 class Torment:
-    """One pair of folders; ``command`` makes the daemon's command line from the config file and a last step."""
+    """Two pairs of folders. Pictures are named by their path below ``base``: ``out/NAME`` or ``turned/NAME``.
 
-    def __init__(self, base, command=None):
-        self.base = base
-        self.outbox, self.publish, self.state = base / "out", base / "pub", base / "state"
-        self.outbox.mkdir()
+    Args:
+        base: An existing folder.
+        command: Makes the daemon's command line from a last step; without it, a daemon with a quick engine.
+        max_deaths: The daemon's setting.
+        seconds: How long the quick engine takes for a picture.
+
+    Attributes:
+        inputs: What lies in the outboxes, by name.
+        gone: The names that somebody deleted again.
+        contents: Every content that was ever saved, by its hash.
+        contents_in: In which outboxes each of them ever lay.
+        versions: How often each name was saved.
+        retouched: What was published here before it became somebody's.
+        foreign: What somebody put into the publish folders, and how it looks; it must never change.
+        happened: How often people did what.
+        kills: How often what was killed, and how.
+    """
+
+    def __init__(self, base, command=None, max_deaths=100, seconds=0.02):
+        self.base, self.state = base, base / "state"
+        for folder in ("out", "turned", "pub", "turned pub"):
+            (base / folder).mkdir()
         self.config = base / "config.toml"
-        self.config.write_text(CONFIG.format(base=base))
+        self.side = FIRST_SIDE
         self.renders, self.placed = base / "renders", base / "placed"
-        self.kills = Counter()
+        self.kills, self.happened = Counter(), Counter()
         self.process = None
         self._command = command or self._mortal
-        self.inputs = {}
+        self._max_deaths, self._seconds = max_deaths, seconds
+        self.inputs, self.contents, self.contents_in, self.foreign = {}, {}, {}, {}
+        self.gone, self.retouched, self.versions = set(), set(), Counter()
+        self.configure()
 
     def _mortal(self, last):
         script = Path(__file__).with_name("mortal_daemon.py")
-        return [sys.executable, str(script), str(self.config), str(last), str(self.renders), str(self.placed)]
+        about = (self.config, last, self.renders, self.placed, self._seconds)
+        return [sys.executable, str(script), *map(str, about)]
+
+    def configure(self):
+        """Write the settings; they hold from the next start or reload on."""
+        retry_seconds = 0.05 if self._max_deaths > 2 else 0.2
+        self.config.write_text(
+            CONFIG.format(base=self.base, side=self.side, max_deaths=self._max_deaths, retry_seconds=retry_seconds)
+        )
+
+    @property
+    def profiles(self):
+        """How many profiles there were for the second pair."""
+        return FIRST_SIDE - self.side + 1
+
+    # What people do ----------------------------------------------------------------------------------------------
 
     def save(self, name, data):
         """Save a picture as a careful program does."""
-        temporary = self.outbox / f".{name}.part"
+        path = self.base / name
+        temporary = path.with_name(f".{path.name}.part")
         temporary.write_bytes(data)
-        temporary.rename(self.outbox / name)
+        temporary.rename(path)
         self.inputs[name] = data
+        self.contents[sha(data)] = data
+        self.contents_in.setdefault(sha(data), set()).add(name.partition("/")[0])
+        self.versions[name] += 1
+
+    def delete(self, name):
+        """Delete a picture, done or not."""
+        (self.base / name).unlink()
+        del self.inputs[name]
+        self.gone.add(name)
+        self.happened["deleted"] += 1
+
+    def target(self, name):
+        """Where a picture is published unless that name is taken."""
+        folder, _, file = name.partition("/")
+        return self.base / {"out": "pub", "turned": "turned pub"}[folder] / file
+
+    def intrude(self, path, make):
+        """Somebody puts something into a publish folder: ``make`` makes it at ``path`` and says what it made."""
+        self.foreign |= {made: looks(made) for made in make(path)}
+        self.happened[f"foreign: {make.__name__}"] += 1
+
+    def retouch(self, path, data):
+        """A person saves a published file: from now on it is theirs. No daemon is at work now."""
+        path.write_bytes(data)
+        self.foreign[path] = looks(path)
+        self.retouched.add(path)
+        self.happened["retouched"] += 1
+
+    def reload(self):
+        """The settings change, and a running daemon is told."""
+        self.side -= 1
+        self.configure()
+        self.until(lambda: self.ask("status") is not None)  # it listens to signals from then on
+        self.process.send_signal(signal.SIGHUP)
+        self.happened["reloaded"] += 1
+
+    # The daemon --------------------------------------------------------------------------------------------------
 
     def start(self, last=0):
         """Start a daemon that dies before its step ``last`` (0: never)."""
@@ -73,6 +168,17 @@ class Torment:
         env.pop("SHADED_STATE_DIR", None)
         with (self.base / "log").open("ab") as log:
             self.process = subprocess.Popen(self._command(last), env=env, stderr=log, stdout=log, process_group=0)
+
+    def comes_up(self, seconds=30.0):
+        """Wait until the daemon has its lock and begins to work; whether it died instead."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with suppress(OSError, ValueError):
+                if int((self.state / "daemon.lock").read_text()) == self.process.pid:
+                    return False
+            if self.wait_for_death(0.02):
+                return True
+        raise AssertionError(self.log())
 
     def wait_for_death(self, seconds):
         """Whether the daemon died by SIGKILL within so long; any other end is an error."""
@@ -89,7 +195,7 @@ class Torment:
         assert self.process.wait() == -signal.SIGKILL, self.log()
 
     def kill_worker(self):
-        """``kill -9`` a worker, if there is one; whether there was."""
+        """``kill -9`` the workers, if there are any; whether there were."""
         pids = self.workers()
         for pid in pids:
             with suppress(ProcessLookupError):
@@ -121,36 +227,49 @@ class Torment:
             return None
 
     def finish(self, seconds=60.0):
-        """Let a daemon that nobody kills do the rest, and stop it; how many pictures had to be asked for again.
-
-        A picture whose worker was killed twice is set aside, as it should be; a person's ``retry`` brings it back.
-        """
+        """Let a daemon that nobody kills do the rest, with no help of a person, and stop it."""
         self.start()
-        retried = 0
+        self.until(self._all_done, seconds)
+        self.stop()
 
-        def done():
-            nonlocal retried
-            told = self.ask("status")
-            if told is None:  # it has not come up yet, and could not end well
-                return False
-            if told["counts"].get("failed"):
-                retried += (self.ask("retry") or {"retried": 0})["retried"]
-            return all((self.publish / name).exists() for name in self.inputs) and self._all_published()
-
-        self.until(done, seconds)
+    def stop(self):
+        """Ask the daemon to end."""
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0, self.log()
-        return retried
 
-    def _all_published(self):
-        rows = self._ledger("SELECT COUNT(*) FROM placements WHERE published IS NOT NULL")
-        return rows[0][0] >= len(self.inputs)
+    def _all_done(self):
+        """Whether the ledger names a copy of everything that lies in the outboxes, as it is now, and nothing waits."""
+        rows = {self.name_of(row): row for row in self.rows()}
+        waiting = self.ledger("SELECT 1 FROM jobs WHERE state IN ('settled', 'running', 'rendered')")
+        side = f'"max_side":{self.side}'
+        return not waiting and all(
+            name in rows
+            and rows[name]["published"] is not None
+            and rows[name]["sha256"] == sha(data)
+            and (name.startswith("out/") or side in rows[name]["profile"])
+            for name, data in self.inputs.items()
+        )
 
-    def _ledger(self, query):
-        with sqlite3.connect(f"file:{self.state}/ledger.sqlite3?mode=ro", uri=True) as connection:
-            rows = connection.execute(query).fetchall()
-        connection.close()
-        return rows
+    def name_of(self, row):
+        """A row's source, as it is called here."""
+        return str((Path(os.fsdecode(row["root"])) / os.fsdecode(row["relative"])).relative_to(self.base))
+
+    def rows(self):
+        """All rows of the ledger."""
+        return self.ledger(ROWS)
+
+    def ledger(self, query):
+        """Ask the ledger, beside the daemon; nothing where it was not made yet."""
+        if not (self.state / "ledger.sqlite3").exists():
+            return []
+        connection = sqlite3.connect(f"file:{self.state}/ledger.sqlite3?mode=ro", uri=True, timeout=30)
+        connection.row_factory = sqlite3.Row
+        try:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'copies'").fetchall():
+                return []
+            return connection.execute(query).fetchall()
+        finally:
+            connection.close()
 
     def log(self):
         """The end of what all the daemons said."""
@@ -163,37 +282,77 @@ class Torment:
             self.process.kill()
             self.process.wait()
 
-    def assert_aftermath(self):
-        """Every input has one complete pair; nothing else is left anywhere; the ledger knows each, once."""
-        found = {str(path.relative_to(self.publish)) for path in self.publish.rglob("*")}
-        assert found == {each for name in self.inputs for each in (name, f"{name}.shaded.json")}
-        for name, data in self.inputs.items():
-            published = (self.publish / name).read_bytes()
-            stated = read_sidecar(sidecar_path(self.publish / name))
-            assert stated.published.sha256 == hashlib.sha256(published).hexdigest(), name
-            assert stated.source.sha256 == hashlib.sha256(data).hexdigest(), name
-            assert (stated.source.name, stated.published.name) == (name, name)
-            assert decode(published).size == decode(data).size
-            assert (self.publish / name).stat().st_nlink == 1
-            assert (self.outbox / name).read_bytes() == data
-        assert list((self.state / "staging").iterdir()) == []
-        assert {path.name for path in self.state.iterdir()} <= {
-            "ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm", "staging", "daemon.lock", ".shaded-state",
-            "installation.secret",
-        }  # fmt: skip
-        states = dict(self._ledger("SELECT state, COUNT(*) FROM jobs GROUP BY state"))
-        assert states == {"published": len(set(self.inputs.values()))}
-        told = self._ledger("SELECT path, COUNT(*) FROM events WHERE what = 'It was published.' GROUP BY path")
-        assert sorted(os.fsdecode(path) for path, _ in told) == sorted(str(self.outbox / name) for name in self.inputs)
-        assert {count for _, count in told} == {1}
 
-    def assert_nothing_done_twice(self):
-        """No name was given to a file twice, and no content was rendered again once its result was known."""
-        placed = Counter(self.placed.read_text().splitlines())
-        pictures = {name: count for name, count in placed.items() if not name.endswith(".shaded.json")}
-        assert set(pictures.values()) == {1}, {name: count for name, count in pictures.items() if count > 1}
-        begun, ended = rendered_counts(self.renders)
-        contents = {hashlib.sha256(data).hexdigest() for data in self.inputs.values()}
-        assert set(begun) == set(ended) == contents
-        assert sum(begun.values()) <= len(contents) + sum(self.kills.values())
-        return sum(begun.values()), sum(ended.values())
+def looks(path):
+    """All that a program could change of a path: what it is, when that changed, and what it holds."""
+    status = path.lstat()
+    what = (status.st_ino, status.st_mode, status.st_mtime_ns, status.st_size, status.st_nlink)
+    if path.is_symlink():
+        return *what, str(path.readlink())
+    if path.is_dir():
+        return *what, tuple(sorted((each.name, each.read_bytes()) for each in path.iterdir()))
+    return *what, path.read_bytes()
+
+
+# Things that somebody may have put at a published name --------------------------------------------------------------
+
+
+def a_picture(path):
+    """Another picture of the same name."""
+    path.write_bytes(b"somebody's picture")
+    return [path]
+
+
+def a_text(path):
+    """A text where the sidecar is to be."""
+    beside = sidecar_path(path)
+    beside.write_text('{"somebody": "notes"}')
+    return [beside]
+
+
+def a_true_sidecar(path):
+    """A sidecar of another picture, as whoever sorts published pictures by hand may leave it."""
+    beside = sidecar_path(path)
+    beside.write_text(a_stated_picture().to_json())
+    return [beside]
+
+
+def a_folder(path):
+    """A folder with something in it."""
+    path.mkdir()
+    (path / "inside.txt").write_text("somebody's")
+    return [path]
+
+
+def a_link(path):
+    """A link to a file elsewhere."""
+    elsewhere = path.parent.with_name(f"elsewhere {path.name}")
+    elsewhere.write_bytes(b"somebody's, elsewhere")
+    path.symlink_to(elsewhere)
+    return [path, elsewhere]
+
+
+def a_dangling_link(path):
+    """A link that leads nowhere."""
+    path.symlink_to(path.parent.with_name("nowhere"))
+    return [path]
+
+
+def a_folder_for_a_sidecar(path):
+    """A folder where the sidecar is to be."""
+    beside = sidecar_path(path)
+    beside.mkdir()
+    return [beside]
+
+
+def a_link_for_a_sidecar(path):
+    """A link where the sidecar is to be."""
+    beside, elsewhere = sidecar_path(path), path.parent.with_name(f"elsewhere {path.name}.json")
+    elsewhere.write_text("{}")
+    beside.symlink_to(elsewhere)
+    return [beside, elsewhere]
+
+
+INTRUDERS = (
+    a_picture, a_text, a_folder, a_link, a_dangling_link, a_folder_for_a_sidecar, a_link_for_a_sidecar,
+)  # fmt: skip
