@@ -125,7 +125,7 @@ class Daemon:
         for job_id in self._ledger.recover("" if asked else machine_state()):
             logger.info("taken up again after an interruption", job=job_id)
         self._ledger.meta_set(_STOP_ASKED, None)
-        self.delivery.tidy()
+        self._part.run("tidying up", self.delivery.tidy)
         for outbox in self._outboxes:
             outbox.start()
         self.view = self._look()

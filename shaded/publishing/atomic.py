@@ -242,14 +242,12 @@ def _put(
     """
     text = stated.to_json().encode()
     wanted = stated.published.sha256, hashlib.sha256(text).hexdigest()
-    token = ownership.intend(target, *wanted)
-    found = tuple(one and one.sha256 for one in (standing.picture, standing.sidecar))
-    if found == wanted:  # the program ended after publishing it and before it could note so
-        settle(folder)
+    temporary = _temporaries(target.name, ownership.intend(target, *wanted))
+    _remove(folder, temporary)
+    if wanted == tuple(one and one.sha256 for one in (standing.picture, standing.sidecar)):
+        settle(folder)  # the program ended after publishing it and before it could note so
         return
     names = target.name, sidecar_name(target.name)
-    temporary = _temporaries(target.name, token)
-    _remove(folder, temporary)
     try:
         if _copy(picture, folder, temporary[0], alive) != stated.published.sha256:
             raise Transient(
@@ -266,6 +264,7 @@ def _put(
             if _looks(folder, names[1]) == beside:
                 os.unlink(names[1], dir_fd=folder)
             raise
+        _remove(folder, temporary)  # before the names are waited for: once the copy is noted nobody looks for these
         settle(folder)
     finally:
         _remove(folder, temporary)

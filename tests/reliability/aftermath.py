@@ -13,7 +13,15 @@ from shaded.publishing.sidecar import read_sidecar, sidecar_path
 from tests.reliability.engine import rendered_counts
 from tests.reliability.torment import looks, sha
 
-STATE_FILES = {"ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm", "staging", "daemon.lock"}
+STATE_FILES = {
+    ".shaded-state",
+    "installation.secret",
+    "ledger.sqlite3",
+    "ledger.sqlite3-wal",
+    "ledger.sqlite3-shm",
+    "staging",
+    "daemon.lock",
+}
 
 
 def possible_targets(wanted):
