@@ -25,6 +25,7 @@ from shaded.daemon.remembering import root_memory
 from shaded.daemon.shading import Shading
 from shaded.daemon.space import LOOK_SECONDS, Disks
 from shaded.daemon.vitals import stuck_parts
+from shaded.daemon.watchers import Readiness, poll_all, start_all
 from shaded.errors import ConfigurationError, ShadedError, Transient
 from shaded.ledger import Ledger
 from shaded.reports import DaemonView
@@ -76,6 +77,7 @@ class Daemon:
         self._commands = Commands(self)
         self._started_at = parts.clock.time()
         self._signals = self._hangups = 0
+        self._ready = Readiness()
         self._rest_until = 0.0
         self._pause = Pause(parts.ledger, parts.clock)
         self._settings_trouble = ""
@@ -120,22 +122,21 @@ class Daemon:
             self.stop()
 
     def start(self) -> None:
-        """Mend what a crash left, begin to watch, look at everything once, and say ready."""
+        """Mend what a crash left, and begin to watch and to look at everything; ready is said when that is done."""
         asked = self._ledger.meta_get(_STOP_ASKED) is not None
         for job_id in self._ledger.recover("" if asked else machine_state()):
             logger.info("taken up again after an interruption", job=job_id)
         self._ledger.meta_set(_STOP_ASKED, None)
         self.delivery.tidy(folder.publish for folder in self._settings.folder)
-        for outbox in self._outboxes:
-            outbox.start()
+        start_all(self._outboxes)
         self.view = self._look()
-        self._notifier.ready()
-        logger.info("ready", outboxes=[str(folder.outbox) for folder in self._settings.folder])
+        self._ready.look(self._outboxes, self._notifier)
 
     def step(self) -> float | None:
         """Do everything that is due; how many seconds until something else is (``None``: only an event can tell)."""
         try:
             self._work()
+            self._ready.look(self._outboxes, self._notifier)
             self.view = self._look()
             self._notifier.status(self.view.sentence())
             sleep = self._sleep_seconds()
@@ -230,7 +231,7 @@ class Daemon:
             logger.info("the settings were read anew", not_changed=list(kept))
             return kept
         finally:
-            self._notifier.ready()
+            self._ready.again(self._notifier)
 
     def _adopt(self, parts: Parts) -> None:
         """Replace what depends on the settings; ledger, lock, worker and control socket stay."""
@@ -239,8 +240,7 @@ class Daemon:
         self._ledger.reconfigure(parts.settings.scheduling)
         self._settle_in(parts)
         self._shading.reconfigure(parts.settings, self.intake.source, self.disks)
-        for outbox in self._outboxes:
-            outbox.start()
+        start_all(self._outboxes)
         self.view = self._look()  # who asked for it may ask for the status as soon as the answer is there
 
     # One round -------------------------------------------------------------------------------------------------
@@ -258,8 +258,7 @@ class Daemon:
             self.delivery.note()
         self._commands.work()
         if not self._signals:
-            for outbox in self._outboxes:
-                self.intake.add(outbox.poll())
+            self.intake.add(poll_all(self._outboxes))
             if any(admission.kind == "publish_again" for admission in self.intake.work(INTAKE_SECONDS)):
                 self.delivery.note()
         self.delivery.work()
