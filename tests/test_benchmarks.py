@@ -202,3 +202,15 @@ def test_the_daemon_keeps_to_the_memory_of_its_control_group(
     else:
         assert 1 <= row["kernel_ended"] <= 6
         assert row["smaller_canvases"] == 3
+
+
+@pytest.mark.parametrize("more", [(), ("--pictures", "--flat")])
+def test_rounds_prints_a_row_for_each_phase(more, tmp_path, monkeypatch, capsys) -> None:
+    """Each phase of the loop's work has its longest stretch, in seconds, its time in all, and its number of rounds."""
+    _run(monkeypatch, "rounds.py", "--count", 40, "--burst", 5, "--folder", tmp_path, *more)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    rows = {cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines)}
+    phases = {"first scan", "settling and taking up", "scan when all is known", "burst of 5"}
+    assert phases <= set(rows)
+    assert all(float(rows[phase][0]) < float(rows[phase][1]) + 1 for phase in phases)
+    assert all(int(rows[phase][-1]) >= 1 for phase in phases)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,8 @@ from shaded.settings import Settings, default_config_file, load_settings
 
 WRONG_SETTINGS = 78
 _INOTIFY_WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
+#: How many folders are counted at most; no limit needs to be higher.
+_MOST_FOLDERS = 1_000_000
 
 
 def check(
@@ -25,7 +28,10 @@ def check(
 ) -> None:
     """Check settings, folders and bundled models; changes nothing."""
     settings = load_settings(config)
-    problems = [*folder_problems(settings), *cluster_problems(settings), *([] if skip_models else model_problems())]
+    problems = [
+        *folder_problems(settings), *pattern_problems(settings), *cluster_problems(settings),
+        *([] if skip_models else model_problems()),
+    ]  # fmt: skip
     hints = [*folder_hints(settings), *memory_hints(settings)]
     if as_json:
         print_json({"ok": not problems, "problems": problems, "hints": hints})
@@ -55,6 +61,16 @@ def cluster_problems(settings: Settings) -> Iterator[str]:
             require_ray()
         except ConfigurationError as error:
             yield str(error)
+
+
+def pattern_problems(settings: Settings) -> Iterator[str]:
+    """What keeps the daemon from following the ignore patterns."""
+    from shaded.outbox.ignore import IgnoreRules  # noqa: PLC0415 - not needed to print help
+
+    try:
+        IgnoreRules(settings.watching.ignore)
+    except ConfigurationError as error:
+        yield str(error)
 
 
 def model_problems() -> list[str]:
@@ -157,7 +173,7 @@ def _watch_limit(outboxes: Sequence[Path]) -> Iterator[str]:
         limit = int(_INOTIFY_WATCHES.read_text())
     except (OSError, ValueError):
         return
-    needed = sum(1 for outbox in outboxes for _ in os.walk(outbox))
+    needed = sum(1 for _ in islice((folder for outbox in outboxes for folder in os.walk(outbox)), _MOST_FOLDERS))
     if needed > limit // 2:
         wanted = max(524_288, 2 * needed)
         yield (

@@ -28,6 +28,7 @@ from shaded.daemon.shading import Shading
 from shaded.daemon.space import LOOK_SECONDS, Disks
 from shaded.daemon.upkeep import Upkeep
 from shaded.daemon.vitals import Heartbeat, Stopped, stuck_parts
+from shaded.daemon.watchers import Readiness, poll_all, start_all
 from shaded.errors import ConfigurationError, ShadedError, Transient
 from shaded.ledger import Ledger
 from shaded.reports import DaemonView
@@ -74,6 +75,7 @@ class Daemon:
         self._commands = Commands(self)
         self._started_at = parts.clock.time()
         self._signals = self._hangups = 0
+        self._ready = Readiness()
         self._rest_until = 0.0
         self._pause = Pause(parts.ledger, parts.clock)
         self._settings_trouble = ""
@@ -120,22 +122,21 @@ class Daemon:
             self.stop()
 
     def start(self) -> None:
-        """Mend what a crash left, begin to watch, look at everything once, and say ready."""
+        """Mend what a crash left, and begin to watch and to look at everything; ready is said when that is done."""
         asked = self._ledger.meta_get(_STOP_ASKED) is not None
         for job_id in self._ledger.recover("" if asked else machine_state()):
             logger.info("taken up again after an interruption", job=job_id)
         self._ledger.meta_set(_STOP_ASKED, None)
         self._part.run("tidying up", self.delivery.tidy)
-        for outbox in self._outboxes:
-            outbox.start()
+        start_all(self._outboxes)
         self.view = self._look()
-        self._notifier.ready()
-        logger.info("ready", outboxes=[str(folder.outbox) for folder in self._settings.folder])
+        self._ready.look(self._outboxes, self._notifier)
 
     def step(self) -> float | None:
         """Do everything that is due; how many seconds until something else is (``None``: only an event can tell)."""
         try:
             self._work()
+            self._ready.look(self._outboxes, self._notifier)
             seen = self._part.run("the status", self._look)
             self.view = seen or replace(self.view, stuck=(*self._heart.stuck, *self._part.troubles))
             self._notifier.status(self.view.sentence())
@@ -219,7 +220,7 @@ class Daemon:
             logger.info("the settings were read anew", not_changed=list(kept))
             return kept
         finally:
-            self._notifier.ready()
+            self._ready.again(self._notifier)
 
     def _adopt(self, parts: Parts) -> None:
         """Replace what depends on the settings; ledger, lock, worker and control socket stay."""
@@ -228,8 +229,7 @@ class Daemon:
         self._ledger.reconfigure(parts.settings.scheduling)
         self._settle_in(parts)
         self._shading.reconfigure(parts.settings, self.intake.source, self.disks)
-        for outbox in self._outboxes:
-            outbox.start()
+        start_all(self._outboxes)
         self.view = self._look()  # who asked for it may ask for the status as soon as the answer is there
 
     # One round -------------------------------------------------------------------------------------------------
@@ -248,8 +248,7 @@ class Daemon:
             self.delivery.note()
         part("commands", self._commands.work)
         if not self._signals:
-            for outbox in self._outboxes:
-                part(f"the outbox {outbox.folder.outbox}", lambda box=outbox: self.intake.add(box.poll()))  # type: ignore[misc]
+            part("the outboxes", lambda: self.intake.add(poll_all(self._outboxes)))
             taken = part("arrivals", partial(self.intake.work, INTAKE_SECONDS)) or []
             if any(admission.kind == "publish_again" for admission in taken):
                 self.delivery.note()

@@ -182,7 +182,8 @@ class _Recovery:
         rules = IgnoreRules.for_root(folder.outbox, self._settings.watching.ignore)
         downloads = self._settings.watching.placeholders == "download"
         files = scan(folder.outbox, rules, self._scan_trouble, downloads=downloads)
-        for count, (relative, stat) in enumerate(files):
+        for count, found in enumerate(filter(None, files)):
+            relative, stat = found
             self._progress(folder.outbox, count)
             path = folder.outbox / relative
             if self._ledger.stat_known(folder.outbox, relative, stat, source.digest):
@@ -255,5 +256,5 @@ class _Recovery:
     def _trouble(self, error: PictureError) -> None:
         self._found.unread[str(error.path)] = error.what
 
-    def _scan_trouble(self, path: Path, error: OSError) -> None:
-        self._found.unread[str(path)] = error.strerror or str(error)
+    def _scan_trouble(self, path: Path, error: Exception) -> None:
+        self._found.unread[str(path)] = getattr(error, "strerror", None) or str(error)

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from shaded.clock import Clock
 from shaded.filestat import FileStat
-from shaded.ledger.connection import open_readable, reading
+from shaded.ledger.connection import explain, open_readable, reading
 from shaded.ledger.copies import Copies
 from shaded.ledger.records import (
     JOB_COLUMNS,
@@ -56,6 +56,11 @@ BOTH = (
 )
 #: The place lacks a finished result.
 PENDING = "WHERE +state IN ('rendered', 'published') AND published IS NULL AND refusal = ''"
+_STAT_KNOWN = (
+    "SELECT 1 FROM placements JOIN jobs ON jobs.id = job_id "
+    "WHERE root = :root AND relative = :relative AND size = :size AND mtime_ns = :mtime_ns "
+    "AND inode = :inode AND (ctime_ns IS NULL OR ctime_ns = :ctime_ns) AND profile_digest = :profile_digest"
+)
 _LONGEST_STORY = 50
 
 
@@ -176,18 +181,12 @@ class LedgerReader:
 
     def stat_known(self, root: Path, relative: Path, stat: FileStat, profile_digest: str) -> bool:
         """Whether the path was admitted with this profile as it looks now, and need not be read again."""
-        return bool(
-            self._rows(
-                "SELECT 1 FROM placements JOIN jobs ON jobs.id = job_id "
-                "WHERE root = :root AND relative = :relative AND size = :size AND mtime_ns = :mtime_ns "
-                "AND inode = :inode AND (ctime_ns IS NULL OR ctime_ns = :ctime_ns) "
-                "AND profile_digest = :profile_digest",
-                root=path_to_blob(root),
-                relative=path_to_blob(relative),
-                profile_digest=profile_digest,
-                **stat_columns(stat),
-            )
-        )
+        asked = {"root": path_to_blob(root), "relative": path_to_blob(relative), "profile_digest": profile_digest}
+        try:  # a scan asks this for every file, so it is one statement without a transaction around it
+            found = self._connection.execute(_STAT_KNOWN, asked | stat_columns(stat)).fetchone()
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+        return found is not None
 
     def is_own_output(self, sha256: str) -> bool:
         """Whether these bytes were ever rendered or published by this installation."""
@@ -239,12 +238,15 @@ class LedgerReader:
 
     def next_ready_in(self, blocked: Collection[Path] = ()) -> float | None:
         """Seconds until a waiting job may run: 0 where one may now, ``None`` where none waits; without ``blocked``."""
+        open_to = hex_paths(blocked)
+        # Asked in every round: of a long queue mostly the first one answers.
+        if self._rows(f"SELECT 1 FROM jobs WHERE {WAITING} LIMIT 1", blocked=open_to):  # noqa: S608 - constants
+            return 0.0
         (row,) = self._rows(
-            f"SELECT MIN(CASE WHEN {READY} THEN 0.0 ELSE not_before - :now END) "  # noqa: S608 - constants
-            f"FROM jobs WHERE state = 'settled' AND {OPEN}",
-            blocked=hex_paths(blocked),
+            f"SELECT MIN(not_before - :now) FROM jobs WHERE state = 'settled' AND {OPEN}",  # noqa: S608 - constants
+            blocked=open_to,
         )
-        return None if row[0] is None else float(row[0])
+        return None if row[0] is None else max(0.0, float(row[0]))
 
     def job(self, job_id: str) -> Job | None:
         """One job by its id."""

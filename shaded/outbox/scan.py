@@ -1,4 +1,4 @@
-"""Looking at what lies in an outbox: whole, or one path.
+"""Looking at what lies in an outbox: whole, or one path. Both come to the same files, by the same steps.
 
 Folders are opened one below the other without following links, so a folder that is swapped for a link
 meanwhile is reported and not entered. Files are only looked at, never opened: a cloud client's placeholder
@@ -13,8 +13,9 @@ import errno
 import os
 import stat as mode
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path, PurePath
 
 from shaded.filestat import FileStat
@@ -34,24 +35,30 @@ _ATTRIBUTES: tuple[tuple[str, bytes | None], ...] = (
 _TINY = 64
 #: Folders nested deeper are reported, not entered: each level holds one descriptor open.
 DEEPEST = 64
+_TOO_DEEP = f"folders that are nested more than {DEEPEST} deep are not entered"
+#: How many names of a folder are read between two pauses.
+_LISTED_AT_ONCE = 512
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
-Trouble = Callable[[Path, OSError], None]
+Trouble = Callable[[Path, Exception], None]
+#: What is found, bit by bit: a file to take, or ``None`` where there is none yet, so that the caller can pause.
+Found = Generator[tuple[Path, FileStat] | None, None, None]
+_name = attrgetter("name")
 
 
-def is_placeholder(result: os.stat_result, path: Path, *, downloads: bool = False) -> bool:
+def is_placeholder(result: os.stat_result, path: Path | str, *, downloads: bool = False) -> bool:
     """Whether a cloud client holds the content elsewhere; asking downloads nothing.
 
     Where ``downloads`` is allowed, only stubs are placeholders: reading anything else brings the content.
     """
-    if path.name.endswith(STUBS):
+    if os.fspath(path).endswith(STUBS):
         return True
     if downloads:
         return False
     if getattr(result, "st_flags", 0) & SF_DATALESS:
         return True
-    return result.st_size < _TINY and any(_says(path, name, value) for name, value in _ATTRIBUTES)
+    return result.st_size < _TINY and any(_says(Path(path), name, value) for name, value in _ATTRIBUTES)
 
 
 def _says(path: Path, attribute: str, value: bytes | None) -> bool:
@@ -64,16 +71,14 @@ def _says(path: Path, attribute: str, value: bytes | None) -> bool:
     return value is None or found == value
 
 
-def _taken(result: os.stat_result, path: Path, *, downloads: bool) -> FileStat | None:
+def _taken(result: os.stat_result, path: Path | str, *, downloads: bool) -> FileStat | None:
     """The stat of a regular file that may be read; ``None`` for anything else."""
     if not mode.S_ISREG(result.st_mode) or is_placeholder(result, path, downloads=downloads):
         return None
     return FileStat.of(result)
 
 
-def scan(
-    root: Path, rules: IgnoreRules, trouble: Trouble, *, downloads: bool = False
-) -> Iterator[tuple[Path, FileStat]]:
+def scan(root: Path, rules: IgnoreRules, trouble: Trouble, *, downloads: bool = False) -> Found:
     """Every regular, local file below ``root`` that is not ignored, in the order of the names.
 
     Args:
@@ -83,30 +88,62 @@ def scan(
         downloads: Whether files are taken too whose content a cloud client brings when they are read.
 
     Yields:
-        The path relative to ``root``, and its stat.
+        The path relative to ``root``, and its stat; ``None`` where there was something else, or time for a pause.
     """
     try:
         descriptor = os.open(root, _OPEN_FOLDER & ~os.O_NOFOLLOW)
     except OSError as error:
         trouble(root, error)
         return
-    yield from _Walk(root, rules, trouble, downloads).below(descriptor, Path())
+    yield from _Walk(root, rules, trouble, downloads).below(descriptor, "")
 
 
-def scan_below(
-    root: Path, relative: Path, rules: IgnoreRules, trouble: Trouble, *, downloads: bool = False
-) -> Iterator[tuple[Path, FileStat]]:
-    """The same for one folder inside ``root``, given relative to it."""
-    if rules.ignored(relative, is_dir=True) is not None:
+def scan_named(
+    root: Path, folder: Path, names: Iterable[str], rules: IgnoreRules, trouble: Trouble, *, downloads: bool = False
+) -> Generator[Found, None, None]:
+    """What a :func:`scan` finds at some names in one folder: that file, or all in that folder; nothing at others.
+
+    Yields:
+        For each name what is found there, to be read to its end or closed; for none where a scan does not come to the
+        folder.
+    """
+    if rules.ignored(folder, is_dir=True) is not None:
         return
     try:
-        descriptor = _open_inside(root, relative)
+        above = _open_inside(root, folder)
     except FileNotFoundError:
         return
     except OSError as error:
-        trouble(root / relative, error)
+        for name in names:
+            trouble(root.joinpath(*[*folder.parts, name][: DEEPEST + 1]), error)
         return
-    yield from _Walk(root, rules, trouble, downloads).below(descriptor, relative)
+    walk = _Walk(root, rules, trouble, downloads)
+    prefix = f"{folder}/" if folder.parts else ""
+    try:
+        for name in names:
+            yield walk.at(above, _Name(name, above), prefix + name)
+    finally:
+        os.close(above)
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """One name in an open folder, asked as an ``os.DirEntry`` is."""
+
+    name: str
+    above: int
+
+    def is_dir(self, *, follow_symlinks: bool) -> bool:
+        """Whether it is a folder."""
+        return mode.S_ISDIR(os.stat(self.name, dir_fd=self.above, follow_symlinks=follow_symlinks).st_mode)
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """An open folder that is to be looked through."""
+
+    descriptor: int
+    relative: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,40 +155,70 @@ class _Walk:
     trouble: Trouble
     downloads: bool
 
-    def below(self, descriptor: int, relative: Path) -> Iterator[tuple[Path, FileStat]]:
+    def at(self, above: int, entry: os.DirEntry[str] | _Name, relative: str) -> Found:
+        """The file of a name in an open folder, or everything in the folder of that name."""
+        found = self._entry(above, entry, relative)
+        if isinstance(found, _Folder):
+            yield from self.below(found.descriptor, found.relative)
+        else:
+            yield found
+
+    def below(self, descriptor: int, relative: str) -> Found:
         """Everything in an open folder, which is closed at the end."""
+        way = [self._listed(descriptor, relative)]
+        try:
+            while way:
+                for found in way[-1]:
+                    if isinstance(found, _Folder):
+                        way.append(self._listed(found.descriptor, found.relative))  # begun at once, and so closed
+                        break
+                    yield found
+                else:
+                    way.pop()
+        finally:
+            for folder in reversed(way):
+                folder.close()
+
+    def _listed(self, descriptor: int, relative: str) -> Generator[tuple[Path, FileStat] | _Folder | None, None, None]:
+        """What is in one open folder, which is closed at the end."""
+        entries: list[os.DirEntry[str]] = []
         try:
             with os.scandir(descriptor) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                for entry in listing:
+                    entries.append(entry)
+                    if not len(entries) % _LISTED_AT_ONCE:
+                        yield None
+            entries.sort(key=_name)
             for entry in entries:
-                yield from self._entry(descriptor, relative / entry.name, entry)
+                yield self._entry(descriptor, entry, f"{relative}/{entry.name}" if relative else entry.name)
         except OSError as error:
             self.trouble(self.root / relative, error)
         finally:
             os.close(descriptor)
 
-    def _entry(self, descriptor: int, relative: Path, entry: os.DirEntry[str]) -> Iterator[tuple[Path, FileStat]]:
+    def _entry(
+        self, above: int, entry: os.DirEntry[str] | _Name, relative: str
+    ) -> tuple[Path, FileStat] | _Folder | None:
+        """What is to be done with one name, whoever told of it: take the file, enter the folder, or nothing."""
         try:
             is_dir = entry.is_dir(follow_symlinks=False)
-            if self.rules.ignored(relative, is_dir) is not None:
-                return
-            if not is_dir:
-                found = _taken(entry.stat(follow_symlinks=False), self.root / relative, downloads=self.downloads)
-                if found is not None:
-                    yield relative, found
-                return
-            below = _open_below(descriptor, entry.name, depth=len(relative.parts))
+            if self.rules.own(relative, is_dir) is not None:
+                return None
+            if is_dir:
+                return _Folder(_open_below(above, entry.name, relative.count("/") + 1), relative)
+            status = os.stat(entry.name, dir_fd=above, follow_symlinks=False)
+            taken = _taken(status, f"{self.root}/{relative}", downloads=self.downloads)
+            return None if taken is None else (Path(relative), taken)
         except FileNotFoundError:
-            return
-        except OSError as error:
+            return None
+        except Exception as error:  # noqa: BLE001 - whatever one file does, the others are looked at
             self.trouble(self.root / relative, error)
-            return
-        yield from self.below(below, relative)
+            return None
 
 
 def _open_below(descriptor: int, name: str, depth: int) -> int:
     if depth > DEEPEST:
-        raise OSError(errno.ELOOP, f"folders are nested more than {DEEPEST} deep")
+        raise OSError(errno.ELOOP, _TOO_DEEP)
     return os.open(name, _OPEN_FOLDER, dir_fd=descriptor)
 
 
@@ -186,14 +253,31 @@ def _has_stub(path: Path) -> bool:
     return any(os.path.lexists(path.with_name(f"{dot}{path.name}{stub}")) for stub in STUBS for dot in ("", "."))
 
 
+def _why_not_reached(root: Path, relative: PurePath, error: Exception) -> str:
+    """Why the folder that a path lies in is not entered."""
+    folders = relative.parts[:-1]
+    for depth, name in enumerate(folders, start=1):
+        if os.path.islink(root.joinpath(*folders[:depth])):  # noqa: PTH114 - Path's own raises
+            return f"its folder {name!r} is a symbolic link, and links are never followed"
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "there is no such file"
+    return f"its folder cannot be looked at ({getattr(error, 'strerror', None) or error})"
+
+
 def why_not_taken(root: Path, relative: PurePath, rules: IgnoreRules, *, downloads: bool = False) -> str | None:
     """Why a path in an outbox is not taken, one clause; ``None`` where nothing stands against it."""
     try:
-        result = os.lstat(root / relative)
+        above = _open_inside(root, relative.parent)
+    except (OSError, ValueError) as error:
+        return _why_not_reached(root, relative, error)
+    try:
+        result = os.stat(relative.name or ".", dir_fd=above, follow_symlinks=False)
     except FileNotFoundError:
         return _IN_THE_CLOUD if _has_stub(root / relative) else "there is no such file"
     except (OSError, ValueError) as error:
         return f"it cannot be looked at ({getattr(error, 'strerror', None) or error})"
+    finally:
+        os.close(above)
     is_dir = mode.S_ISDIR(result.st_mode)
     ignored = rules.ignored(relative, is_dir)
     answers = (
@@ -203,6 +287,7 @@ def why_not_taken(root: Path, relative: PurePath, rules: IgnoreRules, *, downloa
         ),
         (ignored is not None, f"it is ignored by the pattern {ignored}"),
         (mode.S_ISLNK(result.st_mode), "it is a symbolic link, and links are never followed"),
+        (is_dir and len(relative.parts) > DEEPEST, f"it is a folder, and {_TOO_DEEP}"),
         (is_dir, "it is a folder; the pictures in it are taken one by one"),
         (not mode.S_ISREG(result.st_mode), "it is no regular file"),
         (result.st_size == 0, "it is empty; it is taken once something is written into it"),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shaded.errors import PictureError, Refusal, SourceChanged, Unreadable, from_os_error
+from shaded.filestat import FileStat
 from shaded.publishing import formats
 from shaded.publishing.formats import Format, sniff
 from shaded.publishing.probing import probe
@@ -126,10 +127,6 @@ def open_inside(path: Path, root: Path) -> Iterator[int]:
             os.close(descriptor)
 
 
-def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
 def _read_exactly(descriptor: int, size: int, alive: Callable[[], None]) -> bytes:
     """At most ``size`` + 1 bytes: the one more tells that the file has grown."""
     pieces: list[bytes] = []
@@ -173,7 +170,7 @@ def read_bytes(path: Path, root: Path, max_bytes: int, alive: Callable[[], None]
             after = os.fstat(descriptor)
         except OSError as error:
             raise from_os_error(error, path) from error
-    if _identity(before) != _identity(after) or len(data) != before.st_size:
+    if FileStat.of(before) != FileStat.of(after) or len(data) != before.st_size:
         raise SourceChanged("the file changed while it was read", path=path, remedy="It is looked at again by itself")
     return data
 
@@ -196,7 +193,7 @@ def hash_inside(path: Path, root: Path) -> str:
             after = os.fstat(descriptor)
         except OSError as error:
             raise from_os_error(error, path) from error
-    if _identity(before) != _identity(after) or left:
+    if FileStat.of(before) != FileStat.of(after) or left:
         raise SourceChanged("the file changed while it was read", path=path, remedy="It is looked at again by itself")
     return digest.hexdigest()
 

@@ -2,14 +2,17 @@
 
 Nothing here touches a disk or a clock. The caller looks at files, tells :meth:`StabilityTracker.note` what it
 saw and when (monotonic seconds), and takes what has come to rest. A path is settled once two looks at least
-the quiet period apart found the same size, modification time, inode and device, with no different look
-between them. Empty files never settle: most programs create the file first and write later.
+the quiet period apart found the same size, times, inode and device, with no different look between them. A look may
+be late: what counts is the time between looks. Empty files never settle: most programs create the file first and write
+later.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
@@ -36,15 +39,18 @@ class StabilityTracker:
     """Paths on their way to rest.
 
     The tracked paths are kept in the order of their next look, which is the order in which they changed, so
-    that asking what is due costs no more than what is due.
+    that asking what is due costs no more than what is due. Nothing here that is asked often looks at all of them.
     """
 
     def __init__(self, quiet_seconds: float, longest_wait_seconds: float) -> None:
         self._quiet = quiet_seconds
         self._longest_wait = longest_wait_seconds
-        self._tracked: dict[Path, Tracked] = {}
-        self._settled: dict[Path, FileStat] = {}
+        # A dict that is emptied from its front looks for its first entry ever longer.
+        self._tracked: OrderedDict[Path, Tracked] = OrderedDict()
+        self._settled: OrderedDict[Path, FileStat] = OrderedDict()
         self._restless: dict[Path, float] = {}
+        self._grown_restless: dict[Path, None] = {}
+        self._empty: set[Path] = set()  # after a quiet period, and not restless
 
     def note(self, path: Path, stat: FileStat | None, now: float) -> None:
         """Record one look at ``path``; ``None`` says that it is gone or no regular file any more."""
@@ -68,29 +74,40 @@ class StabilityTracker:
         self._settled[path] = known.stat
 
     def _move_back(self, path: Path, tracked: Tracked, now: float) -> None:
-        self._tracked.pop(path)
         self._tracked[path] = tracked
-        if now - tracked.first_seen >= self._longest_wait:
+        self._tracked.move_to_end(path)
+        if now - tracked.first_seen >= self._longest_wait and path not in self._restless:
             self._restless[path] = tracked.first_seen
+            self._grown_restless[path] = None
+        if tracked.stat.size or path in self._restless or tracked.look_at <= tracked.first_seen + self._quiet:
+            self._empty.discard(path)
+        else:
+            self._empty.add(path)
 
     def _forget(self, path: Path) -> None:
         self._tracked.pop(path, None)
         self._settled.pop(path, None)
         self._restless.pop(path, None)
+        self._grown_restless.pop(path, None)
+        self._empty.discard(path)
 
-    def due(self, now: float) -> list[Path]:
-        """The paths to look at now: they settle if they still look the same."""
+    def due(self, now: float, limit: int | None = None) -> list[Path]:
+        """The paths to look at now, at most so many: they settle if they still look the same."""
         paths = []
-        for path, tracked in self._tracked.items():
+        for path, tracked in islice(self._tracked.items(), limit):
             if tracked.look_at > now:
                 break
             paths.append(path)
         return paths
 
-    def take_settled(self) -> list[tuple[Path, FileStat]]:
-        """Hand over what has come to rest, with the stat that it rests at; each once."""
-        taken = list(self._settled.items())
-        self._settled.clear()
+    def take_settled(self, limit: int | None = None) -> list[tuple[Path, FileStat]]:
+        """Hand over what has come to rest, at most so many, with the stat that it rests at; each once."""
+        count = len(self._settled) if limit is None else min(limit, len(self._settled))
+        return [self._settled.popitem(last=False) for _ in range(count)]
+
+    def take_restless(self) -> list[Path]:
+        """Hand over what has become restless since the last time."""
+        taken, self._grown_restless = list(self._grown_restless), {}
         return taken
 
     def next_deadline(self) -> float | None:
@@ -106,11 +123,12 @@ class StabilityTracker:
     @property
     def unsettled(self) -> int:
         """How many paths are expected to settle: neither restless nor still empty after a quiet period."""
-        return sum(
-            path not in self._restless
-            and (tracked.stat.size > 0 or tracked.look_at <= tracked.first_seen + self._quiet)
-            for path, tracked in self._tracked.items()
-        )
+        return len(self._tracked) - len(self._restless) - len(self._empty)
+
+    @property
+    def settled(self) -> int:
+        """How many paths wait to be handed over."""
+        return len(self._settled)
 
     def __contains__(self, path: object) -> bool:
         return path in self._tracked

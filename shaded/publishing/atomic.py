@@ -146,7 +146,7 @@ def _folder(root: Path, parts: tuple[str, ...]) -> Iterator[int]:
         for depth, name in enumerate(parts, start=1):
             with suppress(FileExistsError):
                 os.mkdir(name, dir_fd=held[-1])
-                settle(held[-1])
+            settle(held[-1])  # also where it is there: whoever made it may have been ended before this
             try:
                 held.append(os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=held[-1]))
             except OSError as error:

@@ -157,3 +157,11 @@ def test_check_asks_for_ray_where_there_is_a_cluster(settings, monkeypatch):
     cluster = settings.model_copy(update={"cluster": Cluster(address="auto")})
     (problem,) = checking.cluster_problems(cluster)
     assert "pip install 'shaded[cluster]'" in problem
+
+
+def test_an_ignore_pattern_that_cannot_hold_is_a_problem(settings):
+    """``check`` says of ``watching.ignore`` what would keep the daemon from starting."""
+    assert list(checking.pattern_problems(settings)) == []
+    watching = settings.watching.model_copy(update={"ignore": ("*.psd", "draft[z-a].png")})
+    (problem,) = checking.pattern_problems(settings.model_copy(update={"watching": watching}))
+    assert "watching.ignore: 'draft[z-a].png' is no gitignore pattern" in problem

@@ -280,7 +280,7 @@ def test_a_stuck_watcher_stops_the_signs_of_life(rig, manager, monkeypatch):
     said, environment = manager
     rig.daemon._notifier = rig.daemon._heart._notifier = Notifier(environment)
     assert beats(rig, said, 60) > 0
-    monkeypatch.setattr(Outbox, "poll", lambda self: [])
+    monkeypatch.setattr(Outbox, "poll", lambda self, seconds: [])
     beats(rig, said, OVERDUE_SECONDS + 60)
     assert beats(rig, said, 60) == 0
 

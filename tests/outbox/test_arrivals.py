@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import threading
 import time
@@ -13,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from hypothesis.strategies import binary, floats, sampled_from
 
 from shaded.clock import FakeClock, SystemClock
+from shaded.errors import Transient
 from shaded.filestat import FileStat
 from shaded.outbox.arrivals import Outbox
 from shaded.outbox.hearing import HEALTH_SECONDS, LONGEST_BACK_OFF
@@ -329,7 +331,7 @@ def test_the_file_system_and_the_setting_decide_how_changes_are_noticed(tmp_path
 
 def test_polling_leaves_a_slow_share_alone_most_of_the_time(tmp_path, monkeypatch):
     """A scan that takes a minute is followed by nine minutes without one, whatever the interval."""
-    import shaded.outbox.arrivals as module
+    import shaded.outbox.looking as module
 
     world = World(tmp_path, events="polling")
     scans = []
@@ -337,7 +339,7 @@ def test_polling_leaves_a_slow_share_alone_most_of_the_time(tmp_path, monkeypatc
     def slow(*_, **_named):
         scans.append(world.clock.monotonic())
         world.clock.advance(60)
-        return iter(())
+        yield None
 
     monkeypatch.setattr(module, "scan", slow)
     world.outbox.start()
@@ -394,7 +396,7 @@ def test_stopping_stops_the_observer(world):
 
 def test_a_scan_that_takes_long_does_not_shorten_the_quiet_period(world, monkeypatch):
     """Each look counts from when it was taken, not from when the scan began."""
-    import shaded.outbox.arrivals as module
+    import shaded.outbox.looking as module
 
     world.write("a.png", heard=False)
     world.write("b.png", heard=False)
@@ -560,3 +562,282 @@ def test_a_placeholder_arrives_only_where_it_may_be_downloaded(tmp_path, monkeyp
     world.write("folder/fox.png", b" ", heard=False)
     world.observer.see(world.root / "folder")
     assert world.arrivals(10) == [f"folder/{name}" for name in arrived]
+
+
+# In steps ------------------------------------------------------------------------------------------------------
+
+
+def settled_in_steps(world, seconds=0.0, limit=100_000) -> list[str]:
+    """Poll for no time at all, one step each, as long as more is to be done at once; the names that arrived."""
+    names = []
+    for _ in range(limit):
+        for arrival in world.outbox.poll(seconds):
+            names.append(str(arrival.relative))
+            world.ledger[arrival.relative] = arrival.stat
+        if world.outbox.next_deadline() > world.clock.monotonic():
+            return names
+    pytest.fail("there is no end to it")
+
+
+def test_a_poll_without_time_does_a_step_and_says_that_more_is_to_do(world):
+    """Scan, looks and arrivals come one by one; until the end the deadline is now, and something is unsettled."""
+    for number in range(200):
+        world.write(f"{number:03}.png", heard=False)
+    world.outbox.start(0)
+    assert not world.outbox.looked_through
+    assert world.outbox.status()["scanning"]
+    assert world.outbox.status()["tracked"] <= 1
+    assert world.outbox.next_deadline() == world.clock.monotonic()
+    assert world.outbox.unsettled > 0
+    assert settled_in_steps(world) == []
+    assert world.outbox.looked_through
+    assert not world.outbox.status()["scanning"]
+    assert world.outbox.status()["tracked"] == 200
+    world.clock.advance(3)
+    first = world.outbox.poll(0)
+    assert len(first) <= 1
+    assert world.outbox.unsettled > 0
+    names = [str(arrival.relative) for arrival in first] + settled_in_steps(world)
+    assert sorted(names) == [f"{number:03}.png" for number in range(200)]
+    assert world.outbox.unsettled == 0
+
+
+def test_a_burst_of_events_is_worked_off_in_steps(world):
+    """What was heard of waits for its turn, none is lost, and each path is looked at like any other."""
+    world.outbox.start()
+    for number in range(9):
+        world.write(f"{number}.png")
+    world.outbox.poll(0)
+    assert world.outbox.status()["tracked"] == 1
+    assert world.outbox.next_deadline() == world.clock.monotonic()
+    assert settled_in_steps(world) == []
+    assert world.outbox.status()["tracked"] == 9
+    world.clock.advance(3)
+    assert len(settled_in_steps(world)) == 9
+
+
+def test_what_was_known_to_be_missed_during_a_scan_is_found_by_another_one(world):
+    """An overflow while a scan is under way does not begin a second one beside it, but one after it."""
+    for name in "bcd":
+        world.write(f"{name}.png", heard=False)
+    world.outbox.start(0)
+    world.outbox.poll(0)
+    world.write("a.png", heard=False)  # behind the scan's back
+    world.observer.overflow()
+    assert settled_in_steps(world) == []
+    assert world.outbox.status()["tracked"] == 4
+    assert world.outbox.next_deadline() > world.clock.monotonic()
+
+
+def test_events_and_due_looks_go_on_during_a_long_scan(world, monkeypatch):
+    """A scan without an end keeps nothing that is heard of from arriving."""
+    import itertools
+
+    import shaded.outbox.looking as module
+
+    world.outbox.start()
+    monkeypatch.setattr(module, "scan", lambda *_, **_named: (None for _ in itertools.count()))
+    world.outbox.rescan()
+    world.write("a.png")
+    names = []
+    for _ in range(200):
+        names += [str(arrival.relative) for arrival in world.outbox.poll(0)]
+        world.clock.advance(0.1)
+    assert names == ["a.png"]
+    assert world.outbox.status()["scanning"]
+
+
+def test_a_folder_that_goes_away_ends_its_scan_and_begins_another_when_it_is_back(world):
+    """Nothing of it stays open, and nothing is missed."""
+    for name in ("a/1.png", "a/2.png", "b/3.png"):
+        world.write(name, heard=False)
+    before = len(list(Path("/dev/fd").iterdir()))
+    world.outbox.start(0)
+    world.outbox.poll(0)
+    assert len(list(Path("/dev/fd").iterdir())) > before
+    world.root.rename(world.root.with_name("away"))
+    assert world.outbox.missing()
+    assert len(list(Path("/dev/fd").iterdir())) == before
+    assert world.outbox.looked_through
+    assert not world.outbox.status()["scanning"]
+    world.root.with_name("away").rename(world.root)
+    assert sorted(world.arrivals(HEALTH_SECONDS + 10)) == ["a/1.png", "a/2.png", "b/3.png"]
+
+
+def test_stopping_during_a_scan_closes_what_is_open(world):
+    """An outbox that is stopped or replaced after a reload keeps no folder busy."""
+    world.write("a/b/c.png", heard=False)
+    before = len(list(Path("/dev/fd").iterdir()))
+    world.outbox.start(0)
+    world.outbox.poll(0)
+    world.outbox.stop()
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+def test_troubles_are_told_during_the_next_scan_too(world):
+    """A scan under way does not make the status healthier than it is; at its end only what is still so is told."""
+    (world.root / "/".join(["d"] * 66)).mkdir(parents=True)
+    world.write("a.png", heard=False)
+    world.outbox.start()
+    assert any("nested" in line for line in world.outbox.status()["trouble"])
+    shutil.rmtree(world.root / "d")
+    world.outbox.rescan()
+    world.outbox.poll(0)
+    assert any("nested" in line for line in world.outbox.status()["trouble"])
+    world.arrivals(1)
+    assert world.outbox.status()["trouble"] == []
+
+
+# What is seen ---------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_in_place_that_restores_size_and_date_arrives(world):
+    """By event and by scan: the time of the last change is one that no program sets."""
+    world.outbox.start()
+    world.write("a.png", b"1")
+    world.write("b.png", b"1")
+    assert sorted(world.arrivals(4)) == ["a.png", "b.png"]
+    for name in ("a.png", "b.png"):
+        before = (world.root / name).stat()
+        time.sleep(0.02)
+        with (world.root / name).open("r+b") as stream:
+            stream.write(b"2")
+        os.utime(world.root / name, ns=(before.st_atime_ns, before.st_mtime_ns))
+    world.observer.see(world.root / "a.png")
+    assert world.arrivals(4) == ["a.png"]
+    assert world.arrivals(WATCHING.rescan_seconds + 4) == ["b.png"]
+
+
+def test_an_edit_in_place_while_it_settles_begins_the_quiet_period_anew(world):
+    """Also where size and modification time are as before."""
+    world.outbox.start()
+    world.write("a.png", b"1")
+    assert world.arrivals(2) == []
+    before = (world.root / "a.png").stat()
+    time.sleep(0.02)
+    world.write("a.png", b"2", heard=False)
+    os.utime(world.root / "a.png", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert world.arrivals(2) == []
+    assert world.arrivals(2.1) == ["a.png"]
+
+
+def test_an_event_reaches_nothing_that_a_scan_does_not_reach(world, tmp_path):
+    """Too deep, behind a link, in an ignored folder: it does not arrive, and explain's reason is the same as ever."""
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "a.png").write_bytes(b"secret")
+    world.outbox.start()
+    world.write("/".join(["d"] * 65) + "/deep.png")
+    world.write("/".join(["e"] * 64) + "/just.png")
+    world.write(".hidden/below/a.png")
+    (world.root / "linked").symlink_to(tmp_path / "else")
+    world.observer.see(world.root / "linked" / "a.png")
+    assert world.arrivals(10) == ["/".join(["e"] * 64) + "/just.png"]
+
+
+def test_a_folder_that_becomes_a_link_while_its_picture_settles_is_left_alone(world, tmp_path):
+    """The second look does not go through it."""
+    world.outbox.start()
+    world.write("folder/a.png")
+    assert world.arrivals(1) == []
+    (world.root / "folder").rename(tmp_path / "moved")
+    (world.root / "folder").symlink_to(tmp_path / "moved")
+    assert world.arrivals(10) == []
+    assert world.outbox.status()["tracked"] == 0
+
+
+def test_an_ignore_file_that_does_not_hold_is_told_in_the_status(world):
+    """With the reason, until it does."""
+    world.write(".shadedignore", b"*.psd\n[z-a]\n")
+    world.outbox.start()
+    (line,) = world.outbox.status()["trouble"]
+    assert line.startswith(".shadedignore: '[z-a]' is no gitignore pattern")
+    assert world.outbox.healthy
+    (world.root / ".shadedignore").write_bytes(b"*.psd\n")
+    world.arrivals(WATCHING.rescan_seconds + 1)
+    assert world.outbox.status()["trouble"] == []
+
+
+def test_an_ignore_file_that_changes_all_the_time_holds_up_nothing(world):
+    """Each scan takes what it finds, at the limits of what may be in it."""
+    world.outbox.start()
+    began = time.monotonic()
+    for number in range(10):
+        lines = ["*.psd", *(f"*.x{number}{line}" for line in range(1500)), "*a" * 100]
+        (world.root / ".shadedignore").write_text("\n".join(lines))
+        world.write(f"{number}.png", heard=False)
+        world.write(f"{number}.psd", heard=False)
+        world.outbox.rescan()
+        assert world.arrivals(4) == [f"{number}.png"]
+    assert time.monotonic() - began < 20
+
+
+# What goes wrong ------------------------------------------------------------------------------------------------
+
+
+def test_an_unexpected_error_sets_the_outbox_aside_for_a_while(world, monkeypatch, capsys):
+    """The reason is in the status, the traceback in the log once, the pauses double, and nothing is lost."""
+    world.outbox.start()
+    world.write("a.png")
+    tries = []
+
+    def failing():
+        tries.append(world.clock.monotonic())
+        raise RuntimeError("odd")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.observer, "drain", failing)
+        assert world.arrivals(40) == []
+        status = world.outbox.status()
+        assert not status["healthy"]
+        assert "set aside" in status["trouble"][0]
+        assert "RuntimeError: odd" in status["trouble"][0]
+        assert "set aside" in world.outbox.why_not(Path("a.png"))
+        assert world.outbox.unsettled == 0
+        assert world.outbox.next_deadline() > world.clock.monotonic()
+    assert tries == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0]
+    assert "".join(capsys.readouterr()).count("Traceback") == 1
+    assert world.arrivals(40) == ["a.png"]
+    assert world.outbox.healthy
+    assert world.outbox.status()["trouble"] == []
+
+
+def test_a_start_that_fails_unexpectedly_is_made_good(world, monkeypatch):
+    """Listening and the first scan are begun anew after the pause."""
+    world.write("a.png", heard=False)
+    with monkeypatch.context() as patched:
+        patched.setattr("shaded.outbox.arrivals.Root.look", lambda _self: 1 / 0)
+        world.outbox.start()
+        assert world.outbox.looked_through
+        assert world.arrivals(10) == []
+    assert world.arrivals(30) == ["a.png"]
+    assert world.observer.running
+
+
+def test_a_path_that_raises_keeps_nobody_from_the_others(world, monkeypatch):
+    """It is named in the status with the reason, and arrives when it raises no more."""
+    real = world.known
+    odd = Path("b.png")
+    world.outbox._looker._already_known = lambda path, stat: 1 / 0 if path == odd else real(path, stat)
+    for name in "abc":
+        world.write(f"{name}.png", heard=False)
+    world.outbox.start()
+    assert world.arrivals(4) == ["a.png", "c.png"]
+    (line,) = world.outbox.status()["trouble"]
+    assert "b.png: an unexpected error (ZeroDivisionError" in line
+    assert world.outbox.healthy
+    world.outbox._looker._already_known = real
+    assert world.arrivals(WATCHING.rescan_seconds + 10) == ["b.png"]
+    assert world.outbox.status()["trouble"] == []
+
+
+def test_a_ledger_that_cannot_be_asked_begins_the_scan_anew(world):
+    """The error goes to whoever polls, and what the scan had not come to is not taken for seen."""
+    for number in range(5):
+        world.write(f"{number}.png", heard=False)
+    world.outbox.start(0)
+    real, world.outbox._looker._already_known = world.known, lambda *_: (_ for _ in ()).throw(Transient("busy"))
+    with pytest.raises(Transient):
+        world.outbox.poll()
+    assert world.outbox.next_deadline() <= world.clock.monotonic()
+    world.outbox._looker._already_known = real
+    assert len(world.arrivals(5)) == 5

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path, PurePath
 from types import SimpleNamespace
 
@@ -9,7 +10,19 @@ import pytest
 from shaded.filestat import FileStat
 from shaded.outbox import scan as scanning
 from shaded.outbox.ignore import IgnoreRules
-from shaded.outbox.scan import is_placeholder, look, scan, scan_below, why_not_taken
+from shaded.outbox.scan import DEEPEST, is_placeholder, look, why_not_taken
+
+
+def scan(*arguments, **named):
+    """What a scan finds, without its pauses."""
+    with closing(scanning.scan(*arguments, **named)) as steps:
+        yield from filter(None, steps)
+
+
+def scan_below(root, relative, *arguments, **named):
+    """The same for one path."""
+    for steps in scanning.scan_named(root, relative.parent, [relative.name], *arguments, **named):
+        yield from filter(None, steps)
 
 
 def put(root: Path, name: str, content: bytes = b"picture") -> Path:
@@ -280,3 +293,115 @@ def test_every_reason_for_not_taking_a_file_is_a_sentence(tmp_path):
     assert "regular" in told["pipe.png"]
     assert why_not_taken(tmp_path, PurePath("gone.png"), rules) == "there is no such file"
     assert "looked at" in why_not_taken(tmp_path, PurePath("n\0l.png"), rules)
+
+
+def odd_outbox(base: Path) -> Path:
+    """An outbox with everything in it that events may tell of and scans may miss, or the other way round."""
+    root = base / "outbox"
+    put(base / "elsewhere", "inner/secret.png")
+    for name in (
+        "a.png", "sub/b.png", ".hidden/c.png", "sub/@eaDir/d.png", "sub/e.tmp", "f.png.nextcloud", ".g.png.icloud",
+        "/".join(["d"] * DEEPEST) + "/deepest.png", "/".join(["e"] * (DEEPEST + 1)) + "/deeper.png",
+        "/".join(["e"] * (DEEPEST + 9)) + "/much.png", "private/h.png", "private/keep/i.png", "line\nend/j.png",
+    ):  # fmt: skip
+        put(root, name)
+    put(root, os.fsdecode(b"no\xfftext/k\xfe.png"))
+    put(root, ".shadedignore", b"private/\n!private/keep/\n")
+    (root / "linked").symlink_to(base / "elsewhere")
+    (root / "sub" / "up").symlink_to(root)
+    (root / "link.png").symlink_to(root / "a.png")
+    os.mkfifo(root / "pipe.png")
+    return root
+
+
+def every_path(root: Path, depth: int = 0) -> list[Path]:
+    """What can be named in a folder, also through links, up to three of them."""
+    found = []
+    for entry in root.iterdir():
+        found.append(entry)
+        if entry.is_dir() and (not entry.is_symlink() or depth < 3):
+            found += every_path(entry, depth + entry.is_symlink())
+    return found
+
+
+def test_events_scans_and_explain_come_to_the_same_files(tmp_path):
+    """Whatever an event may name, it is taken exactly if a scan takes it, and exactly then explain has no objection."""
+    root = odd_outbox(tmp_path)
+    rules = IgnoreRules.for_root(root)
+    scanned = {relative for relative, _ in scan(root, rules, lambda *_: None)}
+    assert {path.name for path in scanned} == {"a.png", "b.png", "deepest.png", "j.png", os.fsdecode(b"k\xfe.png")}
+    paths = [path.relative_to(root) for path in every_path(root)] + [PurePath("linked/gone.png"), PurePath("a.png/x")]
+    assert len(paths) > 300
+    for relative in map(Path, paths):
+        heard = {found for found, _ in scan_below(root, relative, rules, lambda *_: None)}
+        below = {found for found in scanned if found.is_relative_to(relative)}
+        assert heard == below, relative
+        assert (why_not_taken(root, relative, rules) is None) == (relative in scanned), relative
+
+
+def test_too_deep_a_path_is_told_as_such(tmp_path):
+    """Explain names the limit for the file and for the folder, and a scan and an event report the same folder."""
+    root = odd_outbox(tmp_path)
+    rules = IgnoreRules()
+    folder = Path(*["e"] * (DEEPEST + 1))
+    for deep in (folder / "deeper.png", Path(*["e"] * (DEEPEST + 9)) / "much.png", folder):
+        assert f"more than {DEEPEST} deep" in why_not_taken(root, deep, rules)
+        told = []
+        assert list(scan_below(root, deep, rules, lambda path, _error: told.append(path))) == []  # noqa: B023
+        assert told == [root / folder]
+    told = []
+    list(scan(root, rules, lambda path, _error: told.append(path)))
+    assert told == [root / folder]
+
+
+def test_a_link_on_the_way_is_told_as_such(tmp_path):
+    """Explain names the folder that is a link, wherever on the way it stands."""
+    root = odd_outbox(tmp_path)
+    why = why_not_taken(root, PurePath("linked/inner/secret.png"), IgnoreRules())
+    assert why == "its folder 'linked' is a symbolic link, and links are never followed"
+    assert why_not_taken(root, PurePath("a.png/x.png"), IgnoreRules()) == "there is no such file"
+    assert why_not_taken(root, PurePath("no/x.png"), IgnoreRules()) == "there is no such file"
+    assert "folder" in why_not_taken(root, PurePath(), IgnoreRules())
+
+
+def test_one_file_that_raises_keeps_nobody_from_the_others(tmp_path, monkeypatch):
+    """An error that nobody foresaw is told with the file, and the scan goes on."""
+    for name in ("a.png", "b.png", "c/d.png"):
+        put(tmp_path, name)
+    rules = IgnoreRules()
+    real = rules.own
+
+    def failing(relative, is_dir):
+        if relative == "b.png":
+            raise RuntimeError("odd")
+        return real(relative, is_dir)
+
+    monkeypatch.setattr(rules, "own", failing)
+    told = []
+    assert [str(name) for name, _ in scan(tmp_path, rules, lambda *what: told.append(what))] == ["a.png", "c/d.png"]
+    ((path, error),) = told
+    assert path == tmp_path / "b.png"
+    assert isinstance(error, RuntimeError)
+
+
+def test_a_scan_pauses_in_folders_without_pictures_too(tmp_path):
+    """Ignored files, and the reading of a long list of names, leave room for pauses."""
+    for number in range(1500):
+        (tmp_path / f"{number}.tmp").touch()
+    steps = list(scanning.scan(tmp_path, IgnoreRules(), lambda *_: None))
+    assert len(steps) > 1500
+    assert set(steps) == {None}
+
+
+def test_a_folder_swapped_for_a_link_during_a_pause_is_not_entered(tmp_path):
+    """However long the pause was, and what was entered before it is read to its end."""
+    put(tmp_path / "elsewhere", "secret.png")
+    root = tmp_path / "outbox"
+    for name in ("a/1.png", "a/2.png", "b/3.png"):
+        put(root, name)
+    running = scan(root, IgnoreRules(), lambda *_: None)
+    assert next(running)[0] == Path("a/1.png")
+    for name in "ab":
+        (root / name).rename(tmp_path / f"moved-{name}")
+        (root / name).symlink_to(tmp_path / "elsewhere")
+    assert [str(name) for name, _ in running] == ["a/2.png"]

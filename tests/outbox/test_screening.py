@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -279,7 +280,7 @@ def test_a_missing_file_may_come_back(tmp_path):
             read_bytes(path, tmp_path, 100)
 
 
-@pytest.mark.parametrize("change", ["grown", "cut", "touched"])
+@pytest.mark.parametrize("change", ["grown", "cut", "touched", "overwritten"])
 def test_a_change_while_reading_is_noticed(tmp_path, monkeypatch, change):
     """Growth, a cut and a new time between the first byte and the last mean that the file is not what it was."""
     path = tmp_path / "fox.png"
@@ -292,6 +293,12 @@ def test_a_change_while_reading_is_noticed(tmp_path, monkeypatch, change):
             done.append(True)
             if change == "touched":
                 os.utime(path, ns=(1, 1))
+            elif change == "overwritten":
+                before = path.stat()
+                time.sleep(0.02)  # the file system's clock may tick slowly
+                with path.open("r+b") as stream:
+                    stream.write(b"y")
+                os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
             else:
                 os.truncate(path, 200 if change == "grown" else 50)
         return read(descriptor, size)

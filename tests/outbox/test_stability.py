@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,11 +54,12 @@ def test_looks_that_are_closer_than_the_quiet_period_do_not_settle():
         replace(STAT, mtime_ns=2),
         replace(STAT, inode=8),
         replace(STAT, device=2),
+        replace(STAT, ctime_ns=5),
     ],
-    ids=["size", "mtime", "inode", "device"],
+    ids=["size", "mtime", "inode", "device", "ctime"],
 )
 def test_any_difference_begins_the_quiet_period_anew(changed):
-    """Size, modification time, inode and device each count as a change."""
+    """Size, both times, inode and device each count as a change."""
     tracked = tracker()
     tracked.note(FOX, STAT, 0.0)
     tracked.note(FOX, changed, QUIET)
@@ -232,3 +234,85 @@ def test_due_paths_and_the_deadline_agree(looks):
             assert deadline == min(moments.values())
         for moment in moments.values():
             assert set(tracked.due(moment)) == {path for path, look_at in moments.items() if look_at <= moment}
+
+
+def test_late_looks_count_the_time_between_them():
+    """A look that is late by an hour settles what looked the same before, and begins anew for what does not."""
+    tracked = tracker(longest=1e6)
+    owl = Path("owl.png")
+    tracked.note(FOX, STAT, 0.0)
+    tracked.note(owl, STAT, 0.0)
+    tracked.note(FOX, STAT, 3600.0)
+    tracked.note(owl, replace(STAT, mtime_ns=2), 3600.0)
+    assert tracked.take_settled() == [(FOX, STAT)]
+    assert tracked.next_deadline() == 3600.0 + QUIET
+
+
+def test_what_is_due_and_what_has_settled_can_be_taken_in_parts():
+    """The longest waiting come first, the rest is kept, and nothing comes twice."""
+    tracked = tracker()
+    paths = [Path(f"{number}.png") for number in range(10)]
+    for path in paths:
+        tracked.note(path, STAT, 0.0)
+    assert tracked.due(QUIET, 3) == paths[:3]
+    for path in tracked.due(QUIET):
+        tracked.note(path, STAT, QUIET)
+    assert tracked.settled == 10
+    taken = []
+    while part := tracked.take_settled(4):
+        assert len(part) <= 4
+        taken += [path for path, _ in part]
+    assert taken == paths
+    assert tracked.settled == 0
+
+
+def test_what_has_become_restless_is_told_once():
+    """Each time anew when it rested in between."""
+    tracked = tracker(longest=2.0)
+    tracked.note(FOX, STAT, 0.0)
+    assert tracked.take_restless() == []
+    for second in (2, 3):
+        tracked.note(FOX, replace(STAT, size=second), float(second))
+    assert tracked.take_restless() == [FOX]
+    assert tracked.take_restless() == []
+    tracked.note(FOX, None, 4.0)
+    for second in (5, 8):
+        tracked.note(FOX, replace(STAT, size=second), float(second))
+    assert tracked.take_restless() == [FOX]
+
+
+@given(
+    looks=st.lists(
+        st.tuples(st.integers(0, 3), st.one_of(st.none(), st.integers(0, 2)), st.floats(0.0, 4.0)),
+        max_size=60,
+    )
+)
+def test_the_count_of_what_may_settle_is_what_counting_gives(looks):
+    """After any history, the number kept is that of the paths neither restless nor empty after a quiet period."""
+    tracked = tracker(longest=5.0)
+    now = 0.0
+    for name, size, wait in looks:
+        now += wait
+        tracked.note(Path(str(name)), None if size is None else replace(STAT, size=size), now)
+        counted = [
+            path
+            for path, known in tracked._tracked.items()
+            if path not in tracked.restless and (known.stat.size or known.look_at <= known.first_seen + QUIET)
+        ]
+        assert tracked.unsettled == len(counted)
+
+
+def test_asking_costs_the_same_however_many_are_tracked():
+    """What the loop asks in every round looks at no path: a hundred thousand are asked about in no time."""
+    tracked = tracker(longest=1e6)
+    for number in range(100_000):
+        tracked.note(Path(str(number)), STAT, 0.0)
+    for path in tracked.due(QUIET, 50_000):
+        tracked.note(path, STAT, QUIET)
+    began = time.monotonic()
+    for _ in range(2000):
+        assert tracked.unsettled == 50_000
+        assert tracked.next_deadline() == QUIET
+        assert len(tracked.due(QUIET, 1)) == 1
+        assert not tracked.restless
+    assert time.monotonic() - began < 1
