@@ -26,13 +26,13 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TextIO
-
-import structlog
-from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor, WrappedLogger
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 from shaded.errors import printable
 from shaded.terminal import Guarded
+
+if TYPE_CHECKING:  # structlog takes longer to load than a question takes to answer
+    from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor, WrappedLogger
 
 LogFormat = Literal["console", "json"]
 #: What makes two events of one kind the same.
@@ -51,13 +51,26 @@ def resolve_format(wanted: Literal["auto", "console", "json"], stream: TextIO) -
 
 
 def get_logger(room: str) -> FilteringBoundLogger:
-    """A logger whose lines carry ``room``, the part of the program that speaks."""
-    logger: FilteringBoundLogger = structlog.get_logger(room=room)
-    return logger
+    """A logger whose lines carry ``room``, the part of the program that speaks; it is set up by its first line."""
+    return cast("FilteringBoundLogger", _Later(room))
+
+
+class _Later:
+    """Stands in for structlog's logger, and asks for it each time."""
+
+    def __init__(self, room: str) -> None:
+        self._room = room
+
+    def __getattr__(self, name: str) -> Any:
+        import structlog  # noqa: PLC0415 - see above
+
+        return getattr(structlog.get_logger(room=self._room), name)
 
 
 def about_job(job_id: str) -> AbstractContextManager[None]:
     """Bind every line logged inside the ``with`` block to this job."""
+    import structlog  # noqa: PLC0415 - see above
+
     return structlog.contextvars.bound_contextvars(job=job_id)
 
 
@@ -134,7 +147,9 @@ class Thinning:
         for notice, facts in notices:
             get_logger(_OWN_ROOM).warning(notice, **facts, see=_SEE)
         if not written:
-            raise structlog.DropEvent
+            from structlog import DropEvent  # noqa: PLC0415 - see above
+
+            raise DropEvent
         if dropped:
             event["repeated"] = dropped
         return event
@@ -248,6 +263,8 @@ def _as_json_escape(character: str) -> str:
 
 def _processors(style: LogFormat, colours: bool, repeat_seconds: float) -> list[Processor]:
     """The pipeline that every line goes through, renderer last."""
+    import structlog  # noqa: PLC0415 - see above
+
     steps: list[Processor] = [structlog.contextvars.merge_contextvars, _plain_level, Thinning(repeat_seconds)]
     if style == "json":
         return [
@@ -272,7 +289,7 @@ class _FromStandardLibrary(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log one record under its library's name."""
-        structlog.get_logger(room=record.name).log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+        get_logger(record.name).log(record.levelno, record.getMessage(), exc_info=record.exc_info)
 
 
 def pass_on(line: str) -> None:
@@ -300,6 +317,8 @@ def configure(level: str = "info", style: LogFormat = "console", repeat_seconds:
         style: ``console`` or ``json``; see :func:`resolve_format`.
         repeat_seconds: How often a warning that repeats itself is written; see :class:`Thinning`.
     """
+    import structlog  # noqa: PLC0415 - see above
+
     _style[0] = style
     structlog.configure(
         processors=_processors(style, sys.stderr.isatty(), repeat_seconds),

@@ -309,7 +309,8 @@ def make_job_folder(settings: Settings, job_id: str) -> Path:
         raise Transient(
             "the staging folder is missing", path=home, remedy="Mount its disk; it is tried again by itself"
         )
-    make_folder(settings.staging_dir, 0o700)
+    if not settings.staging_dir.is_dir():  # else it was made at the start
+        make_folder(settings.staging_dir, 0o700)
     folder = job_folder(settings.staging_dir, job_id)
     remove_staged(folder)
     make_folder(folder, 0o700)

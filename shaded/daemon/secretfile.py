@@ -36,7 +36,8 @@ def installation_secret(settings: Settings, ledger: Ledger | None = None) -> str
         LedgerDamaged: There is no file, and the ledger's copy cannot be read.
         Unavailable, Transient: The state folder cannot be used now.
     """
-    claim_state(settings.state_dir)
+    if ledger is None:
+        claim_state(settings.state_dir)
     place = settings.state_dir / SECRET_NAME
     known = read_secret(place)
     if known is None:

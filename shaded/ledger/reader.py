@@ -36,7 +36,8 @@ from shaded.settings import Scheduling
 #: A job's rank: its priority, plus one point for each ageing period waited, less one for each interruption.
 RANK = "(priority - interruptions + MAX(0.0, :now - queued_at) / :ageing)"
 #: A wait that began in the future was measured by a clock that was set back since; it is over.
-READY = "(not_before <= :now OR changed_at > :now)"
+#: So is one whose end is no number.
+READY = "(not_before <= :now OR changed_at > :now OR typeof(not_before) = 'text')"
 #: Some place of the job is in an outbox that can be worked on now; ``:blocked`` is what :func:`hex_paths` gives.
 OPEN = (
     "(:blocked = '[]' OR EXISTS (SELECT 1 FROM placements AS o WHERE o.job_id = jobs.id "

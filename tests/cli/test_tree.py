@@ -35,7 +35,7 @@ def test_every_command_is_helped_and_documented(words, command):
     assert f"shaded {' '.join(words)}" in docs
     for parameter in command.params:
         assert parameter.help, f"{parameter.name} has no help"
-        if parameter.param_type_name == "option" and parameter.name != "help":
+        if parameter.param_type_name == "option" and parameter.name != "help" and not parameter.hidden:
             assert max(parameter.opts, key=len) in docs
 
 

