@@ -176,11 +176,12 @@ def _live_to_a_moment(torment, people, longest, *, may_reload):
 def _torture_and_look(torment, people, kills, reloads):
     begun_at = time.monotonic()
     torture(torment, people, kills, reloads)
+    tortured_for = time.monotonic() - begun_at
     torment.finish(seconds=180)
     assert_aftermath(torment)
     begun, ended = assert_nothing_done_twice(torment)
     sys.stdout.write(
-        f"{sum(torment.kills.values())} kills {dict(torment.kills)} in {time.monotonic() - begun_at:.0f} s, "
+        f"{sum(torment.kills.values())} kills {dict(torment.kills)} in {tortured_for:.0f} s, "
         f"{len(torment.inputs)} pictures at the end, {len(torment.contents)} contents, {dict(torment.happened)}, "
         f"{begun} renders begun, {ended} ended\n"
     )
