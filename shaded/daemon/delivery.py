@@ -7,7 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 from shaded import logs
@@ -100,6 +100,10 @@ class Delivery:
     def troubles(self) -> dict[Path, PictureError]:
         """Sources whose finished copy could not be published yet, and why."""
         return dict(self._troubles.values())
+
+    def first_troubles(self, most: int) -> list[tuple[Path, PictureError]]:
+        """Some of them, for whoever asks in every round."""
+        return list(islice(self._troubles.values(), most))
 
     def note(self) -> None:
         """Something became ready to be published."""

@@ -6,8 +6,9 @@ import hashlib
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from shaded import logs
@@ -25,6 +26,8 @@ from shaded.settings import Folder, Profile, Settings
 
 logger = logs.get_logger("intake")
 
+#: So many of the files that could not be read are looked at again in one round, since there may be very many.
+LOOKED_AT_ONCE = 50
 #: Why a file is passed over that this program made itself.
 OWN_OUTPUT = "it is a shaded copy that was made here, and is not shaded again"
 
@@ -66,6 +69,7 @@ class Intake:
         self._waiting: deque[Arrival] = deque()
         self._own: dict[Path, FileStat] = {}
         self._put_off: dict[Path, PictureError] = {}
+        self._to_look_at: Iterator[Path] = iter(())
 
     def __len__(self) -> int:
         """How many arrivals wait to be taken up."""
@@ -77,8 +81,7 @@ class Intake:
 
     @property
     def put_off(self) -> dict[Path, PictureError]:
-        """Files that could not be read, and why; each is tried again at the next scan."""
-        self._put_off = {path: error for path, error in self._put_off.items() if os.path.lexists(path)}
+        """Files that could not be read, and why; each is tried again at the next scan. One that is gone goes soon."""
         return self._put_off
 
     def why_not(self, path: Path) -> str | None:
@@ -105,6 +108,7 @@ class Intake:
     def work(self, seconds: float) -> list[Admission]:
         """Take arrivals up for about so long; what was entered into the ledger."""
         end = time.monotonic() + seconds
+        self._forget_some_gone()
         admitted = []
         while self._waiting and time.monotonic() < end:
             admission = self._take(self._waiting[0])
@@ -112,6 +116,15 @@ class Intake:
             if admission is not None:
                 admitted.append(admission)
         return admitted
+
+    def _forget_some_gone(self) -> None:
+        """Look at a few of the files that could not be read, round by round: some may be gone by now."""
+        looked = list(islice(self._to_look_at, LOOKED_AT_ONCE))
+        for path in looked:
+            if not os.path.lexists(path):
+                self._put_off.pop(path, None)
+        if len(looked) < LOOKED_AT_ONCE:
+            self._to_look_at = iter(list(self._put_off))
 
     def _take(self, arrival: Arrival) -> Admission | None:
         """Enter one file into the ledger, or say why not; an unexpected error sets this file aside.

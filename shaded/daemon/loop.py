@@ -10,6 +10,7 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import shaded
@@ -29,7 +30,7 @@ from shaded.daemon.space import LOOK_SECONDS, Disks
 from shaded.daemon.upkeep import Upkeep
 from shaded.daemon.vitals import Heartbeat, Stopped, stuck_parts
 from shaded.daemon.watchers import Readiness, poll_all, start_all
-from shaded.errors import ConfigurationError, ShadedError, Transient
+from shaded.errors import ConfigurationError, PictureError, ShadedError, Transient
 from shaded.ledger import Ledger
 from shaded.reports import DaemonView
 from shaded.settings import Settings
@@ -38,6 +39,8 @@ logger = logs.get_logger("daemon")
 
 #: How long arrivals are taken up before the worker and the commands are looked after again, in seconds.
 INTAKE_SECONDS = 0.25
+#: `status` names so many files that cannot be read now, and as many that cannot be published now.
+MOST_TROUBLES = 100
 #: How long a ledger that could not be written is left alone, in seconds.
 LEDGER_PAUSE = 5.0
 #: In the ledger from the first signal on: a machine that is shut down may not wait, and the picture is not to blame.
@@ -357,6 +360,10 @@ class Daemon:
         }
         return missing | self.disks.blocked()
 
+    def _first_troubles(self) -> list[tuple[Path, PictureError]]:
+        unread = list(islice(self.intake.put_off.items(), MOST_TROUBLES))
+        return unread + self.delivery.first_troubles(MOST_TROUBLES)
+
     def _look(self) -> DaemonView:
         """What commands are told, as of now."""
         counts, blocked = self._ledger.counts(), self._blocked()
@@ -373,7 +380,7 @@ class Daemon:
             now=self._clock.monotonic(),
             counts=counts,
             queue_seconds=self._shading.queue_seconds(counts.get("settled", 0), blocked),
-            troubles={str(p): e.what for p, e in {**self.intake.put_off, **self.delivery.troubles}.items()},
+            troubles={str(path): error.what for path, error in self._first_troubles()},
             disks=tuple(room.document() for room in self.disks.rooms),
             blocked=blocked,
             settings_loaded_at=self._loaded_at,

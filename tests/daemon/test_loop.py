@@ -525,4 +525,23 @@ def test_books_of_files_that_are_gone_are_closed(make_rig):
     goes.unlink()
     rig.daemon.intake.tidy()
     assert set(rig.daemon.intake._own) == {stays}
+    for _ in range(2):
+        rig.daemon.intake.work(0.0)
     assert set(rig.daemon.intake.put_off) == {stays}
+
+
+def test_very_many_files_that_cannot_be_read_cost_a_round_little(make_rig, monkeypatch):
+    """Of 100,000 unreadable files a round looks at fifty and shows a hundred; those that are gone go in time."""
+    from shaded.daemon import intake
+
+    rig = make_rig()
+    looks = []
+    monkeypatch.setattr(intake.os.path, "lexists", lambda path: looks.append(path) or False)
+    rig.daemon.intake._put_off = {rig.outbox / f"{n}.png": Transient("the file is busy") for n in range(100_000)}
+    assert len(rig.daemon._look().troubles) == 100
+    rig.daemon.intake.work(0.0)
+    rig.daemon.intake.work(0.0)
+    assert len(looks) == 50
+    for _ in range(2010):
+        rig.daemon.intake.work(0.0)
+    assert rig.daemon.intake.put_off == {}
