@@ -20,7 +20,7 @@ from shaded.daemon.profiles import profile_of
 from shaded.daemon.space import LOOK_SECONDS, Disks
 from shaded.errors import PictureError, ShadedError, StateUnusable, Transient, from_os_error, policy_of
 from shaded.ledger import Job, Ledger, Placement
-from shaded.outbox.screening import open_inside
+from shaded.outbox.screening import hash_inside, open_inside
 from shaded.publishing.atomic import Alive, publish_pair, remove_temporaries
 from shaded.publishing.naming import published_name, sidecar_name
 from shaded.publishing.ownership import Copy
@@ -116,7 +116,10 @@ class Delivery:
             logger.info("removed what a crash left", files=removed)
         for published, claims in groupby(self._ledger.contested(), key=lambda place: place.published):
             places = list(claims)
-            stands = None if published is None else file_sha256(published)
+            stands = None
+            with suppress(PictureError):  # nothing of ours stands there now
+                if published is not None:
+                    stands = hash_inside(published, published.parent)
             owner = next((place for place in places if place.published_sha256 == stands), places[0])
             for place in places:
                 if place is not owner:
