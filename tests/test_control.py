@@ -263,11 +263,16 @@ def wait_until(holds, seconds=10.0):
         time.sleep(0.05)
 
 
+def said(capsys):
+    """The log, wherever it goes now."""
+    return "".join(capsys.readouterr())
+
+
 def test_an_answer_that_is_a_bug_is_logged_with_its_traceback(served, capsys):
     """The client hears of it, and the log has where it happened."""
     with pytest.raises(ShadedError, match="ZeroDivisionError"):
         request(served, "bug")
-    assert "Traceback" in capsys.readouterr().out
+    assert "Traceback" in said(capsys)
 
 
 # Errors of the system -----------------------------------------------------------------------------------------------
@@ -298,7 +303,7 @@ def test_no_descriptors_left_only_delays(served, capsys):
             time.sleep(4 * control.PAUSE_SECONDS)
         connection.sendall(b'{"command": "status"}\n')
         assert json.loads(connection.recv(1000))["ok"]
-    assert capsys.readouterr().out.count("no client of the control socket can be taken now") == 1
+    assert said(capsys).count("no client of the control socket can be taken now") == 1
 
 
 def test_no_thread_for_a_client_only_delays(served, monkeypatch):
@@ -327,7 +332,7 @@ def test_a_bug_in_the_loop_that_takes_clients_does_not_end_it(served, monkeypatc
         connection.settimeout(5)
         connection.sendall(b'{"command": "status"}\n')
         assert json.loads(connection.recv(1000))["ok"]
-    assert "ZeroDivisionError" in capsys.readouterr().out
+    assert "ZeroDivisionError" in said(capsys)
 
 
 def test_a_socket_that_somebody_removed_is_made_anew(tmp_path, monkeypatch):
@@ -392,7 +397,7 @@ def test_without_any_place_the_daemon_runs_without_a_socket(tmp_path, kind, caps
         request(tmp_path, "status", timeout=1)
     time.sleep(0.5)
     assert {path.name for path in tmp_path.iterdir()} == there
-    assert capsys.readouterr().out.count("the daemon runs without its control socket") == 1
+    assert said(capsys).count("the daemon runs without its control socket") == 1
     (tmp_path / "control.sock").rename(tmp_path / "aside")
     wait_until(lambda: _answers(tmp_path))
     server.stop()

@@ -22,6 +22,11 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 
 
+def concerns_all(error: Exception) -> bool:
+    """Whether an error is about the whole daemon, which the loop takes, and not about one picture or a bug."""
+    return isinstance(error, Transient) or (isinstance(error, ShadedError) and not isinstance(error, PictureError))
+
+
 class Boundary:
     """Runs the parts of a round.
 
@@ -47,8 +52,7 @@ class Boundary:
         try:
             done = work()
         except Exception as error:
-            known = isinstance(error, ShadedError) and not isinstance(error, PictureError)
-            if self._strict or known or isinstance(error, Transient):
+            if self._strict or concerns_all(error):
                 raise
             pause = backoff(FIRST_PAUSE, failures + 1, LONGEST_PAUSE)
             what = f"{part}: an unexpected error ({type(error).__name__}: {error}); it is tried again by itself"

@@ -11,6 +11,7 @@ from shaded import logs
 from shaded.clock import Clock
 from shaded.daemon.audience import Audience, Finished, Flight
 from shaded.daemon.backoff import backoff
+from shaded.daemon.boundary import concerns_all
 from shaded.daemon.holdings import job_folder, make_job_folder, remove_staged
 from shaded.daemon.intake import Source
 from shaded.daemon.machine import machine_state
@@ -120,9 +121,9 @@ class Shading:
         while self._unbooked:
             try:
                 finished |= self._book(self._unbooked[0])
-            except (Transient, ModelError, ConfigurationError):
-                raise
             except Exception as error:
+                if concerns_all(error):
+                    raise
                 logger.exception("what the worker said could not be booked")
                 self._give_up(self._unbooked[0], error)
             self._unbooked.popleft()
