@@ -11,6 +11,9 @@ from shaded.ledger.connection import reading, writing
 from shaded.ledger.records import path_from_blob, path_to_blob
 from shaded.publishing.ownership import Copy
 
+#: A token is part of the names of files that are removed: nothing else that stands in the column is taken for one.
+_SOUND = "(typeof(token) = 'text' AND length(token) = 16 AND token NOT GLOB '*[^0-9a-f]*')"
+
 
 class Copies:
     """The table ``copies``: one row for each pair of files that one source put, or is about to put, under a name.
@@ -42,7 +45,7 @@ class Copies:
 
     def under_way(self) -> list[Copy]:
         """What was begun and not ended: its temporary files may be left over from a crash."""
-        return self._copies("WHERE token != ''")
+        return self._copies(f"WHERE token != '' AND {_SOUND}")
 
     def intend(self, root: Path, relative: Path, copy: Copy) -> str:
         """Record what is about to be put under a name; durable when it returns.
@@ -53,9 +56,9 @@ class Copies:
         values = self._values(root, relative, copy)
         with writing(self._connection, self._path):
             self._connection.execute(
-                "INSERT INTO copies (root, relative, path, sha256, sidecar_sha256, token) "
+                "INSERT INTO copies (root, relative, path, sha256, sidecar_sha256, token) "  # noqa: S608 - a constant
                 "VALUES (:root, :relative, :path, :sha256, :sidecar, :token) "
-                "ON CONFLICT DO UPDATE SET token = CASE token WHEN '' THEN :token ELSE token END",
+                f"ON CONFLICT DO UPDATE SET token = CASE WHEN {_SOUND} THEN token ELSE :token END",
                 values | {"token": secrets.token_hex(8)},
             )
             row = self._connection.execute(

@@ -162,7 +162,7 @@ class LedgerSteps(LedgerReader):
         row = self._one("SELECT sha256, state, profile FROM jobs WHERE id = :job", job=job_id)
         if row is None or row["state"] not in states:
             return False
-        if row["sha256"].startswith(UNREAD) or stored_profile(words(row["profile"])) is None:
+        if words(row["sha256"]).startswith(UNREAD) or stored_profile(words(row["profile"])) is None:
             self._do("DELETE FROM placements WHERE job_id = :job", job=job_id)
             return self._do("DELETE FROM jobs WHERE id = :job", job=job_id)
         self._do(f"{_FRESH} WHERE id = :job", job=job_id)

@@ -55,7 +55,7 @@ class Mount:
         try:
             point, kind, source = json.loads(text)
             return cls(PurePath(point), kind, source)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return None
 
     def __str__(self) -> str:

@@ -275,3 +275,37 @@ def test_a_long_copy_feeds_the_watchdog_and_can_be_stopped(rig, monkeypatch):
     rig.restart()
     rig.settle()
     assert rig.published() == ["fox.png"]
+
+
+def test_a_long_read_of_an_arrival_feeds_the_watchdog(rig, monkeypatch):
+    """While a large arrival is read the watchdog is told between the pieces."""
+    beats = []
+    rig.daemon._notifier.beat_seconds = 0.0
+    monkeypatch.setattr(rig.daemon._notifier, "alive", lambda: beats.append(1))
+    rig.put("large.png", FIRST + bytes(6 << 20))
+    rig.clock.advance(5)
+    rig.daemon.step()
+    rig.clock.advance(5)
+    rig.daemon.step()
+    assert len(beats) >= 7
+
+
+def test_what_is_as_large_as_a_disk_is_not_fetched_back(rig, monkeypatch):
+    """For a further copy, a published file that grew since is not even read."""
+    from shaded.daemon import delivery
+
+    rig.put("fox.png", FIRST)
+    rig.settle()
+    with (rig.publish / "fox.png").open("ab") as stream:
+        stream.truncate(50 << 20)
+    pieces = []
+    real = delivery._fetch
+
+    def counted(place, size, scratch, alive):
+        return real(place, size, scratch, lambda: pieces.append(1))
+
+    monkeypatch.setattr(delivery, "_fetch", counted)
+    source = rig.put("owl.png", FIRST)
+    rig.settle()
+    assert pieces == []
+    assert published_of(rig, source) == rig.publish / "owl.png"

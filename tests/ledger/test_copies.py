@@ -157,3 +157,13 @@ def test_a_time_beyond_the_calendar_of_64_bits_is_kept(desk):
         desk.admit(f"{number}.png", f"c{number}", stat=stat)
         assert desk.ledger.stat_known(ROOT, Path(f"{number}.png"), stat, "p")
         assert not desk.ledger.stat_known(ROOT, Path(f"{number}.png"), FileStat(100, when + 1, 2**64 - 1), "p")
+
+
+@pytest.mark.parametrize("token", ["../../x", "9" * 400, b"\xff", 7, "0123456789ABCDEF", "0" * 15 + "/"])
+def test_a_token_that_is_none_names_no_file(desk, token):
+    """Whatever stands in the column, no file is removed by it, and the next intent has a token of its own."""
+    desk.ledger.copies.intend(ROOT, FOX, a_copy())
+    desk.ledger._connection.execute("UPDATE copies SET token = ?", (token,))
+    assert desk.ledger.copies.under_way() == []
+    assert len(desk.ledger.copies.intend(ROOT, FOX, a_copy())) == 16
+    assert len(desk.ledger.copies.under_way()) == 1

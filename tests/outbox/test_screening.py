@@ -330,3 +330,18 @@ def test_no_descriptor_is_left_open(tmp_path):
         with pytest.raises(Refusal):
             read_bytes(tmp_path / "a", tmp_path, 100)
     assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+def test_a_long_read_goes_piece_by_piece(tmp_path):
+    """Between the pieces of a large file somebody is told, and can end the read."""
+    (tmp_path / "large.png").write_bytes(bytes(5 << 20))
+    pieces = []
+
+    def alive():
+        pieces.append(1)
+        if len(pieces) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_bytes(tmp_path / "large.png", tmp_path, 10 << 20, alive)
+    assert len(pieces) == 3

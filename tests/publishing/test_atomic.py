@@ -393,3 +393,54 @@ def test_a_long_copy_can_be_stopped(publish, staged, names):
     with pytest.raises(KeyboardInterrupt):
         publish_pair(*staged(bytes(5 << 20)), publish, "fox.png", names.of(), alive)
     assert _names_in(publish) == []
+
+
+@pytest.mark.parametrize("which", ["picture", "sidecar"])
+def test_what_a_person_saves_over_a_copy_while_the_next_version_is_copied_is_kept(
+    publish, staged, names, monkeypatch, which
+):
+    """A save over picture or sidecar, between the look at ours and its replacement, stays; ours goes elsewhere."""
+    target = publish_pair(*staged(b"old"), publish, "fox.png", names.of())
+    saved = target if which == "picture" else sidecar_path(target)
+    write = atomic._write
+
+    def saving(folder, name, data):
+        if not name.startswith(".~fox ("):
+            saved.write_bytes(b"somebody's")
+        write(folder, name, data)
+
+    monkeypatch.setattr(atomic, "_write", saving)
+    assert publish_pair(*staged(b"new"), publish, "fox.png", names.of()).name == "fox (shaded).png"
+    assert saved.read_bytes() == b"somebody's"
+    assert which == "picture" or target.read_bytes() == b"old"
+
+
+def test_a_sidecar_that_appears_in_the_last_moment_is_kept_too(publish, staged, monkeypatch):
+    """Where somebody saves picture and sidecar between the two renames, neither is touched."""
+    link = os.link
+
+    def raced(source, target, **folders):
+        if target == "fox.png":
+            (publish / "fox.png").write_bytes(b"somebody's")
+            sidecar_path(publish / "fox.png").unlink()
+            sidecar_path(publish / "fox.png").write_bytes(b"somebody's notes")
+        link(source, target, **folders)
+
+    monkeypatch.setattr(atomic.os, "link", raced)
+    assert publish_pair(*staged(), publish, "fox.png", nobody()).name == "fox (shaded).png"
+    assert sidecar_path(publish / "fox.png").read_bytes() == b"somebody's notes"
+
+
+def test_looking_at_a_large_earlier_copy_can_be_stopped(publish, staged, names):
+    """Hashing what stands under a name goes piece by piece, like copying."""
+    publish_pair(*staged(bytes(5 << 20)), publish, "fox.png", names.of())
+    pieces = []
+
+    def alive():
+        pieces.append(1)
+        if len(pieces) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        publish_pair(*staged(b"new"), publish, "fox.png", names.of(), alive)
+    assert (publish / "fox.png").stat().st_size == 5 << 20

@@ -48,7 +48,7 @@ class People:
         sidecars: They change published sidecars, too.
     """
 
-    def __init__(self, torment, seed, intruders=INTRUDERS, *, sidecars=False):
+    def __init__(self, torment, seed, intruders=INTRUDERS, *, sidecars=True):
         self.torment = torment
         self.rng = random.Random(seed)
         self._intruders, self._sidecars = intruders, sidecars
@@ -213,7 +213,7 @@ def test_ten_kills_lose_and_double_nothing(torment):
 @pytest.mark.timeout(600)
 def test_sidecars_that_are_somebodys_are_kept(torment):
     """A true sidecar that a person put at a name, or changed beside a published picture, is kept like any file."""
-    people = People(torment, 4, (a_true_sidecar,), sidecars=True)
+    people = People(torment, 4, (a_true_sidecar,))
     _torture_and_look(torment, people, kills=6, reloads=0)
 
 

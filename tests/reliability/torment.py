@@ -354,5 +354,5 @@ def a_link_for_a_sidecar(path):
 
 
 INTRUDERS = (
-    a_picture, a_text, a_folder, a_link, a_dangling_link, a_folder_for_a_sidecar, a_link_for_a_sidecar,
+    a_picture, a_text, a_true_sidecar, a_folder, a_link, a_dangling_link, a_folder_for_a_sidecar, a_link_for_a_sidecar,
 )  # fmt: skip
