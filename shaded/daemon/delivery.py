@@ -236,7 +236,8 @@ class Delivery:
         if job.picture is not None and job.sidecar is not None and self._is_sound(job.picture, job.sidecar, job):
             return job.picture, job.sidecar
         for place in self._ledger.published_copies(job.id):
-            own = [copy for copy in self._ledger.copies.of(place.root, place.relative) if copy.path == place.published]
+            copies = self._ledger.copies.of(place.root, place.relative)
+            own = [copy for copy in copies if copy.sha256 == job.output_sha256]
             fetched = _fetch(place, job.output_bytes or 0, scratch, self._alive)
             if fetched is not None and self._is_sound(*fetched, job) and _is_unaltered(fetched[1], own):
                 return fetched

@@ -20,8 +20,8 @@ from shaded.outbox.arrivals import Arrival
 from shaded.outbox.scan import look
 from shaded.outbox.screening import read_bytes, screen
 from shaded.publishing.naming import published_name
-from shaded.publishing.pairs import find_pair
-from shaded.publishing.sidecar import read_sidecar, sidecar_path, summary_of
+from shaded.publishing.pairs import FoundPair, find_pair
+from shaded.publishing.sidecar import printable, read_sidecar, sidecar_path, summary_of
 from shaded.settings import Folder, Profile, Settings
 
 logger = logs.get_logger("intake")
@@ -214,28 +214,47 @@ class Intake:
 
 
 def adopt(ledger: Ledger, source: Source, relative: Path, stat: FileStat, sha256: str) -> Admission | None:
-    """Take over the pair that stands published for these bytes and that the ledger does not know; else ``None``.
+    """Take over the pair that stands published for these bytes and that the ledger lost; else ``None``.
 
-    So a ledger that was lost costs no second rendering, and no second copy under another name. A pair that was made
-    with another intensity or quality than the profile has now is left alone.
+    So a ledger that was lost, or restored from a backup, costs no second rendering, and no second copy under another
+    name. A pair with bytes that were rendered under this ledger is none of these: a person copied it there. One that
+    was made with another intensity or quality than the profile has now is left alone.
     """
     outbox, publish, profile = source.folder.outbox, source.folder.publish, source.profile
-    if ledger.copies.of(outbox, relative):
-        return None
     try:
         wanted = relative.with_name(published_name(relative.name, profile.output_format))
     except Refusal:
         return None
-    found = find_pair(publish, wanted, sha256, lambda path: not ledger.copies.named_by_another(path, outbox, relative))
+
+    def usable(found: FoundPair) -> bool:
+        return (
+            was_made_for(found, source, relative)
+            and not ledger.rendered_here(found.pair.sha256)
+            and not ledger.copies.named_by_another(found.path, outbox, relative)
+        )
+
+    found = find_pair(publish, wanted, sha256, usable)
     if found is None:
         return None
-    stated = found.pair.stated
-    if (stated.engine.intensity, stated.engine.quality) != (profile.intensity, profile.quality):
-        return None
     return ledger.adopt(
-        outbox, relative, stat, sha256, source.digest, source.json, found.copy, stated.published.bytes,
-        summary_of(stated),
+        outbox, relative, stat, sha256, source.digest, source.json, found.copy, found.pair.stated.published.bytes,
+        summary_of(found.pair.stated),
     )  # fmt: skip
+
+
+def was_made_for(found: FoundPair, source: Source, relative: Path) -> bool:
+    """Whether a pair says that it stands for this file and was made as the profile wants it, as far as a pair tells."""
+    stated, profile = found.pair.stated, source.profile
+    names = stated.source.name == printable(relative.name) and stated.published.name == printable(found.path.name)
+    return names and is_as_wanted(found, source) and stated.engine.quality == profile.quality
+
+
+def is_as_wanted(found: FoundPair, source: Source) -> bool:
+    """Whether a pair has the intensity, the format and the size that the profile wants."""
+    stated, profile = found.pair.stated, source.profile
+    wanted = stated.source.format if profile.output_format == "same" else profile.output_format
+    fits = not profile.max_side or max(stated.published.width, stated.published.height) <= profile.max_side
+    return fits and stated.engine.intensity == profile.intensity and stated.published.format == wanted
 
 
 def is_stated_beside(path: Path, root: Path, sha256: str) -> bool:

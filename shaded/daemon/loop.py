@@ -253,7 +253,8 @@ class Daemon:
         if not self._signals:
             part("the outboxes", lambda: self.intake.add(poll_all(self._outboxes)))
             taken = part("arrivals", partial(self.intake.work, INTAKE_SECONDS)) or []
-            if any(admission.kind == "publish_again" for admission in taken):
+            # A known one may be a copy that was found, from which other places get theirs.
+            if any(admission.kind in ("publish_again", "known") for admission in taken):
                 self.delivery.note()
         part("publishing", self.delivery.work)
         part("beginning pictures", self._begin)

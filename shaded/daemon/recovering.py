@@ -17,7 +17,7 @@ from pathlib import Path
 from shaded.clock import SystemClock
 from shaded.daemon.holdings import LEDGER_NAME, claim_staging, claim_state, make_job_folder
 from shaded.daemon.instance import only_instance
-from shaded.daemon.intake import Source, is_stated_beside
+from shaded.daemon.intake import Source, is_as_wanted, is_stated_beside, was_made_for
 from shaded.daemon.secretfile import installation_secret
 from shaded.errors import LedgerDamaged, PictureError, ShadedError, Transient, Unavailable
 from shaded.filestat import FileStat
@@ -75,17 +75,31 @@ def recover(settings: Settings, progress: Progress = lambda _folder, _count: Non
         ConfigurationError: The settings are wrong.
         Unavailable: A disk or folder cannot be used now.
     """
+    _insist_on_folders(settings)
     state = claim_state(settings.state_dir)
+    found = Recovered()
     with only_instance(settings.state_dir):
         claim_staging(settings, state)
-        found = Recovered()
-        with _opened(settings, found) as ledger:
-            installation_secret(settings, ledger)
-            try:
+        try:
+            with _opened(settings, found) as ledger:
+                installation_secret(settings, ledger)
+                ledger.recover()
                 _Recovery(settings, ledger, found, progress).run()
-            except Transient as error:
-                raise Unavailable(error.what, path=error.path, remedy=error.remedy) from error
+        except Transient as error:
+            raise Unavailable(error.what, path=error.path, remedy=error.remedy) from error
     return found
+
+
+def _insist_on_folders(settings: Settings) -> None:
+    """A folder that is away would count as one without a picture, and everything would be shaded again."""
+    for number, folder in enumerate(settings.folder):
+        for kind, path in (("outbox", folder.outbox), ("publish", folder.publish)):
+            if not path.is_dir():
+                raise Unavailable(
+                    f"folder.{number}.{kind}: the folder is missing",
+                    path=path,
+                    remedy="Mount its disk first; or make the folder, if it was never there",
+                )
 
 
 def _opened(settings: Settings, found: Recovered) -> Ledger:
@@ -110,6 +124,8 @@ def _insist_on_soundness(place: Path) -> None:
     Raises:
         LedgerDamaged: Something is wrong.
     """
+    if not place.is_file():
+        raise LedgerDamaged("the ledger is no file", path=place)
     told = [str(row[0]) for row in peek(place, "PRAGMA quick_check(1)")]
     if told not in ([], ["ok"]):
         raise LedgerDamaged(f"the ledger is damaged: {told[0]}", path=place)
@@ -186,7 +202,7 @@ class _Recovery:
             relative, stat = found
             self._progress(folder.outbox, count)
             path = folder.outbox / relative
-            if self._ledger.stat_known(folder.outbox, relative, stat, source.digest):
+            if self._ledger.stat_known(folder.outbox, relative, stat, source.digest) and self._is_done(path, folder):
                 self._found.known += 1
                 yield from (record.job.sha256 for record in self._ledger.find(path))
                 continue
@@ -205,6 +221,12 @@ class _Recovery:
                 yield sha256
                 self._enter(source, relative, stat, sha256, screened.width * screened.height)
 
+    def _is_done(self, path: Path, folder: Folder) -> bool:
+        """Whether the ledger knows this picture's copy, with all that it has to know of one."""
+        copies = self._ledger.copies.of(folder.outbox, path.relative_to(folder.outbox))
+        known = {copy.sha256 for copy in copies}
+        return any(record.placement.published_sha256 in known for record in self._ledger.find(path))
+
     def _enter(self, source: Source, relative: Path, stat: FileStat, sha256: str, pixels: int) -> None:
         """Let the ledger know of one picture what its pairs tell, if it has any."""
         outbox = source.folder.outbox
@@ -218,7 +240,7 @@ class _Recovery:
             if adopted is not None:
                 self._found.taken_over += 1
                 return
-        elsewhere = self._pairs.get(sha256)
+        elsewhere = [found for found in self._pairs.get(sha256, []) if self._may_be_handed_on(found, source)]
         if not elsewhere:
             self._found.to_shade += 1
             return
@@ -226,6 +248,12 @@ class _Recovery:
         if admission.kind == "new":
             self._stage(admission.job.id, elsewhere[0])
         self._found.to_publish += 1
+
+    def _may_be_handed_on(self, found: FoundPair, source: Source) -> bool:
+        """Whether a pair is what this outbox's profile would make: another one may keep what this one strips."""
+        others = (folder for folder in self._settings.folder if folder.publish == found.root)
+        same = all(Source.of(folder, self._settings).digest == source.digest for folder in others)
+        return same and is_as_wanted(found, source)
 
     def _stage(self, job_id: str, found: FoundPair) -> None:
         """Let a pair that stands elsewhere be a job's finished result: it is published, and not rendered again."""
@@ -247,7 +275,8 @@ class _Recovery:
         with suppress(PictureError):  # its name cannot be published
             for name in names_for(published_name(relative.name, source.profile.output_format)):
                 path = publish / relative.with_name(name)
-                if path in standing and not self._ledger.copies.named_by_another(path, outbox, relative):
+                taken = self._ledger.copies.named_by_another(path, outbox, relative)
+                if path in standing and not taken and was_made_for(standing[path], source, relative):
                     return standing[path]
                 if not os.path.lexists(path):
                     return None

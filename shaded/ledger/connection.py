@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -41,7 +42,6 @@ _MISTAKES = {
     sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_MISUSE,
     sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_RANGE,
 }  # fmt: skip
-_TABLES = {"jobs", "placements", "outputs", "events", "meta"}
 _RECOVER = "Run `shaded recover`: it keeps the damaged file and makes a new ledger from your folders"
 
 
@@ -167,11 +167,18 @@ def refuse_newer(connection: sqlite3.Connection, path: Path | str) -> None:
 
 
 def refuse_other(connection: sqlite3.Connection, path: Path | str) -> None:
-    """Raise :class:`LedgerDamaged` where tables are missing, or the database is another program's."""
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    version = schema.version(connection)
-    if version < 0 or (version and not tables >= _TABLES) or (not version and tables):
+    """Raise :class:`LedgerDamaged` where tables or columns are missing, or the database is another program's."""
+    version, found = schema.version(connection), schema.columns(connection)
+    if version < 0 or (not version and found) or not found >= _wanted(version):
         raise LedgerDamaged("the ledger is damaged: its tables are not a ledger's", path=path, remedy=_RECOVER)
+
+
+@cache
+def _wanted(version: int) -> set[tuple[str, str]]:
+    """The tables and columns of a ledger at a version."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        schema.migrate(connection, schema.MIGRATIONS[:version])
+        return schema.columns(connection)
 
 
 @contextmanager

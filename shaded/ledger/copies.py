@@ -9,7 +9,7 @@ from typing import Any
 
 from shaded.ledger.connection import reading, writing
 from shaded.ledger.records import path_from_blob, path_to_blob
-from shaded.publishing.ownership import Copy
+from shaded.publishing.ownership import Copy, real_name
 
 #: A token is part of the names of files that are removed: nothing else that stands in the column is taken for one.
 _SOUND = "(typeof(token) = 'text' AND length(token) = 16 AND token NOT GLOB '*[^0-9a-f]*')"
@@ -36,8 +36,10 @@ class Copies:
     def named_by_another(self, published: Path, root: Path, relative: Path) -> bool:
         """Whether a published name belongs to a source other than ``root / relative``."""
         rows = self._rows(
-            "SELECT 1 FROM copies WHERE path = :path AND NOT (root = :root AND relative = :relative) LIMIT 1",
-            path=path_to_blob(published),
+            "SELECT 1 FROM copies WHERE path IN (:path, :spelled) "
+            "AND NOT (root = :root AND relative = :relative) LIMIT 1",
+            path=path_to_blob(real_name(published)),
+            spelled=path_to_blob(published),
             root=path_to_blob(root),
             relative=path_to_blob(relative),
         )
@@ -88,13 +90,14 @@ class Copies:
             "VALUES (:root, :relative, :path, :sha256, :sidecar)",
             self._values(root, relative, copy),
         )
+        self.settle(root, relative, copy.path, copy.sha256)
 
     @staticmethod
     def _values(root: Path, relative: Path, copy: Copy) -> dict[str, Any]:
         return {
             "root": path_to_blob(root),
             "relative": path_to_blob(relative),
-            "path": path_to_blob(copy.path),
+            "path": path_to_blob(real_name(copy.path)),
             "sha256": copy.sha256,
             "sidecar": copy.sidecar_sha256,
         }

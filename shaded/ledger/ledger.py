@@ -262,7 +262,9 @@ class Ledger(LedgerPlaces, LedgerProfiles):
                 summary=json.dumps(dict(summary)),
             )
             if taken:
-                self._do("INSERT OR IGNORE INTO outputs (sha256) VALUES (:sha256)", sha256=sha256)
+                self._do(
+                    "INSERT INTO outputs (sha256) VALUES (:sha256) ON CONFLICT DO UPDATE SET found = 0", sha256=sha256
+                )
                 self._tidy(job_id)
             job = self.job(job_id)
             if not taken or job is None or job.state != "rendered":

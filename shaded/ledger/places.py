@@ -84,24 +84,26 @@ class LedgerPlaces(LedgerSteps):
         That is for a ledger that lost its memory: nothing is rendered again whose result stands there.
 
         Returns:
-            ``None``, with nothing changed, where the content waits, was refused, or has another result.
+            ``None``, with nothing changed, where the content is being shaded or has another result.
         """
         with writing(self._connection, self._path):
             job_id, made = self._job_for(sha256, profile_digest, profile_json, "published", 0)
             before = self.job(job_id)
-            if before is None or before.state not in ("published", "rendered"):
+            waits = before is not None and before.state in ("settled", "refused", "failed")
+            if before is None or before.state == "running":
                 return None
-            if not made and before.output_sha256 != copy.sha256:
+            if not made and not waits and before.output_sha256 != copy.sha256:
                 return None
-            if made:
+            if made or waits:
                 self._do(
-                    "UPDATE jobs SET output_sha256 = :sha256, output_bytes = :size, summary = :summary WHERE id = :job",
+                    "UPDATE jobs SET state = 'published', output_sha256 = :sha256, output_bytes = :size, "
+                    "summary = :summary, reason = '', remedy = '', not_before = 0 WHERE id = :job",
                     job=job_id,
                     size=size,
                     sha256=copy.sha256,
                     summary=json.dumps(dict(summary)),
                 )
-            self._do("INSERT OR IGNORE INTO outputs (sha256) VALUES (:sha256)", sha256=copy.sha256)
+            self._find_output(copy.sha256)
             _, placement = self._place(root, relative, stat, job_id)
             self._do(
                 "UPDATE placements SET published = :path, published_sha256 = :sha256, published_at = :now "
@@ -119,7 +121,10 @@ class LedgerPlaces(LedgerSteps):
     def remember_output(self, sha256: str) -> None:
         """Never shade these bytes: they are an output that was found published."""
         with writing(self._connection, self._path):
-            self._do("INSERT OR IGNORE INTO outputs (sha256) VALUES (:sha256)", sha256=sha256)
+            self._find_output(sha256)
+
+    def _find_output(self, sha256: str) -> None:
+        self._do("INSERT OR IGNORE INTO outputs (sha256, found) VALUES (:sha256, 1)", sha256=sha256)
 
     def contested(self) -> list[Placement]:
         """Places that claim one published name together, as older versions let happen; by name, the latest first."""

@@ -193,6 +193,10 @@ class LedgerReader:
         """Whether these bytes were ever rendered or published by this installation."""
         return bool(self._rows("SELECT 1 FROM outputs WHERE sha256 = :sha256", sha256=sha256))
 
+    def rendered_here(self, sha256: str) -> bool:
+        """Whether these bytes were rendered under this ledger, which then knows every name that it gave them."""
+        return bool(self._rows("SELECT 1 FROM outputs WHERE sha256 = :sha256 AND found = 0", sha256=sha256))
+
     def published_copies(self, job_id: str) -> list[Placement]:
         """Where a job's result was published, the newest first; the files may have changed since."""
         rows = self._rows(

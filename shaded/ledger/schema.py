@@ -118,6 +118,8 @@ _COPIES = (
     "ALTER TABLE placements ADD COLUMN refusal_remedy TEXT NOT NULL DEFAULT ''",
     # Null where the file was admitted before this step.
     "ALTER TABLE placements ADD COLUMN ctime_ns INTEGER",
+    # Whether the bytes were found published, by a ledger that had lost its memory, and not rendered under this one.
+    "ALTER TABLE outputs ADD COLUMN found INTEGER NOT NULL DEFAULT 0",
     "DROP INDEX placements_unpublished",
     "CREATE INDEX placements_unpublished ON placements (job_id) WHERE published IS NULL AND refusal = ''",
     "CREATE INDEX placements_refused ON placements (job_id) WHERE refusal != ''",
@@ -132,6 +134,15 @@ def version(connection: sqlite3.Connection) -> int:
     """The version that the file is at; 0 for an empty one."""
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     return int(number)
+
+
+def columns(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Every table with each of its columns."""
+    rows = connection.execute(
+        "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c "
+        "WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'"
+    )
+    return {(str(table), str(column)) for table, column in rows}
 
 
 def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> int:

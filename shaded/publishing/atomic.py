@@ -22,7 +22,7 @@ from shaded.durable import settle
 from shaded.errors import Refusal, Transient, Unreadable, from_os_error
 from shaded.filestat import FileStat
 from shaded.publishing.naming import LONGEST_NAME, check_length, names_for, numbered, sidecar_name
-from shaded.publishing.ownership import Copy, Ownership
+from shaded.publishing.ownership import Copy, Ownership, real_name
 from shaded.publishing.sidecar import LARGEST, Sidecar, parse_sidecar, read_sidecar
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -90,7 +90,8 @@ def publish_pair(
         raise Refusal("it would be published outside the publish folder", path=publish_root / place)
     stated = read_sidecar(sidecar)
     where = publish_root.joinpath(*place.parts[:-1])
-    own = [copy for copy in ownership.earlier() if copy.path.parent == where and not ownership.is_taken(copy.path)]
+    here = real_name(publish_root / place).parent
+    own = [c for c in ownership.earlier() if real_name(c.path).parent == here and not ownership.is_taken(c.path)]
     with _errors(publish_root / place), _folder(publish_root, place.parts[:-1]) as folder:
         for name in _candidates(folder, place.name, own, alive):
             check_length(name)

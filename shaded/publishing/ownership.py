@@ -6,6 +6,7 @@ else, whatever it is called and whoever made it, is kept.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ class Copy:
     """Bytes that were put, or are about to be put, under a published name for one source path.
 
     Attributes:
-        path: The published picture's path.
+        path: The published picture's path; see :func:`real_name`.
         sha256: The picture's hash.
         sidecar_sha256: The sidecar's hash; ``None`` where an older version published it.
         token: Part of the names of its temporary files; empty once it is in place.
@@ -28,6 +29,14 @@ class Copy:
     sha256: str
     sidecar_sha256: str | None
     token: str = ""
+
+
+def real_name(path: Path) -> Path:
+    """A published name as every spelling of its folder gives it: links in the folder's path are resolved, not the name.
+
+    Two settings may name one publish folder differently, and a name has one owner all the same.
+    """
+    return Path(os.path.realpath(path.parent)) / path.name
 
 
 class Ownership(Protocol):

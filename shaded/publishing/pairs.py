@@ -120,7 +120,9 @@ def pictures_with_sidecars(root: Path, trouble: Trouble) -> Iterator[Path]:
             yield picture
 
 
-def find_pair(root: Path, relative: PurePath, source_sha256: str, usable: Callable[[Path], bool]) -> FoundPair | None:
+def find_pair(
+    root: Path, relative: PurePath, source_sha256: str, usable: Callable[[FoundPair], bool]
+) -> FoundPair | None:
     """The pair that was made from these source bytes and stands where it would be published; ``None``: there is none.
 
     Args:
@@ -128,7 +130,7 @@ def find_pair(root: Path, relative: PurePath, source_sha256: str, usable: Callab
         relative: The wanted place below it. The names that are given where it is taken are looked at too, up to the
             first that is free.
         source_sha256: Of the source; a sidecar that names another source is somebody else's.
-        usable: Whether the pair under a name may be taken; asked last.
+        usable: Whether a pair may be taken; asked last.
     """
     folder = root / relative.parent
     for name in islice(names_for(relative.name), MOST_LOOKED_AT):
@@ -139,7 +141,7 @@ def find_pair(root: Path, relative: PurePath, source_sha256: str, usable: Callab
             document = read_document(sidecar_path(path), root)
             stated = parse_sidecar(document)
             if stated.source.sha256 == source_sha256:
-                pair = Pair(document, stated, hash_inside(path, root))
-                if pair.agrees and usable(path):
-                    return FoundPair(path, pair, root)
+                found = FoundPair(path, Pair(document, stated, hash_inside(path, root)), root)
+                if found.pair.agrees and usable(found):
+                    return found
     return None

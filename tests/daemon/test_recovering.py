@@ -11,10 +11,10 @@ import pytest
 from shaded.daemon.holdings import LEDGER_NAME
 from shaded.daemon.instance import only_instance
 from shaded.daemon.recovering import recover
-from shaded.errors import AlreadyRunning, LedgerDamaged
+from shaded.errors import AlreadyRunning, LedgerDamaged, Unavailable
 from shaded.ledger import Ledger
 from shaded.publishing.sidecar import sidecar_path
-from shaded.settings import Folder, Profile
+from shaded.settings import Folder, Metadata, Profile
 from tests.daemon.rig import FakeExecutor, Rig, png
 
 FOX, OWL, WOLF = png(1, size=9), png(2, size=10), png(3, size=11)
@@ -241,6 +241,159 @@ def test_hostile_sidecars_take_nothing_over(rig, tmp_path):
     found = recover(rig.settings)
     assert (found.pairs, found.taken_over) == (3, 3)
     assert len(found.not_whole) == 5
+
+
+def put(rig, outbox, name, data):
+    """Save a picture into one of several outboxes, and let the daemon work."""
+    folders = [folder.outbox for folder in rig.settings.folder]
+    path = rig.base / outbox / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    rig.observers[folders.index(rig.base / outbox)].see(path)
+    rig.settle(20)
+    return path
+
+
+@pytest.fixture
+def spelled(tmp_path):
+    """Two outboxes that publish into one folder, spelled by its path and by a link to it."""
+    (tmp_path / "pub").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "pub")
+    pairs = (
+        Folder(outbox=tmp_path / "a", publish=tmp_path / "pub"),
+        Folder(outbox=tmp_path / "b", publish=tmp_path / "link"),
+    )
+    made = Rig(tmp_path, folders=pairs)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("command", [False, True])
+def test_two_spellings_of_one_publish_folder_are_one(spelled, lost, command):
+    """The same picture in two outboxes has two copies, with a ledger, without one, and made again."""
+    first = put(spelled, "a", "x.png", FOX)
+    if lost:
+        spelled.ledger.close()
+        ledger_file(spelled).unlink()
+        (spelled.base / "b" / "x.png").write_bytes(FOX)
+        if command:
+            recover(spelled.settings)
+        start_again(spelled)
+    second = put(spelled, "b", "x.png", FOX)
+    spelled.settle(20)
+    assert set(listing(spelled.base / "pub")) >= {"x.png", "x (shaded).png"}
+    put(spelled, "a", "x.png", OWL)
+    copies = {spelled.ledger.find(path)[0].placement.published.name for path in (first, second)}
+    assert copies == {"x.png", "x (shaded).png"}
+    contents = {path.read_bytes() for path in (spelled.base / "pub").glob("*.png")}
+    assert contents == {FOX + b"shaded", OWL + b"shaded"}
+
+
+def test_a_pair_that_a_person_copied_is_not_taken_over(rig):
+    """With a ledger that knows better, a pair at another picture's name is a person's, and stays after any edit."""
+    start_again(rig)
+    for kind in ("", ".shaded.json"):
+        (rig.publish / "best").mkdir(exist_ok=True)
+        data = (rig.publish / f"fox.png{kind}").read_bytes()
+        (rig.publish / "best" / f"fox.png{kind}").write_bytes(data)
+        (rig.publish / f"favourite.png{kind}").write_bytes(data)
+    rig.put("best/fox.png", FOX)
+    rig.put("favourite.png", FOX)
+    rig.settle(20)
+    for name in ("best/fox.png", "favourite.png"):
+        rig.put(name, png(7, size=13))
+    rig.settle(30)
+    for name in ("best/fox.png", "favourite.png"):
+        assert (rig.publish / name).read_bytes() == FOX + b"shaded"
+        assert rig.ledger.find(rig.outbox / name)[0].placement.published != rig.publish / name
+
+
+def test_a_renamed_pair_is_nobodys_without_a_ledger(rig):
+    """A person's copy under another name says in its sidecar how it was called; nobody takes it over."""
+    ledger_file(rig).unlink()
+    for kind in ("", ".shaded.json"):
+        (rig.publish / f"favourite.png{kind}").write_bytes((rig.publish / f"fox.png{kind}").read_bytes())
+    (rig.outbox / "favourite.png").write_bytes(FOX)
+    start_again(rig)
+    assert rig.ledger.find(rig.outbox / "favourite.png")[0].placement.published.name == "favourite (shaded).png"
+
+
+@pytest.mark.parametrize("when", ["before the edit", "while it waited"])
+def test_a_ledger_that_was_restored_from_a_backup_shades_nothing_again(rig, when):
+    """What was published after the backup was made is recognised, and gets no second copy."""
+    start_again(rig)
+    if when == "while it waited":
+        rig.daemon.pause(None)
+    rig.put("fox.png", png(7, size=13)) if when == "while it waited" else None
+    rig.settle(10)
+    rig.ledger.compact()
+    backup = ledger_file(rig).read_bytes()
+    if when == "before the edit":
+        rig.put("fox.png", png(7, size=13))
+    rig.daemon.resume()
+    rig.settle(20)
+    before = listing(rig.publish)
+    rig.ledger.close()
+    for ending in ("-wal", "-shm"):
+        ledger_file(rig).with_name(LEDGER_NAME + ending).unlink(missing_ok=True)
+    ledger_file(rig).write_bytes(backup)
+    recover(rig.settings)
+    assert start_again(rig) == []
+    assert listing(rig.publish) == before
+
+
+@pytest.mark.parametrize("kind", ["outbox", "publish"])
+def test_a_folder_that_is_away_is_no_empty_one(rig, kind):
+    """While a folder is missing nothing is recovered, since everything would be shaded again."""
+    ledger_file(rig).unlink()
+    folder = getattr(rig.settings.folder[0], kind)
+    folder.rename(rig.base / "away")
+    with pytest.raises(Unavailable, match=f"folder.0.{kind}: the folder is missing"):
+        recover(rig.settings)
+    assert not ledger_file(rig).exists()
+    assert not folder.exists()
+
+
+def test_what_another_profile_would_make_is_not_handed_on(rig):
+    """A copy of another format, or one whose profile keeps a place that this one strips, is made anew."""
+    ledger_file(rig).unlink()
+    rig.settings = rig.settings.model_copy(update={"profile": {"default": Profile(output_format="webp")}})
+    found = recover(rig.settings)
+    assert (found.taken_over, found.to_publish, found.to_shade) == (0, 0, 3)
+
+
+def test_what_a_second_outbox_keeps_private_is_not_handed_on(tmp_path):
+    """Of two outboxes that share a publish folder only the one with the same profile uses a moved picture's copy."""
+    pairs = (
+        Folder(outbox=tmp_path / "a", publish=tmp_path / "pub", profile="with"),
+        Folder(outbox=tmp_path / "b", publish=tmp_path / "pub"),
+    )
+    rig = Rig(tmp_path)
+    rig.settings = rig.settings.model_copy(
+        update={"folder": pairs, "profile": {"with": Profile(metadata=Metadata(gps=True)), "default": Profile()}}
+    )
+    rig.restart()
+    put(rig, "a", "fox.png", FOX)
+    rig.ledger.close()
+    ledger_file(rig).unlink()
+    (tmp_path / "a" / "fox.png").rename(tmp_path / "b" / "owl.png")
+    found = recover(rig.settings)
+    assert (found.to_publish, found.to_shade) == (0, 1)
+    rig.wake.close()
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "dangling link"])
+def test_what_stands_in_the_ledgers_place_is_moved_aside(rig, kind):
+    """A folder, a pipe or a link that leads nowhere is kept under another name, and a ledger is made."""
+    place = ledger_file(rig)
+    place.unlink()
+    {"folder": place.mkdir, "pipe": lambda: os.mkfifo(place), "dangling link": lambda: place.symlink_to("/nowhere/x")}[
+        kind
+    ]()
+    found = recover(rig.settings)
+    assert (found.ledger, found.taken_over) == ("made again", 3)
+    assert os.path.lexists(found.moved_to)
 
 
 def test_recover_waits_for_no_daemon(rig):

@@ -117,15 +117,44 @@ def test_an_adopted_pair_is_a_published_job(desk):
     assert desk.admit("fox.png").kind == "known"
 
 
-def test_nothing_is_adopted_for_a_job_that_waits_or_has_another_result(desk):
+def test_nothing_is_adopted_for_a_job_that_runs_or_has_another_result(desk):
     """A ledger that knows better is not told otherwise."""
     desk.admit("fox.png")
-    assert desk.ledger.adopt(ROOT, OWL, STAT, "aa", "p", "{}", a_copy("owl.png"), 5, {}) is None
     desk.claim()
+    assert desk.ledger.adopt(ROOT, OWL, STAT, "aa", "p", "{}", a_copy("owl.png"), 5, {}) is None
     desk.render(desk.ledger.running()[0].job.id)
     assert desk.ledger.adopt(ROOT, OWL, STAT, "aa", "p", "{}", a_copy("owl.png", "other"), 5, {}) is None
     assert desk.ledger.find(ROOT / OWL) == []
     assert desk.ledger.copies.of(ROOT, OWL) == []
+
+
+def test_a_job_that_waits_is_done_when_its_pair_is_found(desk):
+    """A picture that a restored ledger believes to be waiting needs no second rendering."""
+    job = desk.admit("fox.png").job
+    assert desk.ledger.adopt(ROOT, FOX, STAT, "aa", "p", "{}", a_copy(), 5, {}).job.id == job.id
+    assert desk.state(job.id) == "published"
+    assert desk.ledger.claim() == []
+
+
+def test_bytes_that_were_found_are_told_from_those_that_were_rendered(desk):
+    """Both are outputs; only of the latter the ledger knows every name that it gave them."""
+    desk.ledger.remember_output("found")
+    desk.finish("fox.png", output="rendered")
+    assert desk.ledger.is_own_output("found")
+    assert desk.ledger.is_own_output("rendered")
+    assert not desk.ledger.rendered_here("found")
+    assert desk.ledger.rendered_here("rendered")
+    desk.finish("owl.png", "bb", output="found")
+    assert desk.ledger.rendered_here("found")
+
+
+def test_a_name_has_one_owner_however_its_folder_is_spelled(desk, tmp_path):
+    """A publish folder that two settings reach by a link and by its real path has each name once."""
+    (tmp_path / "pub").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "pub")
+    desk.ledger.copies.intend(ROOT, FOX, Copy(tmp_path / "pub" / "x.png", "oo", "ss"))
+    assert desk.ledger.copies.named_by_another(tmp_path / "link" / "x.png", ROOT, OWL)
+    assert not desk.ledger.copies.named_by_another(tmp_path / "link" / "y.png", ROOT, OWL)
 
 
 def test_a_ledger_of_an_older_version_keeps_its_published_names(tmp_path):

@@ -365,3 +365,16 @@ def test_a_hundred_thousand_pictures_stay_quick(path):
         print(f"{size / 1e6:.0f} MB", {name: f"{seconds * 1000:.1f} ms" for name, seconds in took.items()})  # noqa: T201
         assert size < 200_000_000
         assert max(seconds for name, seconds in took.items() if name != "compact") < 0.1
+
+
+@pytest.mark.parametrize("harm", ["DROP TABLE copies", "ALTER TABLE jobs DROP COLUMN deaths", "DROP TABLE outputs"])
+def test_a_ledger_that_lacks_something_is_damaged(tmp_path, harm):
+    """A missing table or column is found when the file is opened, and the remedy is named."""
+    path = tmp_path / "ledger.sqlite3"
+    Ledger.open(path, FakeClock()).close()
+    connection = sqlite3.connect(path)
+    connection.execute(harm)
+    connection.commit()
+    connection.close()
+    with pytest.raises(LedgerDamaged, match="shaded recover"):
+        Ledger.open(path, FakeClock())
