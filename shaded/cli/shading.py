@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 import typer
@@ -189,17 +188,14 @@ def _undone(source: Path, error: PictureError) -> Finished:
 def _publish(rendered: Rendered, out: Path) -> Path:
     """Move the result into place. A file of that name is replaced only by the same source's newer result."""
     from shaded.publishing.atomic import publish_pair  # noqa: PLC0415
-    from shaded.publishing.ownership import Copy, Unrecorded  # noqa: PLC0415
-    from shaded.publishing.pairs import read_pair  # noqa: PLC0415
+    from shaded.publishing.ownership import Unrecorded  # noqa: PLC0415
+    from shaded.publishing.pairs import find_pair  # noqa: PLC0415
     from shaded.publishing.sidecar import read_sidecar  # noqa: PLC0415
 
     facts = read_sidecar(rendered.sidecar)
-    target, found = out / facts.published.name, []
-    with suppress(PictureError):  # nothing stands there, or nothing of ours
-        standing = read_pair(target, out)
-        if standing.agrees and standing.stated.source.sha256 == facts.source.sha256:
-            found.append(Copy(target, standing.sha256, hashlib.sha256(standing.document).hexdigest()))
-    return publish_pair(rendered.picture, rendered.sidecar, out, facts.published.name, Unrecorded(*found))
+    standing = find_pair(out, PurePath(facts.published.name), facts.source.sha256, lambda _found: True)
+    earlier = Unrecorded() if standing is None else Unrecorded(standing.copy)
+    return publish_pair(rendered.picture, rendered.sidecar, out, facts.published.name, earlier)
 
 
 def row_document(row: Finished) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def find_originals(folder: Path, chosen: Sequence[Chosen]) -> None:
             lacking = [(one, source) for one, source in sought[as_stated(path.name)] if one.original is None]
             if not any(source.bytes == size for _, source in lacking) or unsayable(path) is not None:
                 continue
-            sha256 = hash_inside(path, folder)
+            sha256 = hash_inside(path, folder, size)
         except (PictureError, OSError):
             continue
         for one, source in lacking:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,8 @@ logger = logs.get_logger("daemon")
 LONGEST_PATH = 4096
 #: In seconds.
 LONGEST_PAUSE = 100 * 366 * 86_400.0
+#: How long orders are carried out in one round, in seconds.
+COMMAND_SECONDS = 0.1
 #: How long a client waits for the daemon's thread, in seconds; it may be reading a large file just then.
 PATIENCE = 60.0
 
@@ -53,9 +56,15 @@ class Commands:
         """Queue an order, from any thread."""
         self._orders.put(order)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether an order waits to be carried out."""
+        return not self._orders.empty()
+
     def work(self) -> None:
-        """Carry out what is queued."""
-        while not self._orders.empty():
+        """Carry out what is queued, for a moment at most: whoever asks without end waits for the rest of the round."""
+        until = time.monotonic() + COMMAND_SECONDS
+        while not self._orders.empty() and time.monotonic() < until:
             order = self._orders.get()
             try:
                 order.reply.put(self._carry_out(order.asked))

@@ -117,9 +117,9 @@ class Delivery:
         for published, claims in groupby(self._ledger.contested(), key=lambda place: place.published):
             places = list(claims)
             stands = None
-            with suppress(PictureError):  # nothing of ours stands there now
+            with suppress(PictureError, OSError):  # nothing of ours stands there now
                 if published is not None:
-                    stands = hash_inside(published, published.parent)
+                    stands = hash_inside(published, published.parent, published.lstat().st_size, self._alive)
             owner = next((place for place in places if place.published_sha256 == stands), places[0])
             for place in places:
                 if place is not owner:
@@ -268,27 +268,35 @@ class Delivery:
         root = source.folder.publish
         if not root.is_dir():
             raise Transient("the publish folder is missing", path=root, remedy="Mount it, or make it again")
-        return publish_pair(picture, sidecar, root, target, _Recorded(self._ledger, placement), self._alive)
+        known = _Recorded(self._ledger, job, placement, lambda outbox: self._source_of(outbox) is not None)
+        return publish_pair(picture, sidecar, root, target, known, self._alive)
 
 
 class _Recorded:
-    """What the ledger knows of published names, as seen by one place; see :class:`Ownership`."""
+    """What the ledger knows of published names, as seen by one place; see :class:`Ownership`.
 
-    def __init__(self, ledger: Ledger, placement: Placement) -> None:
+    An outbox that was moved, or is named otherwise now, finds its copies again: what the same path in an outbox that is
+    not watched any more put there is this place's, as long as it is the very picture.
+    """
+
+    def __init__(self, ledger: Ledger, job: Job, placement: Placement, is_watched: Callable[[Path], bool]) -> None:
         self._copies = ledger.copies
         self._source = placement.root, placement.relative
+        same = self._copies.of_the_same(placement.relative, job.output_sha256 or "")
+        self._inherited = {root: copy for root, copy in same if not is_watched(root)}
 
     def earlier(self) -> Sequence[Copy]:
         """What was published for this source path, whatever lay there."""
-        return self._copies.of(*self._source)
+        return [*self._copies.of(*self._source), *self._inherited.values()]
 
     def is_taken(self, path: Path) -> bool:
         """Whether the name belongs to another source, even while nothing stands there."""
-        return self._copies.named_by_another(path, *self._source)
+        others = set(self._copies.owners(path)) - {self._source}
+        return any(root not in self._inherited or relative != self._source[1] for root, relative in others)
 
-    def intend(self, path: Path, sha256: str, sidecar_sha256: str) -> str:
+    def intend(self, copy: Copy) -> str:
         """Write it down before it appears."""
-        return self._copies.intend(*self._source, Copy(path, sha256, sidecar_sha256))
+        return self._copies.intend(*self._source, copy)
 
 
 def _is_unaltered(sidecar: Path, own: Iterable[Copy]) -> bool:

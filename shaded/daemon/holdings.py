@@ -167,9 +167,32 @@ def refuse_foreign(settings: Settings) -> None:
 
 def refuse_foreign_state(state_dir: Path) -> None:
     """Say no to a state folder that this program did not make; see :func:`refuse_foreign`."""
-    others = _names(state_dir, "state_dir") - _STATE_NAMES - _SYSTEM_NAMES
-    if others and _marker(state_dir / STATE_MARKER, "state") is None and not _has_ledger(state_dir):
+    names = _names(state_dir, "state_dir") - _SYSTEM_NAMES
+    if _marker(state_dir / STATE_MARKER, "state") is not None or _has_ledger(state_dir):
+        return
+    others = {name for name in names if name not in _STATE_NAMES or not _may_be_ours(state_dir / name)}
+    if others:
         raise _foreign("state_dir", state_dir, others)
+
+
+def _may_be_ours(path: Path) -> bool:
+    """Whether what has one of this program's names looks like what a start that was cut off leaves there.
+
+    An empty file is nobody's loss. A lock holds a number, and the secret and the marker begin as they do. A database
+    that can be read is another program's, since ours was looked for before; one that cannot may be ours.
+    """
+    if path.name.startswith(LEDGER_NAME):
+        with suppress(ShadedError):
+            return not peek(path.with_name(LEDGER_NAME), "SELECT name FROM sqlite_master WHERE type = 'table'")
+        return True
+    if path.name in ("staging", "control.sock", "control.path"):
+        return path.name != "staging" or not path.is_dir() or all(_STAGED.match(each.name) for each in path.iterdir())
+    with suppress(OSError):
+        held = read_small(path, _LONGEST_MARKER)
+        return held is not None and (
+            not held.strip(b"0123456789\n") or held.startswith((b"shaded secret ", b'{"shaded": '))
+        )
+    return False
 
 
 def _has_ledger(state_dir: Path) -> bool:

@@ -168,7 +168,9 @@ class Intake:
             self._own[arrival.path] = arrival.stat
             logger.info("passed over", file=str(arrival.path), why=OWN_OUTPUT)
             return None
-        admission = adopt(self._ledger, source, arrival.relative, arrival.stat, sha256) or self._ledger.admit(
+        admission = adopt(
+            self._ledger, source, arrival.relative, arrival.stat, sha256, self._alive
+        ) or self._ledger.admit(
             arrival.root, arrival.relative, arrival.stat, sha256, source.digest, source.json, pixels=pixels
         )
         with logs.about_job(admission.job.id):
@@ -213,7 +215,9 @@ class Intake:
         self._audience.finished(Finished(admission.placement.path, outcome, reason=job.reason, remedy=job.remedy))
 
 
-def adopt(ledger: Ledger, source: Source, relative: Path, stat: FileStat, sha256: str) -> Admission | None:
+def adopt(
+    ledger: Ledger, source: Source, relative: Path, stat: FileStat, sha256: str, alive: Callable[[], None]
+) -> Admission | None:
     """Take over the pair that stands published for these bytes and that the ledger lost; else ``None``.
 
     So a ledger that was lost, or restored from a backup, costs no second rendering, and no second copy under another
@@ -230,10 +234,10 @@ def adopt(ledger: Ledger, source: Source, relative: Path, stat: FileStat, sha256
         return (
             was_made_for(found, source, relative)
             and not ledger.rendered_here(found.pair.sha256)
-            and not ledger.copies.named_by_another(found.path, outbox, relative)
+            and not ledger.copies.held_by_another(found.copy, outbox, relative)
         )
 
-    found = find_pair(publish, wanted, sha256, usable)
+    found = find_pair(publish, wanted, sha256, usable, alive)
     if found is None:
         return None
     return ledger.adopt(

@@ -240,6 +240,7 @@ class Daemon:
     def _work(self) -> None:
         if self._clock.monotonic() < self._rest_until:
             return
+        self._ledger.insist_on_its_file()
         if self._signals and self._ledger.meta_get(_STOP_ASKED) is None:
             self._ledger.meta_set(_STOP_ASKED, "yes")
         part = self._part.run
@@ -287,7 +288,7 @@ class Daemon:
         now = self._clock.monotonic()
         if now < self._rest_until:
             return self._rest_until - now
-        if len(self.intake) and not self._signals:
+        if self._commands.waiting or (len(self.intake) and not self._signals):
             return 0.0
         deadlines = [self._shading.next_deadline, self.delivery.next_deadline]
         if not self._signals:

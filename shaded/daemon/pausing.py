@@ -70,7 +70,9 @@ class Pause:
         logger.info("paused", seconds=seconds)
 
     def end(self) -> None:
-        """Go on."""
+        """Go on; nothing is done or said where nothing was paused."""
+        if not self._on:
+            return
         self._ledger.meta_set(_KEY, None)
         self._on, self._date = False, None
         logger.info("resumed")

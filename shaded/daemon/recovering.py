@@ -22,13 +22,13 @@ from shaded.daemon.secretfile import installation_secret
 from shaded.errors import LedgerDamaged, PictureError, ShadedError, Transient, Unavailable
 from shaded.filestat import FileStat
 from shaded.ledger import Ledger
-from shaded.ledger.connection import peek
+from shaded.ledger.connection import insist_on_a_file, peek
 from shaded.outbox.ignore import IgnoreRules
 from shaded.outbox.scan import look, scan
 from shaded.outbox.screening import read_bytes, screen
 from shaded.publishing.atomic import write_durably
 from shaded.publishing.naming import names_for, published_name
-from shaded.publishing.pairs import FoundPair, pictures_with_sidecars, read_pair
+from shaded.publishing.pairs import FREE_NAMES, FoundPair, pictures_with_sidecars, read_pair
 from shaded.publishing.sidecar import sidecar_path, summary_of
 from shaded.settings import Folder, Settings
 
@@ -124,8 +124,7 @@ def _insist_on_soundness(place: Path) -> None:
     Raises:
         LedgerDamaged: Something is wrong.
     """
-    if not place.is_file():
-        raise LedgerDamaged("the ledger is no file", path=place)
+    insist_on_a_file(place)
     told = [str(row[0]) for row in peek(place, "PRAGMA quick_check(1)")]
     if told not in ([], ["ok"]):
         raise LedgerDamaged(f"the ledger is damaged: {told[0]}", path=place)
@@ -271,15 +270,16 @@ class _Recovery:
         standing = {found.path: found for found in self._pairs.get(sha256, [])}
         if not standing:
             return None
-        outbox, publish = source.folder.outbox, source.folder.publish
+        outbox, publish, free = source.folder.outbox, source.folder.publish, 0
         with suppress(PictureError):  # its name cannot be published
             for name in names_for(published_name(relative.name, source.profile.output_format)):
                 path = publish / relative.with_name(name)
-                taken = self._ledger.copies.named_by_another(path, outbox, relative)
+                taken = path in standing and self._ledger.copies.held_by_another(standing[path].copy, outbox, relative)
                 if path in standing and not taken and was_made_for(standing[path], source, relative):
                     return standing[path]
-                if not os.path.lexists(path):
-                    return None
+                free += not os.path.lexists(path)
+                if free > FREE_NAMES:
+                    break
         return None
 
     def _trouble(self, error: PictureError) -> None:

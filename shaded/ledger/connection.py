@@ -79,6 +79,12 @@ def peek(path: Path, query: str) -> list[tuple[Any, ...]]:
         raise explain(error, path) from error
 
 
+def insist_on_a_file(path: Path) -> None:
+    """Raise :class:`LedgerDamaged` where something else stands there: opening a pipe would wait for ever."""
+    if os.path.lexists(path) and not path.is_file():
+        raise LedgerDamaged("the ledger is no file", path=path, remedy=_RECOVER)
+
+
 def _connect_to_read(path: Path) -> sqlite3.Connection:
     address = f"file:{quote(os.fsencode(path))}?mode=ro"
     return sqlite3.connect(address, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
@@ -99,6 +105,7 @@ def open_writable(path: Path | str) -> sqlite3.Connection:
         if path != ":memory:":
             folder = Path(path).parent
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            insist_on_a_file(Path(path))
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise Transient(
@@ -132,8 +139,45 @@ def open_writable(path: Path | str) -> sqlite3.Connection:
     return connection
 
 
+def identity(path: Path | str) -> tuple[int, int] | None:
+    """Device and inode of the ledger's file; ``None`` where it is gone.
+
+    Raises:
+        LedgerAway: It cannot be asked for now.
+    """
+    try:
+        status = os.stat(path)  # noqa: PTH116 - it may be a text
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LedgerAway(f"the ledger cannot be reached: {error.strerror}", path=path) from error
+    return status.st_dev, status.st_ino
+
+
+def write_again(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """Write a ledger whose file was removed under an open connection; the connection to the new file.
+
+    Raises:
+        Transient: It cannot be written now; the open connection goes on serving.
+    """
+    fresh = path.with_name(path.name + ".again")
+    try:
+        fresh.unlink(missing_ok=True)
+        connection.execute("VACUUM INTO ?", (os.fspath(fresh),))
+        connection.close()
+        for ending in ("-wal", "-shm"):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+        fresh.rename(path)
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    except OSError as error:
+        raise Transient(f"the ledger cannot be written again: {error.strerror}", path=path) from error
+    return open_writable(path)
+
+
 def open_readable(path: Path) -> sqlite3.Connection | None:
     """Open the ledger for reading beside a running daemon; ``None`` where there is none yet."""
+    insist_on_a_file(path)
     if not path.exists():
         return None
     try:
@@ -169,6 +213,8 @@ def refuse_newer(connection: sqlite3.Connection, path: Path | str) -> None:
 def refuse_other(connection: sqlite3.Connection, path: Path | str) -> None:
     """Raise :class:`LedgerDamaged` where tables or columns are missing, or the database is another program's."""
     version, found = schema.version(connection), schema.columns(connection)
+    if found and not found & _wanted(schema.NEWEST):
+        raise StateUnusable("the database is another program's", path=path, remedy="Name another state folder")
     if version < 0 or (not version and found) or not found >= _wanted(version):
         raise LedgerDamaged("the ledger is damaged: its tables are not a ledger's", path=path, remedy=_RECOVER)
 

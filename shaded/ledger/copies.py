@@ -35,15 +35,41 @@ class Copies:
 
     def named_by_another(self, published: Path, root: Path, relative: Path) -> bool:
         """Whether a published name belongs to a source other than ``root / relative``."""
+        return any(owner != (root, relative) for owner in self.owners(published))
+
+    def of_the_same(self, relative: Path, sha256: str) -> list[tuple[Path, Copy]]:
+        """What sources with this path in any outbox put that has these very bytes, with the outbox of each."""
         rows = self._rows(
-            "SELECT 1 FROM copies WHERE path IN (:path, :spelled) "
-            "AND NOT (root = :root AND relative = :relative) LIMIT 1",
-            path=path_to_blob(real_name(published)),
-            spelled=path_to_blob(published),
-            root=path_to_blob(root),
+            "SELECT root, path, sha256, sidecar_sha256, size, token FROM copies "
+            "WHERE sha256 = :sha256 AND relative = :relative",
+            sha256=sha256,
             relative=path_to_blob(relative),
         )
-        return bool(rows)
+        return [(path_from_blob(root), Copy(path_from_blob(path), *others)) for root, path, *others in rows]
+
+    def owners(self, published: Path) -> list[tuple[Path, Path]]:
+        """The sources that a published name belongs to: outbox and path in it. It is one, but for older ledgers."""
+        rows = self._rows(
+            "SELECT DISTINCT root, relative FROM copies WHERE path IN (:path, :spelled)",
+            path=path_to_blob(real_name(published)),
+            spelled=path_to_blob(published),
+        )
+        return [(path_from_blob(root), path_from_blob(relative)) for root, relative in rows]
+
+    def held_by_another(self, copy: Copy, root: Path, relative: Path) -> bool:
+        """Whether a file that stands there is another source's, also under a name that the disk takes for the same.
+
+        Where a disk ignores case, ``Fox.png`` and ``fox.png`` are one file.
+        """
+        if self.named_by_another(copy.path, root, relative):
+            return True
+        twins = self._copies(
+            "WHERE sha256 = :sha256 AND NOT (root = :root AND relative = :relative)",
+            root=path_to_blob(root),
+            relative=path_to_blob(relative),
+            sha256=copy.sha256,
+        )
+        return any(_is_same_file(twin.path, copy.path) for twin in twins)
 
     def under_way(self) -> list[Copy]:
         """What was begun and not ended: its temporary files may be left over from a crash."""
@@ -58,8 +84,8 @@ class Copies:
         values = self._values(root, relative, copy)
         with writing(self._connection, self._path):
             self._connection.execute(
-                "INSERT INTO copies (root, relative, path, sha256, sidecar_sha256, token) "  # noqa: S608 - a constant
-                "VALUES (:root, :relative, :path, :sha256, :sidecar, :token) "
+                "INSERT INTO copies (root, relative, path, sha256, sidecar_sha256, size, token) "  # noqa: S608 - a constant
+                "VALUES (:root, :relative, :path, :sha256, :sidecar, :size, :token) "
                 f"ON CONFLICT DO UPDATE SET token = CASE WHEN {_SOUND} THEN token ELSE :token END",
                 values | {"token": secrets.token_hex(8)},
             )
@@ -77,6 +103,8 @@ class Copies:
         values = self._values(root, relative, Copy(published, sha256, None))
         self._connection.execute(f"DELETE FROM copies WHERE {where} AND NOT ({same})", values)  # noqa: S608
         self._connection.execute(f"UPDATE copies SET token = '' WHERE {where} AND {same}", values)  # noqa: S608
+        # Whoever held the name before gave it up: an outbox that is not watched any more.
+        self._connection.execute(f"DELETE FROM copies WHERE path = :path AND NOT ({where})", values)  # noqa: S608
         # Of several rows for the same picture the latest has the sidecar that stands there.
         self._connection.execute(
             f"DELETE FROM copies WHERE {where} AND id < (SELECT MAX(id) FROM copies WHERE {where})",  # noqa: S608
@@ -86,8 +114,8 @@ class Copies:
     def adopt(self, root: Path, relative: Path, copy: Copy) -> None:
         """Inside a transaction: the source owns a pair that was found in place."""
         self._connection.execute(
-            "INSERT OR IGNORE INTO copies (root, relative, path, sha256, sidecar_sha256) "
-            "VALUES (:root, :relative, :path, :sha256, :sidecar)",
+            "INSERT OR IGNORE INTO copies (root, relative, path, sha256, sidecar_sha256, size) "
+            "VALUES (:root, :relative, :path, :sha256, :sidecar, :size)",
             self._values(root, relative, copy),
         )
         self.settle(root, relative, copy.path, copy.sha256)
@@ -100,12 +128,20 @@ class Copies:
             "path": path_to_blob(real_name(copy.path)),
             "sha256": copy.sha256,
             "sidecar": copy.sidecar_sha256,
+            "size": copy.size,
         }
 
     def _copies(self, where: str, **values: Any) -> list[Copy]:
-        rows = self._rows(f"SELECT path, sha256, sidecar_sha256, token FROM copies {where}", **values)  # noqa: S608
-        return [Copy(path_from_blob(path), sha256, sidecar, token) for path, sha256, sidecar, token in rows]
+        rows = self._rows(f"SELECT path, sha256, sidecar_sha256, size, token FROM copies {where}", **values)  # noqa: S608
+        return [Copy(path_from_blob(path), *others) for path, *others in rows]
 
     def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         with reading(self._connection, self._path) as connection:
             return connection.execute(query, values).fetchall()
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False

@@ -30,7 +30,7 @@ from typing import Any
 from shaded.clock import Clock
 from shaded.errors import LedgerAway, Transient
 from shaded.filestat import FileStat
-from shaded.ledger.connection import explain, open_writable, writing
+from shaded.ledger.connection import explain, identity, open_writable, write_again, writing
 from shaded.ledger.places import LedgerPlaces
 from shaded.ledger.profiles import LedgerProfiles
 from shaded.ledger.reader import RANK, WAITING, hex_paths, stat_columns
@@ -55,6 +55,7 @@ class Ledger(LedgerPlaces, LedgerProfiles):
     """The ledger, for the one process that writes it. Usable from one thread."""
 
     _counted: tuple[int, dict[State, int]] | None = None
+    _identity: tuple[int, int] | None = None
 
     @classmethod
     def open(cls, path: Path | str, clock: Clock, scheduling: Scheduling | None = None) -> Ledger:
@@ -72,6 +73,23 @@ class Ledger(LedgerPlaces, LedgerProfiles):
         """Other leases, attempts and ageing from now on."""
         self._scheduling = scheduling
 
+    def insist_on_its_file(self) -> None:
+        """See that the open file is still the one under its name; one that was removed is written again.
+
+        Raises:
+            LedgerAway: Another file stands there; see :meth:`reconnect_after`.
+        """
+        if self._path == ":memory:":
+            return
+        there = identity(self._path)
+        if there is None:
+            self._connection = write_again(self._connection, Path(self._path))
+            self._identity, self._counted = identity(self._path), None
+        elif there != (self._identity or there):
+            raise LedgerAway("the ledger's file was replaced while the daemon ran", path=self._path)
+        else:
+            self._identity = there
+
     def reconnect_after(self, error: Transient) -> None:
         """Open the file anew where the connection may be what failed, if the file is there: a new one knows nothing."""
         if isinstance(error, LedgerAway) and self._path != ":memory:":
@@ -79,7 +97,7 @@ class Ledger(LedgerPlaces, LedgerProfiles):
                 if Path(self._path).stat().st_size:
                     fresh = open_writable(self._path)
                     self._connection.close()
-                    self._connection, self._counted = fresh, None
+                    self._connection, self._counted, self._identity = fresh, None, identity(self._path)
 
     def compact(self) -> None:
         """Once in a while, when there is time: refresh the planner's statistics, give back empty pages, empty the log.

@@ -103,11 +103,13 @@ _COPIES = (
         path BLOB NOT NULL,
         sha256 TEXT NOT NULL,
         sidecar_sha256 TEXT,
+        size INTEGER,
         token TEXT NOT NULL DEFAULT '',
         UNIQUE (root, relative, path, sha256, sidecar_sha256)
     )
     """,
     "CREATE INDEX copies_by_path ON copies (path)",
+    "CREATE INDEX copies_by_bytes ON copies (sha256)",
     "CREATE INDEX copies_under_way ON copies (token) WHERE token != ''",
     """
     INSERT INTO copies (root, relative, path, sha256)

@@ -215,6 +215,8 @@ class Root:
         if sight.identity is not None:  # asked after it was opened, which may have mounted it
             self.mount = mount_of(Path(os.path.realpath(self.path)), self._table())
         remembered = self._memory.recall()
+        if remembered and Mount.from_text(remembered) is None:
+            remembered = None  # a text that nobody can read says nothing
         self._verdict = judge(sight, self.mount, remembered)
         if self._verdict.mark:
             self._mark()

@@ -28,6 +28,8 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: O_NONBLOCK: opening a pipe that nobody writes to must not hang; it is refused right after.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _STEP = 1 << 20
+#: No published picture has more bytes. A file may claim any size and hold nothing, and is read for hours all the same.
+LARGEST_PICTURE = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -175,10 +177,17 @@ def read_bytes(path: Path, root: Path, max_bytes: int, alive: Callable[[], None]
     return data
 
 
-def hash_inside(path: Path, root: Path) -> str:
-    """The SHA-256 of a file of any size, read piece by piece from one descriptor.
+def hash_inside(path: Path, root: Path, size: int, alive: Callable[[], None] = lambda: None) -> str:
+    """The SHA-256 of a file, read piece by piece from one descriptor; one of another size is not read.
+
+    Args:
+        path: The file, below ``root``.
+        root: See :func:`open_inside`.
+        size: How many bytes it is to have.
+        alive: Called between pieces; what it raises ends the read.
 
     Raises:
+        Unreadable: It has another size, or one that no picture has.
         SourceChanged: It is gone, or it changed while it was read.
         PictureError: See :func:`open_inside`.
     """
@@ -186,10 +195,13 @@ def hash_inside(path: Path, root: Path) -> str:
     with open_inside(path, root) as descriptor:
         try:
             before = os.fstat(descriptor)
-            left = before.st_size
+            if before.st_size != size or size > LARGEST_PICTURE:
+                raise Unreadable(f"it has {before.st_size:,} bytes and not {size:,}", path=path)
+            left = size
             while left > 0 and (piece := os.read(descriptor, min(left, _STEP))):
                 digest.update(piece)
                 left -= len(piece)
+                alive()
             after = os.fstat(descriptor)
         except OSError as error:
             raise from_os_error(error, path) from error

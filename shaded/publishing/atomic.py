@@ -21,6 +21,7 @@ from pathlib import Path, PurePath
 from shaded.durable import settle
 from shaded.errors import Refusal, Transient, Unreadable, from_os_error
 from shaded.filestat import FileStat
+from shaded.outbox.screening import LARGEST_PICTURE
 from shaded.publishing.naming import LONGEST_NAME, check_length, names_for, numbered, sidecar_name
 from shaded.publishing.ownership import Copy, Ownership, real_name
 from shaded.publishing.sidecar import LARGEST, Sidecar, parse_sidecar, read_sidecar
@@ -185,15 +186,17 @@ def _regular(folder: int, name: str) -> Iterator[BufferedReader]:
         yield stream
 
 
-def _find(folder: int, name: str, alive: Alive) -> _Found | None:
+def _find(folder: int, name: str, may_have: Callable[[int], bool], alive: Alive) -> _Found | None:
     """The regular file under a name; ``None`` where nothing has it.
 
     Raises:
-        _Taken: Something else has it.
+        _Taken: Something else has it, or a file of a size that it may not have, which is not read.
     """
     try:
         with _regular(folder, name) as stream:
             looks = FileStat.of(os.fstat(stream.fileno()))
+            if not may_have(looks.size):
+                raise _Taken
             digest = hashlib.sha256()
             while piece := stream.read(_STEP):
                 digest.update(piece)
@@ -211,10 +214,11 @@ def _standing(folder: int, name: str, own: Sequence[Copy], alive: Alive) -> _Sta
     """
     if not own and _looks(folder, name) is not None:
         raise _Taken  # whatever it is: it need not be read
-    picture = _find(folder, name, alive)
+    sizes = {copy.size for copy in own}
+    picture = _find(folder, name, lambda size: size in sizes or (None in sizes and size <= LARGEST_PICTURE), alive)
     if picture is not None and picture.sha256 not in {copy.sha256 for copy in own}:
         raise _Taken
-    sidecar = _find(folder, sidecar_name(name), alive)
+    sidecar = _find(folder, sidecar_name(name), lambda size: size <= LARGEST, alive)
     if sidecar is not None and not _owns_sidecar(folder, name, sidecar, own):
         raise _Taken
     return _Standing(picture, sidecar)
@@ -243,7 +247,7 @@ def _put(
     """
     text = stated.to_json().encode()
     wanted = stated.published.sha256, hashlib.sha256(text).hexdigest()
-    temporary = _temporaries(target.name, ownership.intend(target, *wanted))
+    temporary = _temporaries(target.name, ownership.intend(Copy(target, *wanted, picture.stat().st_size)))
     _remove(folder, temporary)
     if wanted == tuple(one and one.sha256 for one in (standing.picture, standing.sidecar)):
         settle(folder)  # the program ended after publishing it and before it could note so
@@ -296,7 +300,7 @@ def _expect(folder: int, name: str, found: _Found | None, alive: Alive) -> None:
     """
     if _looks(folder, name) == (found and found.looks):
         return
-    now = _find(folder, name, alive)
+    now = None if found is None else _find(folder, name, lambda size: size == found.looks.size, alive)
     if found is None or now is None or now.sha256 != found.sha256:
         raise _Taken
 

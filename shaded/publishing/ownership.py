@@ -22,12 +22,14 @@ class Copy:
         path: The published picture's path; see :func:`real_name`.
         sha256: The picture's hash.
         sidecar_sha256: The sidecar's hash; ``None`` where an older version published it.
+        size: The picture's bytes; what stands there with another size is not even read. ``None``: not known.
         token: Part of the names of its temporary files; empty once it is in place.
     """
 
     path: Path
     sha256: str
     sidecar_sha256: str | None
+    size: int | None = None
     token: str = ""
 
 
@@ -48,7 +50,7 @@ class Ownership(Protocol):
     def is_taken(self, path: Path) -> bool:
         """Whether a published name belongs to another source."""
 
-    def intend(self, path: Path, sha256: str, sidecar_sha256: str) -> str:
+    def intend(self, copy: Copy) -> str:
         """Record that these bytes are about to be put under this name; durable when it returns.
 
         Returns:
@@ -70,6 +72,6 @@ class Unrecorded:
         """Nothing is known of others; what stands there is kept all the same."""
         return False
 
-    def intend(self, path: Path, sha256: str, sidecar_sha256: str) -> str:  # noqa: ARG002 - the protocol's shape
+    def intend(self, copy: Copy) -> str:  # noqa: ARG002 - the protocol's shape
         """A token that nobody remembers."""
         return secrets.token_hex(8)

@@ -23,6 +23,8 @@ from shaded.publishing.sidecar import Sidecar, parse_sidecar, read_document, sid
 
 #: So many of the names that a picture may get are looked at, where others hold the first ones.
 MOST_LOOKED_AT = 100
+#: So many of them may be free before one that is found: what held them may have been taken away since.
+FREE_NAMES = 3
 #: Told what could not be looked at, and why; the error's path names it.
 Trouble = Callable[[PictureError], None]
 
@@ -58,7 +60,8 @@ class FoundPair:
     @property
     def copy(self) -> Copy:
         """What the ledger keeps of it."""
-        return Copy(self.path, self.pair.sha256, hashlib.sha256(self.pair.document).hexdigest())
+        beside = hashlib.sha256(self.pair.document).hexdigest()
+        return Copy(self.path, self.pair.sha256, beside, self.pair.stated.published.bytes)
 
 
 def read_pair(picture: Path, root: Path) -> Pair:
@@ -74,7 +77,8 @@ def read_pair(picture: Path, root: Path) -> Pair:
     """
     beside = sidecar_path(picture)
     document = read_document(beside, root)
-    return Pair(document, parse_sidecar(document, beside), hash_inside(picture, root))
+    stated = parse_sidecar(document, beside)
+    return Pair(document, stated, hash_inside(picture, root, stated.published.bytes))
 
 
 def walk(root: Path, wanted: Callable[[str], bool], trouble: Trouble) -> Iterator[Path]:
@@ -121,27 +125,37 @@ def pictures_with_sidecars(root: Path, trouble: Trouble) -> Iterator[Path]:
 
 
 def find_pair(
-    root: Path, relative: PurePath, source_sha256: str, usable: Callable[[FoundPair], bool]
+    root: Path,
+    relative: PurePath,
+    source_sha256: str,
+    usable: Callable[[FoundPair], bool],
+    alive: Callable[[], None] = lambda: None,
 ) -> FoundPair | None:
     """The pair that was made from these source bytes and stands where it would be published; ``None``: there is none.
 
     Args:
         root: The publish folder.
-        relative: The wanted place below it. The names that are given where it is taken are looked at too, up to the
-            first that is free.
+        relative: The wanted place below it. The names that are given where it is taken are looked at too, some of
+            which may be free.
         source_sha256: Of the source; a sidecar that names another source is somebody else's.
         usable: Whether a pair may be taken; asked last.
+        alive: Called between pieces of a long read; what it raises ends it.
     """
-    folder = root / relative.parent
+    folder, free = root / relative.parent, 0
     for name in islice(names_for(relative.name), MOST_LOOKED_AT):
         path = folder / name
         if not os.path.lexists(path):
-            return None
+            free += 1
+            if free > FREE_NAMES:
+                return None
+            continue
         with suppress(PictureError):
             document = read_document(sidecar_path(path), root)
             stated = parse_sidecar(document)
             if stated.source.sha256 == source_sha256:
-                found = FoundPair(path, Pair(document, stated, hash_inside(path, root)), root)
+                found = FoundPair(
+                    path, Pair(document, stated, hash_inside(path, root, stated.published.bytes, alive)), root
+                )
                 if found.pair.agrees and usable(found):
                     return found
     return None

@@ -349,7 +349,7 @@ def is_own_output(picture: Path) -> bool:
     """Whether the sidecar beside a picture names the picture's bytes: then it is this program's own output."""
     try:
         stated = read_sidecar(sidecar_path(picture))
-        return hash_inside(picture, picture.parent) == stated.published.sha256
+        return hash_inside(picture, picture.parent, stated.published.bytes) == stated.published.sha256
     except PictureError:
         return False
 

@@ -235,3 +235,14 @@ def test_sidecars_say_the_sources_name(shaded, fake_engine, tmp_path):
     shaded("shade", outbox / "fox.png", "--out", tmp_path / "pub")
     stated = read_sidecar(sidecar_path(tmp_path / "pub" / "fox.png"))
     assert (stated.source.name, stated.source.bytes) == ("fox.png", len(png(1)))
+
+
+def test_a_result_under_another_name_is_replaced_too(shaded, tmp_path, fake_engine):
+    """Beside somebody's picture a second shading takes the place of the first, and not a third name."""
+    source, out = tmp_path / "fox.png", tmp_path / "pub"
+    source.write_bytes(png())
+    out.mkdir()
+    (out / "fox.png").write_bytes(b"somebody's")
+    for _ in range(2):
+        assert shaded("shade", source, "--out", out)[0] == 0
+    assert sorted(path.name for path in out.glob("*.png")) == ["fox (shaded).png", "fox.png"]

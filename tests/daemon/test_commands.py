@@ -6,7 +6,7 @@ import time
 import pytest
 
 from shaded.clock import FakeClock
-from shaded.daemon.commands import answerer
+from shaded.daemon.commands import Order, answerer
 from shaded.errors import ShadedError, UsageError
 from shaded.ledger import LedgerReader
 from shaded.reports import explain_document, queue_document, status_document
@@ -271,3 +271,20 @@ def test_a_pause_that_makes_no_sense_lasts_until_resume(rig, text):
     assert rig.daemon.paused_until is None
     rig.daemon.resume()
     assert not rig.daemon.paused
+
+
+def test_a_flood_of_orders_leaves_the_rest_of_the_round_its_turn(rig, monkeypatch):
+    """Orders are carried out for a tenth of a second in each round; the others come in the next, due at once."""
+    from shaded.daemon import commands
+
+    now = iter(range(10_000))
+    monkeypatch.setattr(commands.time, "monotonic", lambda: next(now) * 0.01)
+    orders = [Order({"command": "resume"}) for _ in range(50)]
+    for order in orders:
+        rig.daemon.order(order)
+    assert rig.daemon.step() == 0.0
+    done = sum(not order.reply.empty() for order in orders)
+    assert 0 < done < 50
+    for _ in range(10):
+        rig.daemon.step()
+    assert all(not order.reply.empty() for order in orders)

@@ -19,6 +19,7 @@ from shaded.daemon import holdings
 from shaded.daemon.assembly import prepare_folders, run_daemon
 from shaded.daemon.holdings import STAGING_MARKER, STATE_MARKER, make_job_folder, staging_to_itself
 from shaded.daemon.instance import LEDGER_NAME, is_locked, lock_owner, only_instance
+from shaded.daemon.recovering import recover
 from shaded.errors import AlreadyRunning, ConfigurationError, Transient, Unavailable
 from shaded.ledger import Ledger
 from shaded.settings import Folder, Publishing, load_settings
@@ -315,3 +316,41 @@ def test_a_staging_folder_that_cannot_be_listed_does_not_end_the_daemon(tmp_path
     holdings.tidy_staging(tmp_path / "missing", ())
     (tmp_path / "file").touch()
     holdings.tidy_staging(tmp_path / "file", ())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("daemon.lock", b"another program's words"),
+        (".shaded-state", b"my notes"),
+        ("installation.secret", b"dear diary"),
+        ("installation.secret.new", b"dear diary, continued"),
+        (".shaded-state.new", b"my notes, continued"),
+        ("staging", None),
+        ("ledger.sqlite3", "database"),
+    ],
+)
+def test_a_name_alone_makes_nothing_ours(tmp_path, name, content):
+    """A state folder whose only thing has one of our names, and is another program's, is refused and stays as it is."""
+    state = tmp_path / "state"
+    state.mkdir()
+    if content is None:
+        (state / name).mkdir()
+        (state / name / "2023").mkdir()
+        (state / name / "2023" / "fox.png").write_bytes(b"precious")
+    elif content == "database":
+        connection = sqlite3.connect(state / name)
+        connection.execute("CREATE TABLE theirs (a)")
+        connection.commit()
+        connection.close()
+    else:
+        (state / name).write_bytes(content)
+    before = {path: path.is_file() and path.read_bytes() for path in state.rglob("*")}
+    settings = settings_for(tmp_path, "state", None)
+    for folder in ("out", "pub"):
+        (tmp_path / folder).mkdir()
+    with pytest.raises(ConfigurationError, match="shaded did not make it"):
+        prepare_folders(settings)
+    with pytest.raises(ConfigurationError, match="shaded did not make it"):
+        recover(settings)
+    assert {path: path.is_file() and path.read_bytes() for path in state.rglob("*")} == before

@@ -309,3 +309,81 @@ def test_what_is_as_large_as_a_disk_is_not_fetched_back(rig, monkeypatch):
     rig.settle()
     assert pieces == []
     assert published_of(rig, source) == rig.publish / "owl.png"
+
+
+@pytest.mark.parametrize("which", ["picture", "sidecar"])
+def test_a_file_that_claims_to_be_huge_is_not_read(rig, which):
+    """What was made four terabytes large under a published name, without holding anything, costs no time."""
+    source = rig.put("fox.png", FIRST)
+    rig.settle()
+    target = rig.publish / "fox.png"
+    with (target if which == "picture" else sidecar_path(target)).open("ab") as stream:
+        stream.truncate(4 << 40)
+    rig.put("fox.png", SECOND)
+    rig.put("owl.png", png(3, size=11))
+    rig.settle(20)
+    assert published_of(rig, source) == rig.publish / "fox (shaded).png"
+    assert (rig.publish / "owl.png").exists()
+
+
+def test_a_pair_that_claims_to_be_huge_is_not_taken_over(rig):
+    """A sidecar that fits a new picture beside four terabytes of nothing is passed over at once."""
+    rig.put("fox.png", FIRST)
+    rig.settle()
+    stated = json.loads(sidecar_path(rig.publish / "fox.png").read_text("utf-8"))
+    stated["source"]["name"] = stated["published"]["name"] = "new.png"
+    for size in (stated["published"]["bytes"], 4 << 40):
+        stated["published"]["bytes"] = size
+        sidecar_path(rig.publish / "new.png").write_text(json.dumps(stated), "utf-8")
+        with (rig.publish / "new.png").open("wb") as stream:
+            stream.truncate(4 << 40)
+    source = rig.put("new.png", FIRST)
+    rig.settle()
+    assert published_of(rig, source) == rig.publish / "new (shaded).png"
+
+
+def test_an_outbox_that_was_moved_finds_its_copies_again(rig):
+    """After the folder was moved, and the settings follow, nothing is published twice, and an edit finds its place."""
+    rig.put("fox.png", FIRST)
+    rig.put("sub/owl.png", SECOND)
+    rig.settle(20)
+    before = rig.published()
+    (rig.base / "out").rename(rig.base / "moved")
+    rig.outbox = rig.base / "moved"
+    rig.settings = rig.settings.model_copy(update={"folder": (Folder(outbox=rig.outbox, publish=rig.publish),)})
+    rig.restart()
+    rig.settle(20)
+    assert rig.published() == before
+    assert len(rig.executor.submitted) == 2
+    source = rig.put("fox.png", png(3, size=12))
+    rig.settle(20)
+    assert published_of(rig, source) == rig.publish / "fox.png"
+    assert rig.published() == before
+
+
+def test_another_outbox_in_its_place_does_not_take_what_was_published(rig):
+    """An outbox that is named instead of another has other pictures, and replaces none of the first one's copies."""
+    rig.put("fox.png", FIRST)
+    rig.settle()
+    rig.outbox = rig.base / "other"
+    rig.settings = rig.settings.model_copy(update={"folder": (Folder(outbox=rig.outbox, publish=rig.publish),)})
+    rig.restart()
+    source = rig.put("fox.png", SECOND)
+    rig.settle(20)
+    assert published_of(rig, source) == rig.publish / "fox (shaded).png"
+    assert (rig.publish / "fox.png").read_bytes() == FIRST + b"shaded"
+
+
+def test_a_ledger_that_is_removed_under_the_daemon_costs_nothing(rig):
+    """The file is written again, and an edit still takes the place of its earlier copy."""
+    source = rig.put("fox.png", FIRST)
+    rig.settle()
+    for each in rig.settings.state_dir.glob("ledger.sqlite3*"):
+        each.unlink()
+    rig.settle(3)
+    rig.put("fox.png", SECOND)
+    rig.settle()
+    rig.restart()
+    rig.settle()
+    assert published_of(rig, source) == rig.publish / "fox.png"
+    assert rig.published() == ["fox.png"]

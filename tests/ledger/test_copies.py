@@ -18,14 +18,14 @@ FOX, OWL = Path("fox.png"), Path("owl.png")
 
 
 def a_copy(name="fox.png", sha256="oo", sidecar="ss"):
-    return Copy(PUBLISH / name, sha256, sidecar)
+    return Copy(PUBLISH / name, sha256, sidecar, 5)
 
 
 def test_an_intent_is_there_before_the_copy_is(desk):
     """What is about to be put is recorded with a token, the same one when it is tried again."""
     token = desk.ledger.copies.intend(ROOT, FOX, a_copy())
     assert desk.ledger.copies.intend(ROOT, FOX, a_copy()) == token
-    assert desk.ledger.copies.of(ROOT, FOX) == [Copy(PUBLISH / "fox.png", "oo", "ss", token)]
+    assert desk.ledger.copies.of(ROOT, FOX) == [Copy(PUBLISH / "fox.png", "oo", "ss", 5, token)]
     assert desk.ledger.copies.under_way() == desk.ledger.copies.of(ROOT, FOX)
     assert desk.ledger.copies.intend(ROOT, OWL, a_copy("owl.png")) != token
 

@@ -378,3 +378,34 @@ def test_a_ledger_that_lacks_something_is_damaged(tmp_path, harm):
     connection.close()
     with pytest.raises(LedgerDamaged, match="shaded recover"):
         Ledger.open(path, FakeClock())
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_is_no_ledger(tmp_path, kind):
+    """A pipe or a folder in its place is said at once, to whoever writes and to whoever reads."""
+    path = tmp_path / "ledger.sqlite3"
+    os.mkfifo(path) if kind == "pipe" else path.mkdir()
+    for opened in (lambda: Ledger.open(path, FakeClock()), lambda: LedgerReader.open_readonly(path, FakeClock())):
+        with pytest.raises(LedgerDamaged, match="no file"):
+            opened()
+
+
+def test_a_ledger_that_is_removed_while_it_is_open_is_written_again(tmp_path):
+    """Nothing that it knew is lost, and whoever reads the file finds it; another file in its place is told."""
+    path = tmp_path / "ledger.sqlite3"
+    with Ledger.open(path, FakeClock()) as ledger:
+        ledger.insist_on_its_file()
+        ledger.admit(ROOT, Path("fox.png"), STAT, "aa", "p", "{}")
+        for each in tmp_path.glob("ledger.sqlite3*"):
+            each.unlink()
+        ledger.admit(ROOT, Path("owl.png"), STAT, "bb", "p", "{}")
+        ledger.insist_on_its_file()
+        ledger.insist_on_its_file()
+        ledger.admit(ROOT, Path("wolf.png"), STAT, "cc", "p", "{}")
+        with LedgerReader.open_readonly(path, FakeClock()) as reader:
+            assert reader.counts()["settled"] == 3
+        (tmp_path / "other").write_bytes(path.read_bytes())
+        (tmp_path / "other").rename(path)
+        with pytest.raises(LedgerAway, match="replaced"):
+            ledger.insist_on_its_file()
+    assert sorted(each.name for each in tmp_path.iterdir() if each.name.endswith(".again")) == []

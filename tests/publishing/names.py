@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shaded.publishing.ownership import Copy
+from dataclasses import replace
 
 
 class Names:
@@ -25,7 +25,7 @@ class _View:
     def is_taken(self, path):
         return any(copy.path == path for source, copy in self._names.rows if source != self._source)
 
-    def intend(self, path, sha256, sidecar_sha256):
+    def intend(self, copy):
         token = f"{len(self._names.rows):016x}"
-        self._names.rows.append((self._source, Copy(path, sha256, sidecar_sha256, token)))
+        self._names.rows.append((self._source, replace(copy, token=token)))
         return token

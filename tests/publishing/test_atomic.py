@@ -369,14 +369,17 @@ def test_leftovers_of_a_crash_are_removed_and_nothing_else(publish, tmp_path):
     """Only the temporary files go whose very names were recorded; what merely looks like one stays."""
     inner = publish / "a" / "b"
     inner.mkdir(parents=True)
-    begun = [Copy(publish / "fox.png", "00", "11", "0123456789abcdef"), Copy(inner / "f\nx.png", "00", "11", "89ab")]
+    begun = [
+        Copy(publish / "fox.png", "00", "11", 5, "0123456789abcdef"),
+        Copy(inner / "f\nx.png", "00", "11", 5, "89ab"),
+    ]
     ours = [publish / ".~fox.png.0123456789abcdef-1.tmp", publish / ".~fox.png.0123456789abcdef-2.tmp",
             inner / ".~f\nx.png.89ab-1.tmp"]  # fmt: skip
     others = [publish / ".~lock.tmp", publish / "fox.png.0123abcd.tmp", publish / ".~fox.png.0123abcd.tmp",
               inner / ".~fox.png.0123456789abcdef-1.tmp"]  # fmt: skip
     for path in (*ours, *others):
         path.write_bytes(b"")
-    assert remove_temporaries([*begun, Copy(tmp_path / "nowhere" / "fox.png", "00", "11", "00")]) == 3
+    assert remove_temporaries([*begun, Copy(tmp_path / "nowhere" / "fox.png", "00", "11", 5, "00")]) == 3
     assert not any(path.exists() for path in ours)
     assert all(path.exists() for path in others)
 
