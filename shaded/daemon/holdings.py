@@ -185,8 +185,10 @@ def _may_be_ours(path: Path) -> bool:
         with suppress(ShadedError):
             return not peek(path.with_name(LEDGER_NAME), "SELECT name FROM sqlite_master WHERE type = 'table'")
         return True
-    if path.name in ("staging", "control.sock", "control.path"):
-        return path.name != "staging" or not path.is_dir() or all(_STAGED.match(each.name) for each in path.iterdir())
+    if path.name == "staging" and path.is_dir():
+        return all(_STAGED.match(each.name) for each in path.iterdir())
+    if path.is_symlink() or not path.is_file():
+        return True  # what is no file is left alone wherever it stands
     with suppress(OSError):
         held = read_small(path, _LONGEST_MARKER)
         return held is not None and (
