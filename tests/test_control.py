@@ -12,8 +12,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 
-from shaded import control
+from shaded import control, logs
 from shaded.control import ControlServer, request, socket_path
 from shaded.daemon import rendezvous
 from shaded.errors import DaemonNotRunning, ShadedError
@@ -261,6 +262,14 @@ def wait_until(holds, seconds=10.0):
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+@pytest.fixture(autouse=True)
+def _log():
+    """A log of this test's own, in which nothing is thinned out."""
+    logs.configure("info", "console", repeat_seconds=0.0)
+    yield
+    structlog.reset_defaults()
 
 
 def said(capsys):

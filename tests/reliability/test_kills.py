@@ -210,6 +210,7 @@ def test_ten_kills_lose_and_double_nothing(torment):
     _torture_and_look(torment, People(torment, 1), kills=10, reloads=1)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_sidecars_that_are_somebodys_are_kept(torment):
     """A true sidecar that a person put at a name, or changed beside a published picture, is kept like any file."""

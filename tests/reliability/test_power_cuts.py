@@ -72,6 +72,7 @@ def killed_and_cut(base, scene, **options):
     return sorted(faults)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("scene", SCENES)
 def test_nothing_is_lost_by_a_power_cut_after_a_kill(base, scene):
@@ -79,6 +80,7 @@ def test_nothing_is_lost_by_a_power_cut_after_a_kill(base, scene):
     assert killed_and_cut(base, scene, daemons=2) == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_disk_that_is_full_for_one_call_is_waited_out(base, scene):
@@ -132,6 +134,7 @@ def _needs_after_a_kill(base, line, scene, step):
     return next((fault for fault in faults if fault not in usual), None)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_sync_is_needed(base):
     """Without any one of the ways by which the package comes to sync something, something is lost by a power cut."""
