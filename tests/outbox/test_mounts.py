@@ -194,3 +194,9 @@ def test_the_systems_own_table_is_read():
     assert mount_of(PurePath("/"), mounts) is not None
     if Path("/proc/self").exists():
         assert mount_of(PurePath("/proc/self/fd"), mounts).kind == "proc"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "x", "1e999", "[1]", "", '{"a": 1}'])
+def test_a_text_that_is_no_mount_is_none(text):
+    """Whatever stands where a mount was remembered, it is read as nothing and ends nobody."""
+    assert Mount.from_text(text) is None
