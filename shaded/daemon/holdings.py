@@ -22,7 +22,6 @@ from typing import Any, Literal
 from shaded import logs
 from shaded.durable import make_folder
 from shaded.errors import AlreadyRunning, ConfigurationError, ShadedError, Transient, unusable_folder
-from shaded.ledger.connection import peek
 from shaded.settings import Settings
 
 logger = logs.get_logger("daemon")
@@ -183,7 +182,7 @@ def _may_be_ours(path: Path) -> bool:
     """
     if path.name.startswith(LEDGER_NAME):
         with suppress(ShadedError):
-            return not peek(path.with_name(LEDGER_NAME), "SELECT name FROM sqlite_master WHERE type = 'table'")
+            return not _peek(path.with_name(LEDGER_NAME), "SELECT name FROM sqlite_master WHERE type = 'table'")
         return True
     if path.name == "staging" and path.is_dir():
         return all(_STAGED.match(each.name) for each in path.iterdir())
@@ -197,10 +196,16 @@ def _may_be_ours(path: Path) -> bool:
     return False
 
 
+def _peek(path: Path, query: str) -> list[tuple[Any, ...]]:
+    from shaded.ledger.connection import peek  # noqa: PLC0415 - who asks a running daemon needs no ledger
+
+    return peek(path, query)
+
+
 def _has_ledger(state_dir: Path) -> bool:
     """Whether an earlier version's ledger is there."""
     with suppress(ShadedError):
-        tables = peek(state_dir / LEDGER_NAME, "SELECT name FROM sqlite_master WHERE type = 'table'")
+        tables = _peek(state_dir / LEDGER_NAME, "SELECT name FROM sqlite_master WHERE type = 'table'")
         return {("jobs",), ("placements",), ("outputs",)} <= set(tables)
     return False
 
@@ -245,8 +250,8 @@ def _known_here(settings: Settings, home: Path) -> set[str]:
         known.add(state_dir.relative_to(home).parts[0])
     with suppress(ShadedError):
         place = state_dir / LEDGER_NAME
-        known |= {str(row[0]) for row in peek(place, "SELECT id FROM jobs WHERE state IN ('running', 'rendered')")}
-        known |= {f"publish-{row[0]}" for row in peek(place, "SELECT id FROM placements WHERE published IS NULL")}
+        known |= {str(row[0]) for row in _peek(place, "SELECT id FROM jobs WHERE state IN ('running', 'rendered')")}
+        known |= {f"publish-{row[0]}" for row in _peek(place, "SELECT id FROM placements WHERE published IS NULL")}
     return known
 
 
