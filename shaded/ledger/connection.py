@@ -158,16 +158,16 @@ def write_again(connection: sqlite3.Connection, path: Path) -> sqlite3.Connectio
     """Write a ledger whose file was removed under an open connection; the connection to the new file.
 
     Raises:
-        Transient: It cannot be written now; the open connection goes on serving.
+        Transient: It cannot be written now; until the new file is in place the open connection goes on serving.
     """
     fresh = path.with_name(path.name + ".again")
     try:
         fresh.unlink(missing_ok=True)
         connection.execute("VACUUM INTO ?", (os.fspath(fresh),))
-        connection.close()
         for ending in ("-wal", "-shm"):
             path.with_name(path.name + ending).unlink(missing_ok=True)
         fresh.rename(path)
+        connection.close()  # before the new one is opened: closing removes the log by its name
     except sqlite3.Error as error:
         raise explain(error, path) from error
     except OSError as error:

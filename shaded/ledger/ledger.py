@@ -77,12 +77,15 @@ class Ledger(LedgerPlaces, LedgerProfiles):
         """See that the open file is still the one under its name; one that was removed is written again.
 
         Raises:
-            LedgerAway: Another file stands there; see :meth:`reconnect_after`.
+            LedgerAway: Another file stands there, or its disk is away; see :meth:`reconnect_after`.
         """
         if self._path == ":memory:":
             return
         there = identity(self._path)
         if there is None:
+            folder = identity(Path(self._path).parent)
+            if folder is None or folder[0] != (self._identity or folder)[0]:
+                raise LedgerAway("the disk of the ledger is away", path=self._path, remedy="Mount it again")
             self._connection = write_again(self._connection, Path(self._path))
             self._identity, self._counted = identity(self._path), None
         elif there != (self._identity or there):

@@ -409,3 +409,39 @@ def test_a_ledger_that_is_removed_while_it_is_open_is_written_again(tmp_path):
         with pytest.raises(LedgerAway, match="replaced"):
             ledger.insist_on_its_file()
     assert sorted(each.name for each in tmp_path.iterdir() if each.name.endswith(".again")) == []
+
+
+def test_a_ledger_whose_disk_is_away_is_not_written_into_the_mount_point(tmp_path):
+    """Where the folder is on another disk than the ledger was, or gone, nothing is written there."""
+    path = tmp_path / "state" / "ledger.sqlite3"
+    with Ledger.open(path, FakeClock()) as ledger:
+        ledger.insist_on_its_file()
+        device, inode = ledger._identity
+        ledger._identity = device + 1, inode
+        for each in path.parent.iterdir():
+            each.unlink()
+        with pytest.raises(LedgerAway, match="away"):
+            ledger.insist_on_its_file()
+        assert list(path.parent.iterdir()) == []
+
+
+def test_a_ledger_that_cannot_be_written_again_now_goes_on_serving(tmp_path, monkeypatch):
+    """A failure on the way leaves the open connection as it is, and the next try succeeds."""
+    path = tmp_path / "ledger.sqlite3"
+    with Ledger.open(path, FakeClock()) as ledger:
+        ledger.insist_on_its_file()
+        ledger.admit(ROOT, Path("fox.png"), STAT, "aa", "p", "{}")
+        for each in tmp_path.iterdir():
+            each.unlink()
+
+        def full(_self, _target):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", full)
+            with pytest.raises(Transient, match="written again"):
+                ledger.insist_on_its_file()
+        assert ledger.counts()["settled"] == 1
+        ledger.insist_on_its_file()
+        assert ledger.counts()["settled"] == 1
+    assert path.exists()
