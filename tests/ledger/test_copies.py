@@ -196,3 +196,13 @@ def test_a_token_that_is_none_names_no_file(desk, token):
     assert desk.ledger.copies.under_way() == []
     assert len(desk.ledger.copies.intend(ROOT, FOX, a_copy())) == 16
     assert len(desk.ledger.copies.under_way()) == 1
+
+
+def test_two_names_of_one_file_have_one_owner(desk, tmp_path):
+    """Where a disk takes two names for one, as those that ignore case do, the second source does not hold the file."""
+    (tmp_path / "Fox.png").write_bytes(b"pixels")
+    (tmp_path / "fox.png").hardlink_to(tmp_path / "Fox.png")
+    desk.ledger.copies.intend(ROOT, Path("Fox.png"), Copy(tmp_path / "Fox.png", "oo", "ss"))
+    assert desk.ledger.copies.held_by_another(Copy(tmp_path / "fox.png", "oo", "ss"), ROOT, FOX)
+    assert not desk.ledger.copies.held_by_another(Copy(tmp_path / "fox.png", "oo", "ss"), ROOT, Path("Fox.png"))
+    assert not desk.ledger.copies.held_by_another(Copy(tmp_path / "fox.png", "other", "ss"), ROOT, FOX)

@@ -129,7 +129,9 @@ def test_an_earlier_output_of_another_source_is_kept(publish, staged, names):
 
 def test_a_name_stays_its_owners_while_nothing_stands_there(publish, staged, names):
     """Where a person took a copy away, another source does not get its name."""
-    publish_pair(*staged(b"fox"), publish, "x.png", names.of("fox")).unlink()
+    taken_away = publish_pair(*staged(b"fox"), publish, "x.png", names.of("fox"))
+    taken_away.unlink()
+    sidecar_path(taken_away).unlink()
     assert publish_pair(*staged(b"wolf"), publish, "x.png", names.of("wolf")).name == "x (shaded).png"
     assert publish_pair(*staged(b"fox again"), publish, "x.png", names.of("fox")).name == "x.png"
 
