@@ -341,7 +341,11 @@ def test_a_hundred_thousand_pictures_stay_quick(path):
                 "published_sha256, published_at) VALUES (?, ?, ?, 1, 1, ?, 1, ?, ?, 1)",
                 (number, b"/home/artist/outbox", name, number, b"/home/artist/published/" + name, output),
             )
-            ask("INSERT INTO outputs VALUES (?)", (output,))
+            ask("INSERT INTO outputs (sha256) VALUES (?)", (output,))
+            ask(
+                "INSERT INTO copies (root, relative, path, sha256, sidecar_sha256, size) VALUES (?, ?, ?, ?, ?, 1)",
+                (b"/home/artist/outbox", name, b"/home/artist/published/" + name, output, f"e{number:063x}"),
+            )
         ask("COMMIT")
         took = {}
 
