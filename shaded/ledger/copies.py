@@ -7,7 +7,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from shaded.ledger.connection import reading, writing
+from shaded.errors import LedgerDamaged
+from shaded.ledger.connection import RECOVER, fetch, reading, writing
 from shaded.ledger.records import path_from_blob, path_to_blob
 from shaded.publishing.ownership import Copy, real_name
 
@@ -80,6 +81,9 @@ class Copies:
 
         Returns:
             The token for the names of its temporary files, the same one for the same row.
+
+        Raises:
+            LedgerDamaged: The row is not there afterwards.
         """
         values = self._values(root, relative, copy)
         with writing(self._connection, self._path):
@@ -94,6 +98,8 @@ class Copies:
                 "AND sha256 = :sha256 AND sidecar_sha256 = :sidecar",
                 values,
             ).fetchone()
+        if row is None:  # an index has a row that the table has otherwise
+            raise LedgerDamaged("the ledger is damaged", path=self._path, remedy=RECOVER)
         return str(row[0])
 
     def settle(self, root: Path, relative: Path, published: Path, sha256: str) -> None:
@@ -137,7 +143,7 @@ class Copies:
 
     def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         with reading(self._connection, self._path) as connection:
-            return connection.execute(query, values).fetchall()
+            return fetch(connection.cursor(), query, values)
 
 
 def _is_same_file(one: Path, other: Path) -> bool:

@@ -66,6 +66,49 @@ def listing(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+def test_damage_that_shows_only_on_the_way_is_found_too(rig, monkeypatch):
+    """A ledger that looks sound and breaks while it is read is moved aside like any other."""
+    broken = []
+
+    def known(self, *_arguments):
+        if not broken:
+            broken.append(self)
+            raise LedgerDamaged("the ledger is damaged")
+        return False
+
+    monkeypatch.setattr(Ledger, "stat_known", known)
+    before = listing(rig.publish)
+    found = recover(rig.settings)
+    assert (found.ledger, found.pairs, found.taken_over, found.known) == ("made again", 3, 3, 0)
+    assert damaged(rig) == [found.moved_to]
+    monkeypatch.undo()
+    assert start_again(rig) == []
+    assert listing(rig.publish) == before
+
+
+@pytest.mark.parametrize("spoil", ["index", "reference", "structure"])
+def test_damage_in_an_index_or_between_tables_is_damage(rig, spoil):
+    """Pages that are whole one by one are not enough: an index may say otherwise, or a row refer to nothing."""
+    place = ledger_file(rig)
+    if spoil == "reference":
+        connection = sqlite3.connect(place)
+        with connection:
+            connection.execute("UPDATE placements SET job_id = 77 WHERE id = 1")
+        connection.close()
+    else:
+        digest = Profile().digest().encode()
+        old, new = {
+            "index": (digest + b"{", digest[::-1] + b"{"),
+            "structure": (b"CREATE TABLE jobs", b"CREATE TABLE j\xffbs"),
+        }[spoil]
+        data = place.read_bytes()
+        assert old in data
+        place.write_bytes(data.replace(old, new))
+    found = recover(rig.settings)
+    assert (found.ledger, found.taken_over, found.to_shade) == ("made again", 3, 0)
+    assert start_again(rig) == []
+
+
 def test_a_damaged_ledger_is_kept_and_made_again(rig):
     """After ``recover`` the daemon knows every picture, shades none, and the damaged file is still there."""
     damage(ledger_file(rig))
