@@ -90,10 +90,12 @@ def peek(path: Path, query: str) -> list[tuple[Any, ...]]:
 
     Raises:
         LedgerDamaged: It is no database, or a broken one.
+        StateUnusable: Something that is no file stands beside it.
         Transient: It cannot be read now.
     """
     if not path.is_file():
         return []
+    insist_on_a_file(path)
     try:
         with closing(_connect_to_read(path)) as connection:
             return fetch(connection.cursor(), query, {})
@@ -106,12 +108,19 @@ def peek(path: Path, query: str) -> list[tuple[Any, ...]]:
 
 
 def insist_on_a_file(path: Path) -> None:
-    """Raise :class:`LedgerDamaged` where something else stands there: opening a pipe would wait for ever.
+    """See that no folder or pipe stands there or beside it: opening a pipe would wait for ever.
 
-    The same where SQLite would take the file for another version's, and say for ever that it may not be written.
+    Raises:
+        LedgerDamaged: Something else stands there; or SQLite would take the file for another version's, and say for
+            ever that it may not be written.
+        StateUnusable: Something else stands where SQLite keeps what belongs to the file.
     """
     if os.path.lexists(path) and not path.is_file():
         raise LedgerDamaged("the ledger is no file", path=path, remedy=RECOVER)
+    for beside in (path.with_name(path.name + ending) for ending in ("-journal", "-wal", "-shm")):
+        if os.path.lexists(beside) and not beside.is_file():
+            what = "something that is no file stands where the ledger's log belongs"
+            raise StateUnusable(what, path=beside, remedy="Move it away")
     with suppress(OSError), path.open("rb") as file:
         start = file.read(_VERSIONS.stop)
         if start.startswith(_MAGIC) and not {*start[_VERSIONS]} <= {1, 2}:
@@ -205,7 +214,9 @@ def write_again(connection: sqlite3.Connection, path: Path) -> sqlite3.Connectio
     except ERRORS as error:
         raise explain(error, path) from error
     except OSError as error:
-        raise Transient(f"the ledger cannot be written again: {error.strerror}", path=path) from error
+        what = f"the ledger cannot be written again: {error.strerror}"
+        where = error.filename or path
+        raise Transient(what, path=where, remedy="Move away what stands there; it is tried again by itself") from error
     return open_writable(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shaded.clock import FakeClock
-from shaded.errors import LedgerDamaged
+from shaded.errors import LedgerDamaged, StateUnusable
 from shaded.ledger import Ledger, LedgerReader
 from shaded.ledger.connection import peek
 from shaded.publishing.ownership import Copy
@@ -64,6 +65,20 @@ def test_broken_bytes_in_the_structure_are_damage(path, old, new):
     for opening in (Ledger.open, LedgerReader.open_readonly):
         with pytest.raises(LedgerDamaged, match="shaded recover"):
             opening(path, FakeClock())
+
+
+@pytest.mark.parametrize("ending", ["-journal", "-wal", "-shm"])
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_beside_the_ledger_is_named(path, ending, make):
+    """A folder in the place of SQLite's log is no disk that reported an error, and a pipe is not waited for."""
+    beside = path.with_name(path.name + ending)
+    make(beside)
+    for opening in (Ledger.open, LedgerReader.open_readonly):
+        with pytest.raises(StateUnusable, match="Move it away") as caught:
+            opening(path, FakeClock())
+        assert caught.value.path == beside
+    with pytest.raises(StateUnusable):
+        peek(path, "SELECT 1")
 
 
 def test_a_file_format_of_the_future_is_damage(path):
