@@ -118,7 +118,7 @@ def insist_on_a_file(path: Path) -> None:
     if os.path.lexists(path) and not path.is_file():
         raise LedgerDamaged("the ledger is no file", path=path, remedy=RECOVER)
     for beside in (path.with_name(path.name + ending) for ending in ("-journal", "-wal", "-shm")):
-        if os.path.lexists(beside) and not beside.is_file():
+        if os.path.lexists(beside) and (beside.is_symlink() or not beside.is_file()):  # SQLite follows no link there
             what = "something that is no file stands where the ledger's log belongs"
             raise StateUnusable(what, path=beside, remedy="Move it away")
     with suppress(OSError), path.open("rb") as file:

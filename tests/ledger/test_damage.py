@@ -68,7 +68,7 @@ def test_broken_bytes_in_the_structure_are_damage(path, old, new):
 
 
 @pytest.mark.parametrize("ending", ["-journal", "-wal", "-shm"])
-@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("ledger.sqlite3")])
 def test_what_is_no_file_beside_the_ledger_is_named(path, ending, make):
     """A folder in the place of SQLite's log is no disk that reported an error, and a pipe is not waited for."""
     beside = path.with_name(path.name + ending)
