@@ -17,7 +17,7 @@ from shaded.cli import checking
 from shaded.clock import SystemClock
 from shaded.daemon import holdings
 from shaded.daemon.assembly import prepare_folders, run_daemon
-from shaded.daemon.holdings import STAGING_MARKER, STATE_MARKER, make_job_folder, staging_to_itself
+from shaded.daemon.holdings import STAGING_MARKER, STATE_MARKER, make_job_folder, remove_staged, staging_to_itself
 from shaded.daemon.instance import LEDGER_NAME, LOCK_NAME, is_locked, lock_owner, only_instance
 from shaded.daemon.recovering import recover
 from shaded.errors import AlreadyRunning, ConfigurationError, Transient, Unavailable
@@ -366,3 +366,18 @@ def test_a_file_that_the_lock_is_a_link_to_keeps_its_bytes(tmp_path):
     with only_instance(state):
         assert is_locked(state)
     assert precious.read_bytes() == b"a letter"
+
+
+def test_a_staging_folder_that_may_not_be_looked_into_is_left(tmp_path, monkeypatch):
+    """Removing a job's folder fails quietly, since the picture was decided already; the next start tidies."""
+
+    def denied(*_arguments, **_named):
+        raise PermissionError(13, "denied")
+
+    folder = tmp_path / "shaded-job-1"
+    folder.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "lstat", denied)
+        assert not remove_staged(folder)
+    assert remove_staged(folder)
+    assert not folder.exists()
