@@ -349,7 +349,10 @@ def make_job_folder(settings: Settings, job_id: str) -> Path:
 
 def remove_staged(folder: Path) -> bool:
     """Remove a folder of the staging folder, if it has this program's own pattern of name and is no link."""
-    if not _STAGED.match(folder.name) or folder.is_symlink() or not folder.is_dir():
+    try:
+        if not _STAGED.match(folder.name) or folder.is_symlink() or not folder.is_dir():
+            return False
+    except OSError:  # the staging folder may not be looked into now: the next start tidies
         return False
     shutil.rmtree(folder, ignore_errors=True)
     return True

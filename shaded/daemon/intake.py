@@ -13,7 +13,8 @@ from pathlib import Path
 
 from shaded import logs
 from shaded.daemon.audience import Audience, Finished, Outcome
-from shaded.errors import PictureError, Refusal, ShadedError, SourceChanged, Transient, Unreadable
+from shaded.daemon.boundary import concerns_all
+from shaded.errors import PictureError, Refusal, SourceChanged, Unreadable
 from shaded.filestat import FileStat
 from shaded.ledger import Admission, Ledger
 from shaded.outbox.arrivals import Arrival
@@ -131,22 +132,23 @@ class Intake:
 
         Raises:
             Transient: The ledger cannot be written now.
+            StateUnusable: It is damaged.
         """
         source = self._sources[arrival.root]
         self._put_off.pop(arrival.path, None)
         try:
             return self._enter(arrival, source)
-        except Transient:
-            raise
         except Exception as error:
+            if concerns_all(error):
+                raise
             logger.exception("cannot be taken", file=str(arrival.path))
             what = f"an unexpected error ({type(error).__name__}: {error})"
             unexpected = Unreadable(what, remedy="The log has the details")
         try:
             return self._set_aside(arrival, source, unexpected)
-        except ShadedError:
-            raise
-        except Exception:  # the ledger cannot even hold that; it is tried again at the next scan
+        except Exception as error:  # the ledger cannot even hold that; it is tried again at the next scan
+            if concerns_all(error):
+                raise
             logger.exception("cannot be set aside", file=str(arrival.path))
             self._put_off[arrival.path] = unexpected
             return None

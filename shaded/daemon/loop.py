@@ -39,6 +39,8 @@ logger = logs.get_logger("daemon")
 
 #: How long arrivals are taken up before the worker and the commands are looked after again, in seconds.
 INTAKE_SECONDS = 0.25
+#: How long pictures are begun, moved to another profile or set aside, in seconds: there may be very many of the latter.
+BEGIN_SECONDS = 0.25
 #: `status` names so many files that cannot be read now, and as many that cannot be published now.
 MOST_TROUBLES = 100
 #: How long a ledger that could not be written is left alone, in seconds.
@@ -263,8 +265,11 @@ class Daemon:
 
     def _begin(self) -> None:
         blocked = self._blocked()
+        end = self._clock.monotonic() + BEGIN_SECONDS
         while self._may_start() and self._shading.start_next(blocked):
-            pass
+            if self._clock.monotonic() >= end:
+                self._owed_since = None  # it goes on in the next round
+                return
         self._note_what_is_owed()
 
     def _note_what_is_owed(self) -> None:

@@ -77,17 +77,16 @@ def recover(settings: Settings, progress: Progress = lambda _folder, _count: Non
     """
     _insist_on_folders(settings)
     state = claim_state(settings.state_dir)
-    found = Recovered()
     with only_instance(settings.state_dir):
         claim_staging(settings, state)
         try:
-            with _opened(settings, found) as ledger:
-                installation_secret(settings, ledger)
-                ledger.recover()
-                _Recovery(settings, ledger, found, progress).run()
+            try:
+                return _walk(settings, progress)
+            except LedgerDamaged:
+                _keep_the_secret(settings)
+                return _walk(settings, progress, _move_aside(settings.state_dir / LEDGER_NAME))
         except Transient as error:
             raise Unavailable(error.what, path=error.path, remedy=error.remedy) from error
-    return found
 
 
 def _insist_on_folders(settings: Settings) -> None:
@@ -102,32 +101,36 @@ def _insist_on_folders(settings: Settings) -> None:
                 )
 
 
-def _opened(settings: Settings, found: Recovered) -> Ledger:
-    """The ledger, after a damaged one was moved aside."""
+def _walk(settings: Settings, progress: Progress, moved_to: Path | None = None) -> Recovered:
+    """Complete the ledger that is there, or make one, from what lies in the folders.
+
+    Raises:
+        LedgerDamaged: It is, which may show only on the way.
+    """
     place = settings.state_dir / LEDGER_NAME
-    if not os.path.lexists(place):
-        found.ledger = "made"
-    else:
-        try:
-            _insist_on_soundness(place)
-            return Ledger.open(place, SystemClock(), settings.scheduling)
-        except LedgerDamaged:
-            _keep_the_secret(settings)
-            found.moved_to = _move_aside(place)
-            found.ledger = "made again"
-    return Ledger.open(place, SystemClock(), settings.scheduling)
+    found = Recovered("made again" if moved_to is not None else "made", moved_to)
+    if os.path.lexists(place):
+        found.ledger = "kept"
+        _insist_on_soundness(place)
+    with Ledger.open(place, SystemClock(), settings.scheduling) as ledger:
+        installation_secret(settings, ledger)
+        ledger.recover()
+        _Recovery(settings, ledger, found, progress).run()
+    return found
 
 
 def _insist_on_soundness(place: Path) -> None:
-    """Look at every page, since damage need not show where a file is opened.
+    """Look at every page and every index, since damage need not show where a file is opened.
 
     Raises:
         LedgerDamaged: Something is wrong.
     """
     insist_on_a_file(place)
-    told = [str(row[0]) for row in peek(place, "PRAGMA quick_check(1)")]
-    if told not in ([], ["ok"]):
-        raise LedgerDamaged(f"the ledger is damaged: {told[0]}", path=place)
+    told = [str(row[0]) for row in peek(place, "PRAGMA integrity_check(1)")]
+    lost = peek(place, "PRAGMA foreign_key_check")
+    if lost or told not in ([], ["ok"]):
+        what = "rows refer to others that are gone" if lost else told[0]
+        raise LedgerDamaged(f"the ledger is damaged: {what}", path=place)
 
 
 def _keep_the_secret(settings: Settings) -> None:

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +29,7 @@ from typing import Any
 from shaded.clock import Clock
 from shaded.errors import LedgerAway, Transient
 from shaded.filestat import FileStat
-from shaded.ledger.connection import explain, identity, open_writable, write_again, writing
+from shaded.ledger.connection import ERRORS, explain, identity, open_writable, write_again, writing
 from shaded.ledger.places import LedgerPlaces
 from shaded.ledger.profiles import LedgerProfiles
 from shaded.ledger.reader import RANK, WAITING, hex_paths, stat_columns
@@ -118,7 +117,7 @@ class Ledger(LedgerPlaces, LedgerProfiles):
             if empty > max(MOST_EMPTY_PAGES, pages // 4):
                 ask("VACUUM")
             ask("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise explain(error, self._path) from error
 
     # --- Arrivals ---
@@ -258,8 +257,9 @@ class Ledger(LedgerPlaces, LedgerProfiles):
                 if down and self._count_death(row["id"], "the machine ran out of memory or went down"):
                     continue
                 self._tell(row["id"], "The program ended while it was shaded; it is done again.")
-                wait = self._scheduling.retry_seconds * 2 ** min(row["before"] - 1, MOST_DOUBLINGS)
-                self._put_back(row["id"], counted=False, seconds=wait if row["before"] else 0.0)
+                before = row["before"] or 0
+                wait = self._scheduling.retry_seconds * 2 ** min(before - 1, MOST_DOUBLINGS)
+                self._put_back(row["id"], counted=False, seconds=wait if before else 0.0)
             return [str(row["id"]) for row in rows]
 
     # --- Outcomes ---

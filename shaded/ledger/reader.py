@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from shaded.clock import Clock
 from shaded.filestat import FileStat
-from shaded.ledger.connection import explain, open_readable, reading
+from shaded.ledger.connection import ERRORS, explain, fetch, open_readable, reading
 from shaded.ledger.copies import Copies
 from shaded.ledger.records import (
     JOB_COLUMNS,
@@ -34,7 +34,7 @@ from shaded.ledger.records import (
 from shaded.settings import Scheduling
 
 #: A job's rank: its priority, plus one point for each ageing period waited, less one for each interruption.
-RANK = "(priority - interruptions + MAX(0.0, :now - queued_at) / :ageing)"
+RANK = "COALESCE(priority - interruptions + MAX(0.0, :now - queued_at) / :ageing, 0.0)"
 #: A wait that began in the future was measured by a clock that was set back since; it is over.
 #: So is one whose end is no number.
 READY = "(not_before <= :now OR changed_at > :now OR typeof(not_before) = 'text')"
@@ -185,7 +185,7 @@ class LedgerReader:
         asked = {"root": path_to_blob(root), "relative": path_to_blob(relative), "profile_digest": profile_digest}
         try:  # a scan asks this for every file, so it is one statement without a transaction around it
             found = self._connection.execute(_STAT_KNOWN, asked | stat_columns(stat)).fetchone()
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise explain(error, self._path) from error
         return found is not None
 
@@ -277,14 +277,7 @@ class LedgerReader:
         with reading(self._connection, self._path) as connection:
             cursor = connection.cursor()
             cursor.row_factory = sqlite3.Row
-            asked = self._parameters(parameters)
-            try:
-                return cursor.execute(query, asked).fetchall()
-            except sqlite3.OperationalError as error:
-                if "decode" not in str(error):
-                    raise
-                connection.text_factory = words  # slower, but text that is not UTF-8 does not fail the whole question
-                return cursor.execute(query, asked).fetchall()
+            return fetch(cursor, query, self._parameters(parameters))
 
     def _parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The given ones and the usual ones; text is made sound, since a file name in it may not be."""

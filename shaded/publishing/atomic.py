@@ -171,13 +171,14 @@ def _regular(folder: int, name: str) -> Iterator[BufferedReader]:
 
     Raises:
         FileNotFoundError: Nothing has the name.
-        _Taken: A link, a folder, a pipe or anything else that may not be read has it.
+        _Taken: A link, a folder, a pipe or anything else that is no file has it.
+        OSError: It cannot be read now; that may pass, and so it says nothing about whose the file is.
     """
     try:
         descriptor = os.open(name, _OLD, dir_fd=folder)
-    except FileNotFoundError:
-        raise
     except OSError as error:
+        if stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            raise
         raise _Taken from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -212,7 +213,7 @@ def _standing(folder: int, name: str, own: Sequence[Copy], alive: Alive) -> _Sta
     Raises:
         _Taken: One of the pair's names holds what this source did not put there.
     """
-    if not own and _looks(folder, name) is not None:
+    if not own and any(_looks(folder, each) is not None for each in (name, sidecar_name(name))):
         raise _Taken  # whatever it is: it need not be read
     sizes = {copy.size for copy in own}
     picture = _find(folder, name, lambda size: size in sizes or (None in sizes and size <= LARGEST_PICTURE), alive)

@@ -45,8 +45,11 @@ class Pair:
 
     @property
     def agrees(self) -> bool:
-        """Whether the sidecar describes these very bytes, so that this is a pair that was published and not altered."""
-        return self.stated.published.sha256 == self.sha256
+        """Whether the sidecar describes these very bytes, so that this is a pair that was published and not altered.
+
+        Bytes that are said to be their own source were not shaded, whoever says so.
+        """
+        return self.stated.published.sha256 == self.sha256 != self.stated.source.sha256
 
 
 @dataclass(frozen=True)

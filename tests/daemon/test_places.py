@@ -361,6 +361,29 @@ def test_an_outbox_that_was_moved_finds_its_copies_again(rig):
     assert rig.published() == before
 
 
+def test_an_outbox_that_is_watched_again_gets_copies_of_its_own(rig):
+    """Another outbox took its copies over meanwhile, and may replace them: no two places claim one file."""
+    first = rig.put("fox.png", FIRST)
+    rig.settle(20)
+    old, new = (Folder(outbox=rig.base / name, publish=rig.publish) for name in ("out", "other"))
+    (rig.base / "other").mkdir()
+    second = rig.base / "other" / "fox.png"
+    second.write_bytes(FIRST)
+    for folders in ((new,), (old, new)):
+        rig.settings = rig.settings.model_copy(update={"folder": folders})
+        rig.restart()
+        rig.settle(20)
+        assert published_of(rig, second) == rig.publish / "fox.png"
+    own = published_of(rig, first)
+    assert own == rig.publish / "fox (shaded).png"
+    second.write_bytes(SECOND)
+    rig.observers[1].see(second)
+    rig.settle(20)
+    assert (rig.publish / "fox.png").read_bytes() == SECOND + b"shaded"
+    assert own.read_bytes() == FIRST + b"shaded"
+    assert len(rig.executor.submitted) == 2
+
+
 def test_another_outbox_in_its_place_does_not_take_what_was_published(rig):
     """An outbox that is named instead of another has other pictures, and replaces none of the first one's copies."""
     rig.put("fox.png", FIRST)
