@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from shaded.configuration.places import default_config_file, default_state_dir
 from shaded.errors import ConfigurationError
 from shaded.settings import (
     Folder,
     Profile,
     Settings,
-    default_config_file,
-    default_state_dir,
     load_settings,
 )
 

@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from shaded.cli.words import ConfigOption, JsonOption, print_json, printable
+from shaded.configuration.places import settings_file
 from shaded.errors import ConfigurationError, ShadedError
-from shaded.settings import Settings, default_config_file, load_settings
+from shaded.settings import Settings, load_settings
 
 WRONG_SETTINGS = 78
 _INOTIFY_WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
@@ -36,9 +37,9 @@ def check(
     if as_json:
         print_json({"ok": not problems, "problems": problems, "hints": hints})
     else:
-        place = config or default_config_file()
+        place = settings_file(config)
         typer.echo(
-            f"Settings: {printable(place) if place.exists() else 'the defaults, since there is no settings file'}."
+            f"Settings: {'the defaults, since there is no settings file' if place is None else printable(place)}."
         )
         for folder in settings.folder:
             line = f"{printable(folder.outbox)} -> {printable(folder.publish)} (profile {folder.profile})"
@@ -86,9 +87,9 @@ def folder_problems(settings: Settings) -> Iterator[str]:
         yield "folder: no folder is watched; write a [[folder]] table, or name --outbox and --publish with `run`"
     for number, folder in enumerate(settings.folder):
         outbox = f"folder.{number}.outbox: {folder.outbox}"
-        if not folder.outbox.exists():
+        if not os.path.exists(folder.outbox):  # noqa: PTH110 - never fails, whatever the path
             yield f"{outbox} does not exist; make it, or let `shaded run` make it"
-        elif not folder.outbox.is_dir():
+        elif not os.path.isdir(folder.outbox):  # noqa: PTH112 - see above
             yield f"{outbox} is no folder"
         elif not os.access(folder.outbox, os.R_OK | os.X_OK):
             yield f"{outbox} cannot be read by you"
@@ -115,8 +116,8 @@ def _foreign(settings: Settings) -> Iterator[str]:
 
 def _writable(key: str, folder: Path) -> Iterator[str]:
     """A folder that exists must be writable; a missing one must be possible to make."""
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if not existing.is_dir():
+    existing = _nearest(folder)
+    if not os.path.isdir(existing):  # noqa: PTH112 - see folder_problems
         yield f"{key}: {existing} is no folder"
     elif not os.access(existing, os.W_OK | os.X_OK):
         yield f"{key}: {existing} cannot be written by you"
@@ -164,7 +165,12 @@ def memory_hints(settings: Settings) -> Iterator[str]:
 
 def _device(folder: Path) -> int:
     """The disk that a folder is on, or will be."""
-    return next(path for path in (folder, *folder.parents) if path.exists()).stat().st_dev
+    return _nearest(folder).stat().st_dev
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110 - see folder_problems
 
 
 def _watch_limit(outboxes: Sequence[Path]) -> Iterator[str]:
