@@ -308,6 +308,11 @@ class Settings(BaseSettings):
         return self.profile.get(name, Profile())
 
     @property
+    def folders_named(self) -> tuple[Path, ...]:
+        """Every outbox and publish folder."""
+        return tuple(path for folder in self.folder for path in (folder.outbox, folder.publish))
+
+    @property
     def staging_dir(self) -> Path:
         """Where rendered files wait until they are published: a folder that this program makes for itself."""
         home = self.staging_home

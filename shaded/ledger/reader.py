@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from shaded.clock import Clock
+from shaded.configuration.places import known_as
 from shaded.filestat import FileStat
 from shaded.ledger.connection import explain, open_readable, reading
 from shaded.ledger.copies import Copies
@@ -155,6 +156,23 @@ class LedgerReader:
             ]
             rows += self._rows(f"{BOTH} WHERE published = :path", path=path_to_blob(path))
             return [Record(job, place, self._story(job.id, place.path)) for job, place in map(both_from, rows)]
+
+    def known_path(self, path: Path, folders: Iterable[Path]) -> Path:
+        """The source path that the ledger knows for a file, however it is written: through links, or by its copy.
+
+        Args:
+            path: An absolute path.
+            folders: The outboxes and publish folders of the settings, as they are written there.
+        """
+        for known in (path, known_as(path, folders), known_as(path, self.roots())):
+            if self.find(known):
+                return known
+        return next((root / relative for root, relative in self.copies.owners(path)), path)
+
+    def roots(self) -> list[Path]:
+        """Every outbox that something was ever taken from, as it was written then."""
+        rows = self._rows("SELECT DISTINCT root FROM placements")
+        return [path_from_blob(row["root"]) for row in rows]
 
     def story(self, path: Path) -> tuple[tuple[float, str], ...]:
         """What happened at a source path, even if nothing lies there now: (seconds since 1970, sentence)."""
