@@ -177,7 +177,7 @@ def explain_document(
         against = (blocked or {}).get(records[-1].placement.root, "")
         return {
             "path": str(asked),
-            "state": records[-1].job.state,
+            "state": "left alone" if records[-1].job.left_alone else records[-1].job.state,
             "why": _why(records[-1], queued, against),
             "next": _next(records[-1], queued, settings),
             "records": [_record(record) for record in records],
@@ -222,7 +222,7 @@ def _why(record: Record, queued: Queued | None, against: str = "") -> str:
         return "it is being shaded now"
     if job.state in ("rendered", "published"):
         return _why_here(record.placement)
-    verb = "it was refused" if job.state == "refused" else "it failed"
+    verb = "it is left alone" if job.left_alone else "it was refused" if job.state == "refused" else "it failed"
     return f"{verb}: {job.reason}" + (f". {job.remedy}" if job.remedy else "")
 
 
@@ -242,6 +242,8 @@ def _next(record: Record, queued: Queued | None, settings: Settings) -> str:
     For a person, what :data:`shaded.errors.POLICIES` and the ledger do.
     """
     scheduling, job = settings.scheduling, record.job
+    if job.left_alone:
+        return "it is looked at again when it changes"
     if job.state in ("refused", "failed") or record.placement.refusal:
         return "it is not tried again until the file changes, or you ask with `shaded retry`"
     if job.state != "settled" or queued is None or not (job.reason or job.interruptions):

@@ -102,4 +102,4 @@ def _once(settings: Settings, style: str) -> int:
     if rows:
         console.print(summary_table(rows, roots))
     console.print(f"{summary_line(rows)}.", highlight=False)
-    return 3 if any(row.outcome != "published" for row in rows) else 0
+    return 3 if any(row.outcome not in ("published", "left alone") for row in rows) else 0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-#: How alike a word must be to be taken for a misspelt one; see ``difflib``.
-_ALIKE = 0.6
+#: How alike a word must be to be taken for a misspelt one: in its own table, and in any other; see ``difflib``.
+_ALIKE, _MUCH_ALIKE = 0.5, 0.8
 
 Table = type[BaseModel]
 #: One table ``[name]``, any number of them ``[[name]]``, one for each name ``[name.NAME]``, or a value.
@@ -84,13 +84,18 @@ def instead_of(model: Table, path: Sequence[str | int]) -> str:
     elsewhere = [key for key in keys_of(model) if key.path[-1] == wrong]
     if elsewhere:
         return _belongs(model, elsewhere)
-    named = {key.path[-1]: key for key in around}
-    close = get_close_matches(wrong.lower().replace("-", "_"), named, 1, _ALIKE)
-    if close:
-        return f"did you mean {_named(model, named[close[0]])}?"
-    known = {key.path[-1]: key for key in reversed(keys_of(model))}
-    close = get_close_matches(wrong.lower().replace("-", "_"), known, 1, 0.8)
-    return f"did you mean {close[0]}? {_belongs(model, [known[close[0]]])}" if close else ""
+    alike, near = _nearest(wrong, around)
+    more_alike, far = _nearest(wrong, keys_of(model))
+    if far is not None and more_alike >= _MUCH_ALIKE and more_alike > alike:
+        return f"did you mean {far.path[-1]}? {_belongs(model, [far])}"
+    return f"did you mean {_named(model, near)}?" if near is not None and alike >= _ALIKE else ""
+
+
+def _nearest(wrong: str, keys: Sequence[Key]) -> tuple[float, Key | None]:
+    """The key that is most alike, and how much."""
+    word = wrong.lower().replace("-", "_")
+    ranked = [(SequenceMatcher(None, word, key.path[-1]).ratio(), key) for key in keys]
+    return max(ranked, key=lambda pair: pair[0], default=(0.0, None))
 
 
 def _named(model: Table, key: Key) -> str:

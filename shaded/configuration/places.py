@@ -193,18 +193,14 @@ def _refuse_variables(text: str, base: Path | None) -> None:
     """
     parts = text.split("/")
     for number, part in enumerate(parts):
-        found = _VARIABLE.match(part) if number == 0 else _VARIABLE.search(part)
-        if found is None or (number and not _is_variable(part, found)):
+        found = _VARIABLE.search(part)
+        if found is None or not (found[0] == part or found[0].startswith("${") or (found.start() == number == 0)):
             continue
         if number and os.path.lexists(absolute("/".join(parts[: number + 1]), base)):
             continue
         meant = _HOME_VARIABLES.fullmatch(found[0]) and not number and found[0] == part
         instead = f"write {'/'.join(['~', *parts[1:]])!r}" if meant else "write the whole path, or ~ for a home folder"
         raise ValueError(f"variables such as {found[0]} are not filled in here; {instead}")
-
-
-def _is_variable(part: str, found: re.Match[str]) -> bool:
-    return found[0] == part or found[0].startswith("${")
 
 
 def identity(path: Path) -> Identity | None:

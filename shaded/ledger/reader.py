@@ -15,6 +15,7 @@ from shaded.ledger.connection import explain, open_readable, reading
 from shaded.ledger.copies import Copies
 from shaded.ledger.records import (
     JOB_COLUMNS,
+    OTHER,
     PLACEMENT_COLUMNS,
     STATES,
     Claim,
@@ -63,6 +64,8 @@ _STAT_KNOWN = (
     "WHERE root = :root AND relative = :relative AND size = :size AND mtime_ns = :mtime_ns "
     "AND inode = :inode AND (ctime_ns IS NULL OR ctime_ns = :ctime_ns) AND profile_digest = :profile_digest"
 )
+#: What is no picture; an index finds these.
+_OTHERS = f"(sha256 GLOB '{OTHER}*')"
 _LONGEST_STORY = 50
 
 
@@ -106,9 +109,10 @@ class LedgerReader:
         self.close()
 
     def counts(self) -> dict[State, int]:
-        """How many jobs are in each state; every state is there."""
+        """How many pictures are in each state; every state is there."""
         found = dict(tuple(row) for row in self._rows("SELECT state, COUNT(*) FROM jobs GROUP BY state"))
-        return {state: found.get(state, 0) for state in STATES}
+        ((others,),) = self._rows(f"SELECT COUNT(*) FROM jobs WHERE {_OTHERS}")  # noqa: S608 - a constant
+        return {state: found.get(state, 0) - (others if state == "refused" else 0) for state in STATES}
 
     def queue(self, limit: int = 1000) -> list[Queued]:
         """What waits, in the order in which it will run: first what may run now, by rank; then by date."""
@@ -190,7 +194,8 @@ class LedgerReader:
         """What was refused, failed or put off last, pictures and single places of them, the newest first."""
         rows = self._rows(
             f"SELECT {JOB_COLUMNS}, {PLACEMENT_COLUMNS} FROM jobs JOIN placements ON {SOURCE} "  # noqa: S608
-            "WHERE state IN ('refused', 'failed') OR (state = 'settled' AND reason != '') "
+            "WHERE (state IN ('refused', 'failed') OR (state = 'settled' AND reason != '')) "
+            f"AND NOT {_OTHERS} "
             "ORDER BY changed_at DESC, jobs.id DESC LIMIT :limit",
             limit=limit,
         )
