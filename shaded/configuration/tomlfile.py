@@ -59,10 +59,12 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> bytes:
+    if path in _from_pipes and not os.path.isfile(path):  # noqa: PTH113 - never fails
+        return _from_pipes[path]
     try:
         with path.open("rb") as stream:
             lasting = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-            data = _from_pipes.get(path, b"") or stream.read(MOST_BYTES + 1)
+            data = stream.read(MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         dangling = ": it is a link to a file that is not there" if path.is_symlink() else ""
         raise ConfigurationError(

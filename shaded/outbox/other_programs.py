@@ -47,7 +47,7 @@ ANY_CASE = (
     "$recycle.bin/", "system volume information/", "found.[0-9][0-9][0-9]/", "lost+found/", "lost.dir/",
     ".trash*/", ".trashes/", ".fseventsd/", ".spotlight-v100/", ".temporaryitems/", ".documentrevisions-v100/",
     ".appledouble/", ".appledb/", ".appledesktop/", "backups.backupdb/", "*.sparsebundle/", "dfsrprivate/",
-    "*:zone.identifier", "*.zone.identifier",
+    "*zone.identifier",
     # NAS: Synology, QNAP, Asustor, WD, Samba, ZFS, NetApp, snapper.
     "@eadir/", "@tmp/", "@sharebin/", "@sharesnap/", "#recycle/", "#snapshot/", "*@synoeastream", "*@synoresource",
     ".synologyworkingdirectory/", "@recycle/", "@recycle.bin/", "@recently-snapshot/", "@transcode/", ".@*/",

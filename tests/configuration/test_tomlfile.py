@@ -136,11 +136,11 @@ def test_a_pipe_is_read_once_and_remembered(tmp_path, monkeypatch):
     table = read_toml(pipe)
     writer.join()
     assert table["folder"][0]["outbox"].folder == tmp_path / "here"
-    descriptor = os.open(pipe, os.O_RDWR)  # opening it again must not wait for a writer
-    try:
-        assert read_toml(pipe) == table
-    finally:
-        os.close(descriptor)
+    assert read_toml(pipe) == table  # without waiting for another writer
+    pipe.unlink()
+    assert read_toml(pipe) == table
+    pipe.write_text("[watching]")
+    assert read_toml(pipe) == {"watching": {}}
 
 
 @pytest.mark.real_process

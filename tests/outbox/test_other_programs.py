@@ -94,6 +94,7 @@ Adobe Bridge Cache.bc
 .dtrash/files/fox.jpg
 Corel Auto-Preserve/fox.jpg
 fox.png:Zone.Identifier
+fox.pngZone.Identifier
 fox.png_original
 fox.jpeg_original
 fox.jpg_exiftool_tmp
