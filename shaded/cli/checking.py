@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -87,12 +88,17 @@ def folder_problems(settings: Settings) -> Iterator[str]:
         yield "folder: no folder is watched; write a [[folder]] table, or name --outbox and --publish with `run`"
     for number, folder in enumerate(settings.folder):
         outbox = f"folder.{number}.outbox: {folder.outbox}"
-        if not os.path.exists(folder.outbox):  # noqa: PTH110 - never fails, whatever the path
+        try:
+            is_folder = stat.S_ISDIR(folder.outbox.stat().st_mode)
+        except FileNotFoundError:
             yield f"{outbox} does not exist; make it, or let `shaded run` make it"
-        elif not os.path.isdir(folder.outbox):  # noqa: PTH112 - see above
-            yield f"{outbox} is no folder"
-        elif not os.access(folder.outbox, os.R_OK | os.X_OK):
-            yield f"{outbox} cannot be read by you"
+        except OSError as error:
+            yield f"{outbox} cannot be looked at ({error.strerror or error}); name another, or mend it"
+        else:
+            if not is_folder:
+                yield f"{outbox} is no folder"
+            elif not os.access(folder.outbox, os.R_OK | os.X_OK):
+                yield f"{outbox} cannot be read by you"
         yield from _writable(f"folder.{number}.publish", folder.publish)
     yield from _writable("state_dir", settings.state_dir)
     yield from _writable("publishing.staging", settings.staging_home or settings.staging_dir)
@@ -112,6 +118,8 @@ def _foreign(settings: Settings) -> Iterator[str]:
             check_it()
         except ShadedError as error:
             yield str(error)
+        except OSError as error:  # permission on a folder above, say
+            yield f"state_dir: {error.filename} cannot be looked at ({error.strerror or error})"
 
 
 def _writable(key: str, folder: Path) -> Iterator[str]:

@@ -21,7 +21,9 @@ __all__ = [
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="The settings file; without it, the platform's own place."),
+    typer.Option(
+        "--config", metavar="FILE", readable=False, help="The settings file; without it, the platform's own place."
+    ),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else there.")

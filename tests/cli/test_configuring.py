@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 
 import pytest
@@ -227,3 +228,21 @@ def test_a_name_that_is_too_long_is_said(shaded, folder):
     (folder / "c.toml").write_text(f'state_dir = "state"\n[folder]\noutbox = "{"x" * 300}"\npublish = "pub"\n')
     assert shaded("check", "--skip-models", "--config", folder / "c.toml")[0] == 78
     assert shaded("run", "--once", "--config", folder / "c.toml")[0] == 78
+
+
+@pytest.mark.parametrize("command", [("status",), ("queue",), ("explain", "fox.png"), ("check", "--skip-models")])
+def test_a_state_folder_that_may_not_be_entered_is_said(shaded, folder, monkeypatch, command):
+    """As it is for a container's user; it is no traceback, and not "no daemon" either."""
+    (folder / "c.toml").write_text('state_dir = "state"\n[folder]\noutbox = "out"\npublish = "pub"\n')
+    real = os.stat
+
+    def denied(path, *arguments, **options):
+        if isinstance(path, int) or "/state/" not in str(path):
+            return real(path, *arguments, **options)
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "stat", denied)
+    code, out, err = shaded(*command, "--config", folder / "c.toml")
+    assert code in (74, 78)
+    assert "cannot be looked at" in out + err
+    assert "Traceback" not in err
