@@ -148,6 +148,7 @@ class IgnoreRules:
         else:
             raise ConfigurationError("watching.ignore: these are too much together", remedy="Use fewer patterns")
         self._spec = spec
+        self._lines = tuple(line for line, _ in layers)
         self._reasons = tuple(reason for _, reason in layers)
         self._of_folder = lru_cache(_FOLDERS_KEPT)(partial(self.own, is_dir=True))
 
@@ -160,9 +161,11 @@ class IgnoreRules:
         """Why a path is ignored, given that no folder above it is."""
         text = relative if relative.isascii() else relative.translate(_AS_TEXT)
         verdict = self._spec.check_file(f"{text}/" if is_dir else text)
-        if verdict.index is None:
-            return whose(text.rpartition("/")[2], is_dir)
-        return self._reasons[verdict.index] if verdict.include else None
+        if verdict.include and verdict.index is not None:
+            return self._reasons[verdict.index]
+        name = text.rpartition("/")[2]
+        taken_back = verdict.index is not None and _means(self._lines[verdict.index], name, is_dir)
+        return None if taken_back else whose(name, is_dir)
 
     def ignored(self, relative: PurePath, is_dir: bool = False) -> str | None:
         """Why a path relative to the outbox is ignored: the pattern and where it stands; or ``None``."""
@@ -174,6 +177,14 @@ class IgnoreRules:
                 return reason
             above += "/"
         return self.own(above + relative.name, is_dir) if relative.name else None
+
+
+def _means(pattern: str, name: str, is_dir: bool) -> bool:
+    """Whether a pattern that fits a path is about its name, and not about a folder on the way to it."""
+    if pattern.rstrip().endswith("/"):
+        return is_dir
+    last = pattern.translate(_AS_TEXT).rstrip().removeprefix("!").rpartition("/")[2]
+    return last == name or any(wildcard in last for wildcard in "*?[\\")
 
 
 @dataclass(frozen=True, slots=True)

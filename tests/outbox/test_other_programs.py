@@ -342,6 +342,17 @@ def test_everything_can_be_taken_back(pattern, name):
     assert IgnoreRules([pattern]).ignored(PurePath(name)) is None
 
 
+@pytest.mark.parametrize("pattern", ["!keep/", "!keep", "!/keep/"])
+def test_a_folder_that_is_taken_back_keeps_other_programs_files_out(pattern):
+    """As in git, its files are judged one by one."""
+    rules = IgnoreRules([], ["keep/", pattern])
+    assert rules.ignored(PurePath("keep/fox.png")) is None
+    for name in ("fox.xmp", "fox.tmp", "fox (conflicted copy 2024-01-01).png"):
+        assert rules.ignored(PurePath("keep", name)) is not None
+    for all_of_it in ("!keep/*", "!*"):
+        assert IgnoreRules([], [all_of_it]).ignored(PurePath("keep/fox.xmp")) is None
+
+
 def test_a_file_is_ignored_by_its_ending_and_a_folder_is_not():
     """``*.bak`` means files: the folder of that name may hold pictures."""
     for suffix in SUFFIXES:
