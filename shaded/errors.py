@@ -13,6 +13,7 @@
     ├── ModelError              a bundled or local model is missing, altered or unusable  (exit 1)
     └── PictureError            one picture's trouble: it never stops the others
         ├── Refusal             will not be shaded, and why: a decision, not a fault
+        │   └── NoPicture       it is a file of another kind: left alone, and nobody's failure
         ├── Unreadable          broken or unreadable data: permanent until the file changes
         ├── SourceChanged       the file changed while it was read: it is looked at again
         └── Transient           no space, busy, a mount that is away: tried again later
@@ -119,6 +120,10 @@ class PictureError(ShadedError):
 
 class Refusal(PictureError):  # noqa: N818 - a decision, not a fault
     """The picture will not be shaded, and the message says why."""
+
+
+class NoPicture(Refusal):
+    """The file is no picture and does not claim to be one: it is left alone, told of once, and fails nothing."""
 
 
 class Unreadable(PictureError):  # noqa: N818 - see AlreadyRunning

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from shaded.configuration.places import default_config_file, default_state_dir
 from shaded.errors import ConfigurationError
 from shaded.settings import (
     Folder,
     Profile,
     Settings,
-    default_config_file,
-    default_state_dir,
     load_settings,
 )
 
@@ -197,3 +196,56 @@ def test_staging_is_in_the_state_folder_unless_set(tmp_path):
     assert loaded.staging_dir == loaded.state_dir / "staging"
     file = _write(tmp_path, f"[publishing]\nstaging = '{tmp_path}/waiting'\n")
     assert load_settings(file).staging_dir == tmp_path / "waiting" / "shaded-jobs"
+
+
+@pytest.mark.parametrize("header", ["[folder]", "[[folder]]"])
+def test_one_folder_may_be_written_as_one_table(tmp_path, header):
+    """``[folder]`` can mean nothing else, and mistakes in it are named without a number."""
+    file = _write(tmp_path, f"{header}\noutbox = 'out'\npublish = '/p'\n")
+    assert load_settings(file).folder == (Folder(outbox=tmp_path / "out", publish="/p"),)
+    with pytest.raises(ConfigurationError, match=r"folder\.(0\.)?publish: it is missing"):
+        load_settings(_write(tmp_path, f"{header}\noutbox = '/o'\n"))
+
+
+def test_all_relative_paths_of_the_file_begin_beside_it(tmp_path, monkeypatch):
+    """State, folders, staging, anchors and surrogates; those of the environment begin in the working directory."""
+    monkeypatch.delenv("SHADED_STATE_DIR")
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    text = (
+        "state_dir = 'state'\n[folder]\noutbox = 'out'\npublish = 'pub'\n"
+        "[publishing]\nstaging = 'staging'\n[shading]\nanchors = 'anchors'\nsurrogates = ['vae']\n"
+    )
+    loaded = load_settings(_write(tmp_path, text))
+    assert loaded.state_dir == tmp_path / "state"
+    assert loaded.folders_named == (tmp_path / "out", tmp_path / "pub")
+    assert loaded.publishing.staging == tmp_path / "staging"
+    assert loaded.shading.anchors == tmp_path / "anchors"
+    assert loaded.shading.surrogates == (tmp_path / "vae",)
+    monkeypatch.setenv("SHADED_SHADING__ANCHORS", "anchors")
+    assert load_settings(tmp_path / "config.toml").shading.anchors == tmp_path / "cwd" / "anchors"
+
+
+def test_a_link_to_the_settings_file_stands_for_itself(tmp_path):
+    """What is linked into the platform's place from a folder of dotfiles begins where the link is."""
+    (tmp_path / "dotfiles").mkdir()
+    (tmp_path / "dotfiles" / "c.toml").write_text("[folder]\noutbox = 'out'\npublish = 'pub'\n")
+    (tmp_path / "c.toml").symlink_to("dotfiles/c.toml")
+    assert load_settings(tmp_path / "c.toml").folder[0].outbox == tmp_path / "out"
+
+
+def test_one_outbox_under_two_names_is_refused(tmp_path):
+    """A link and its target are one folder, whichever comes first."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to("out")
+    names = [tmp_path / "out", tmp_path / "link"]
+    for one, other in (names, names[::-1]):
+        with pytest.raises(ConfigurationError, match=r"folder\.0\.outbox and folder\.1\.outbox are one folder"):
+            load_settings(folder=(Folder(outbox=one, publish="/p"), Folder(outbox=other, publish="/q")))
+
+
+def test_infinity_is_no_number_of_seconds(tmp_path):
+    """TOML has it, and nothing can wait for so long."""
+    for text in ("[watching]\nrescan_seconds = inf", "[scheduling]\nretry_seconds = nan"):
+        with pytest.raises(ConfigurationError, match="finite number"):
+            load_settings(_write(tmp_path, text))

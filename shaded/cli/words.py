@@ -11,15 +11,19 @@ from typing import Annotated, Any
 import typer
 
 from shaded.clock import spoken
+from shaded.configuration import places
 from shaded.errors import PictureError, Refusal, UsageError, printable
 
 __all__ = [
-    "ConfigOption", "JsonOption", "absolute", "duration", "print_json", "printable", "spoken", "unsayable",
+    "ConfigOption", "JsonOption", "absolute", "duration", "folder_named", "print_json", "printable", "spoken",
+    "unsayable",
 ]  # fmt: skip
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="The settings file; without it, the platform's own place."),
+    typer.Option(
+        "--config", metavar="FILE", readable=False, help="The settings file; without it, the platform's own place."
+    ),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else there.")
@@ -36,8 +40,20 @@ def print_json(document: Any) -> None:
 
 def absolute(path: Path) -> Path:
     """The path as the daemon knows it: absolute, links not followed."""
-    # Path.resolve would follow links, and Path.expanduser raises for a file whose name begins with "~".
-    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111
+    # Path.expanduser raises for a file whose name begins with "~".
+    return places.absolute(os.path.expanduser(path))  # noqa: PTH111
+
+
+def folder_named(path: Path | str, option: str) -> Path:
+    """A folder that an option names, absolute.
+
+    Raises:
+        UsageError: It means no folder here.
+    """
+    try:
+        return Path(places.path_written(os.fspath(path)))
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
 
 
 def unsayable(path: Path) -> PictureError | None:

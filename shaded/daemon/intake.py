@@ -8,18 +8,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from shaded import logs
 from shaded.daemon.audience import Audience, Finished, Outcome
 from shaded.daemon.boundary import concerns_all
-from shaded.errors import PictureError, Refusal, SourceChanged, Unreadable
+from shaded.errors import NoPicture, PictureError, Refusal, SourceChanged, Unreadable
 from shaded.filestat import FileStat
 from shaded.ledger import Admission, Ledger
 from shaded.outbox.arrivals import Arrival
 from shaded.outbox.scan import look
-from shaded.outbox.screening import read_bytes, screen
+from shaded.outbox.screening import leave_alone_no_picture, read_bytes, screen
 from shaded.publishing.naming import published_name
 from shaded.publishing.pairs import FoundPair, find_pair
 from shaded.publishing.sidecar import printable, read_sidecar, sidecar_path, summary_of
@@ -194,7 +195,13 @@ class Intake:
             str(arrival.path).encode()
         except UnicodeEncodeError:
             raise Refusal("its name is not valid UTF-8", remedy="Rename it") from None
-        data = read_bytes(arrival.path, arrival.root, self._watching.max_bytes, self._alive)
+        data = read_bytes(
+            arrival.path,
+            arrival.root,
+            self._watching.max_bytes,
+            self._alive,
+            partial(leave_alone_no_picture, path=arrival.path),
+        )
         if self._look(arrival.path) != arrival.stat:
             raise SourceChanged("it changed while it was read", path=arrival.path)
         sha256 = hashlib.sha256(data).hexdigest()
@@ -204,16 +211,24 @@ class Intake:
         return sha256, screened.width * screened.height
 
     def _set_aside(self, arrival: Arrival, source: Source, error: PictureError) -> Admission:
-        logger.warning("picture refused", file=str(arrival.path), why=error.what, remedy=error.remedy)
+        other = isinstance(error, NoPicture)
+        tell, event = (logger.info, "left alone") if other else (logger.warning, "picture refused")
+        tell(event, file=str(arrival.path), why=error.what, remedy=error.remedy)
         admission = self._ledger.set_aside(
-            arrival.root, arrival.relative, arrival.stat, source.digest, error.what, error.remedy
+            arrival.root,
+            arrival.relative,
+            arrival.stat,
+            source.digest,
+            error.what,
+            error.remedy,
+            is_picture=not other,
         )
         self._tell_decided(admission)
         return admission
 
     def _tell_decided(self, admission: Admission) -> None:
-        outcome: Outcome = "failed" if admission.kind == "failed" else "refused"
         job = admission.job
+        outcome: Outcome = "failed" if admission.kind == "failed" else "left alone" if job.left_alone else "refused"
         self._audience.finished(Finished(admission.placement.path, outcome, reason=job.reason, remedy=job.remedy))
 
 

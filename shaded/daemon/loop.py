@@ -15,6 +15,7 @@ from pathlib import Path
 
 import shaded
 from shaded import logs
+from shaded.configuration.places import known_as
 from shaded.daemon.boundary import Boundary
 from shaded.daemon.commands import Commands, Order
 from shaded.daemon.delivery import Delivery
@@ -348,6 +349,7 @@ class Daemon:
 
     def why_not(self, path: Path) -> str | None:
         """Why a path that is no job is none, as far as only a running daemon knows."""
+        path = known_as(path, [outbox.folder.outbox for outbox in self._outboxes])
         for outbox in self._outboxes:
             if path.is_relative_to(outbox.folder.outbox):
                 return outbox.why_not(path.relative_to(outbox.folder.outbox)) or self.intake.why_not(path)

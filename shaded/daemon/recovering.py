@@ -93,7 +93,7 @@ def _insist_on_folders(settings: Settings) -> None:
     """A folder that is away would count as one without a picture, and everything would be shaded again."""
     for number, folder in enumerate(settings.folder):
         for kind, path in (("outbox", folder.outbox), ("publish", folder.publish)):
-            if not path.is_dir():
+            if not os.path.isdir(path):  # noqa: PTH112 - never fails
                 raise Unavailable(
                     f"folder.{number}.{kind}: the folder is missing",
                     path=path,

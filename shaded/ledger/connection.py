@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from shaded.errors import LedgerAway, LedgerDamaged, ShadedError, StateUnusable, Transient
+from shaded.errors import LedgerAway, LedgerDamaged, ShadedError, StateUnusable, Transient, Unavailable
 from shaded.ledger import schema
 from shaded.ledger.records import words
 
@@ -221,10 +221,23 @@ def write_again(connection: sqlite3.Connection, path: Path) -> sqlite3.Connectio
 
 
 def open_readable(path: Path) -> sqlite3.Connection | None:
-    """Open the ledger for reading beside a running daemon; ``None`` where there is none yet."""
+    """Open the ledger for reading beside a running daemon; ``None`` where there is none yet.
+
+    Raises:
+        Unavailable: Whether there is one cannot be seen now.
+        StateUnusable: What stands there is none.
+    """
     insist_on_a_file(path)
-    if not path.exists():
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise Unavailable(
+            f"the ledger cannot be looked at: {error.strerror or error}",
+            path=path,
+            remedy="Give your user access to it, or name another state folder with SHADED_STATE_DIR",
+        ) from error
     try:
         connection = _connect_to_read(path)
     except ERRORS as error:

@@ -19,7 +19,6 @@ found at the start is stale.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -32,9 +31,9 @@ from shaded.filestat import FileStat
 from shaded.ledger.connection import ERRORS, explain, identity, open_writable, write_again, writing
 from shaded.ledger.places import LedgerPlaces
 from shaded.ledger.profiles import LedgerProfiles
-from shaded.ledger.reader import RANK, WAITING, hex_paths, stat_columns
+from shaded.ledger.reader import RANK, WAITING, hex_paths
 from shaded.ledger.records import Admission, Claim, State, path_to_blob
-from shaded.ledger.steps import UNREAD, admission_kind, source_path
+from shaded.ledger.steps import admission_kind, source_path
 from shaded.settings import Scheduling
 
 #: A job that was under way when the program ended waits no longer than this many doublings of the first pause.
@@ -141,24 +140,6 @@ class Ledger(LedgerPlaces, LedgerProfiles):
             if kind in _ADMITTED:
                 self._tell(job_id, _ADMITTED[kind], root / relative)
             return Admission(job, placement, kind)
-
-    def set_aside(
-        self, root: Path, relative: Path, stat: FileStat, profile_digest: str, reason: str, remedy: str = ""
-    ) -> Admission:
-        """Refuse a file without reading it, until its stat changes or ``retry`` is asked for."""
-        parts = (path_to_blob(root), path_to_blob(relative), repr(stat_columns(stat)).encode())
-        identity = UNREAD + hashlib.sha256(b"\0".join(parts)).hexdigest()
-        with writing(self._connection, self._path):
-            job_id, _ = self._job_for(identity, profile_digest, "{}", "refused", 0)
-            self._do(
-                "UPDATE jobs SET reason = :reason, remedy = :remedy, changed_at = :now WHERE id = :job",
-                job=job_id,
-                reason=reason,
-                remedy=remedy,
-            )
-            job, placement = self._place(root, relative, stat, job_id)
-            self._tell(job_id, f"It was set aside: {reason}.", root / relative)
-            return Admission(job, placement, "refused")
 
     def changed(self, job_id: str, placement_id: int) -> bool:
         """Forget a place whose file is gone or no longer what settled.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from shaded.clock import Clock
+from shaded.configuration.places import known_as
 from shaded.filestat import FileStat
 from shaded.ledger.connection import ERRORS, explain, fetch, open_readable, reading
 from shaded.ledger.copies import Copies
 from shaded.ledger.records import (
     JOB_COLUMNS,
+    OTHER,
     PLACEMENT_COLUMNS,
     STATES,
     Claim,
@@ -62,6 +64,8 @@ _STAT_KNOWN = (
     "WHERE root = :root AND relative = :relative AND size = :size AND mtime_ns = :mtime_ns "
     "AND inode = :inode AND (ctime_ns IS NULL OR ctime_ns = :ctime_ns) AND profile_digest = :profile_digest"
 )
+#: What is no picture; an index finds these.
+_OTHERS = f"(sha256 GLOB '{OTHER}*')"
 _LONGEST_STORY = 50
 
 
@@ -105,9 +109,10 @@ class LedgerReader:
         self.close()
 
     def counts(self) -> dict[State, int]:
-        """How many jobs are in each state; every state is there."""
+        """How many pictures are in each state; every state is there."""
         found = dict(tuple(row) for row in self._rows("SELECT state, COUNT(*) FROM jobs GROUP BY state"))
-        return {state: found.get(state, 0) for state in STATES}
+        ((others,),) = self._rows(f"SELECT COUNT(*) FROM jobs WHERE {_OTHERS}")  # noqa: S608 - a constant
+        return {state: found.get(state, 0) - (others if state == "refused" else 0) for state in STATES}
 
     def queue(self, limit: int = 1000) -> list[Queued]:
         """What waits, in the order in which it will run: first what may run now, by rank; then by date."""
@@ -156,6 +161,23 @@ class LedgerReader:
             rows += self._rows(f"{BOTH} WHERE published = :path", path=path_to_blob(path))
             return [Record(job, place, self._story(job.id, place.path)) for job, place in map(both_from, rows)]
 
+    def known_path(self, path: Path, folders: Iterable[Path]) -> Path:
+        """The source path that the ledger knows for a file, however it is written: through links, or by its copy.
+
+        Args:
+            path: An absolute path.
+            folders: The outboxes and publish folders of the settings, as they are written there.
+        """
+        for known in (path, known_as(path, folders), known_as(path, self.roots())):
+            if self.find(known):
+                return known
+        return next((root / relative for root, relative in self.copies.owners(path)), path)
+
+    def roots(self) -> list[Path]:
+        """Every outbox that something was ever taken from, as it was written then."""
+        rows = self._rows("SELECT DISTINCT root FROM placements")
+        return [path_from_blob(row["root"]) for row in rows]
+
     def story(self, path: Path) -> tuple[tuple[float, str], ...]:
         """What happened at a source path, even if nothing lies there now: (seconds since 1970, sentence)."""
         return self._story("", path)
@@ -172,7 +194,8 @@ class LedgerReader:
         """What was refused, failed or put off last, pictures and single places of them, the newest first."""
         rows = self._rows(
             f"SELECT {JOB_COLUMNS}, {PLACEMENT_COLUMNS} FROM jobs JOIN placements ON {SOURCE} "  # noqa: S608
-            "WHERE state IN ('refused', 'failed') OR (state = 'settled' AND reason != '') "
+            "WHERE (state IN ('refused', 'failed') OR (state = 'settled' AND reason != '')) "
+            f"AND NOT {_OTHERS} "
             "ORDER BY changed_at DESC, jobs.id DESC LIMIT :limit",
             limit=limit,
         )

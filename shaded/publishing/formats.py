@@ -28,20 +28,10 @@ _EXPORT = "Export a PNG or JPEG from the program that made it"
 _STILL = "Export one still picture of it as PNG or JPEG"
 _DEVELOP = "Develop it in your raw converter and export a JPEG or TIFF"
 
-#: Beginnings of files that are known and not shaded: (offset, magic, what it is, what to do).
+#: Beginnings of pictures that are known and not shaded: (offset, magic, what it is, what to do).
 _FOREIGN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"GIF87a", "a GIF picture, which is limited to 256 colours and cannot hold the shading", _STILL),
     (0, b"GIF89a", "a GIF picture, which is limited to 256 colours and cannot hold the shading", _STILL),
-    (0, b"8BPS", "a Photoshop document", "Export a PNG or JPEG from it"),
-    (0, b"gimp xcf", "a GIMP document", "Export a PNG or JPEG from it"),
-    (0, b"CSFCHUNK", "a Clip Studio Paint document", "Export a PNG or JPEG from it"),
-    (0, b"\x00\xffKA", "an Affinity document", "Export a PNG or JPEG from it"),
-    (0, b"Paint Shop Pro Image File", "a PaintShop Pro document", "Export a PNG or JPEG from it"),
-    (30, b"mimetypeapplication/x-krita", "a Krita document", "Export a PNG or JPEG from it"),
-    (30, b"mimetypeimage/openraster", "an OpenRaster document", "Export a PNG or JPEG from it"),
-    (0, b"PK\x03\x04", "a ZIP archive or a document of a painting program", _EXPORT),
-    (0, b"%PDF", "a PDF document", _EXPORT),
-    (0, b"%!PS", "a PostScript document", _EXPORT),
     (0, b"BM", "a Windows bitmap (BMP)", "Save it as PNG"),
     (0, b"\xff\x0a", "a JPEG XL picture, which is not supported", "Export a PNG or JPEG"),
     (0, b"\x00\x00\x00\x0cJXL \r\n\x87\n", "a JPEG XL picture, which is not supported", "Export a PNG or JPEG"),
@@ -59,17 +49,8 @@ _FOREIGN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"DDS ", "a DirectDraw texture", "Save it as PNG"),
     (0, b"icns", "an icon file with several pictures", _EXPORT),
     (0, b"\x00\x00\x01\x00", "an icon file with several pictures", _EXPORT),
-    (0, b"\x1aE\xdf\xa3", "a video", _STILL),
 )
-_TEXT_FOREIGN = (
-    (re.compile(rb"<svg[\s>]", re.IGNORECASE), "an SVG drawing, which has no pixels", "Export a PNG from it"),
-    (
-        re.compile(rb"\A\s*<(!doctype html|html)", re.IGNORECASE),
-        "a web page and not a picture",
-        "Save the picture itself",
-    ),
-    (re.compile(rb"\AP[1-7]\s"), "a Netpbm picture (PPM, PGM, PBM), which is not supported", "Save it as PNG"),
-)
+_NETPBM = re.compile(rb"\AP[1-7]\s")
 
 
 def brands(data: bytes) -> tuple[bytes, ...]:
@@ -94,7 +75,10 @@ def sniff(data: bytes) -> Format | None:
 
 
 def foreign(data: bytes) -> tuple[str, str] | None:
-    """What a file that cannot be shaded is ("a Photoshop document") and what to do; ``None`` when it is unknown."""
+    """What a picture that cannot be shaded is ("a GIF picture") and what to do; ``None`` when it is unknown.
+
+    What is no picture at all, :mod:`shaded.publishing.documents` knows.
+    """
     found = brands(data)
     if found:
         if _HEIC_BRANDS.intersection(found):
@@ -105,8 +89,6 @@ def foreign(data: bytes) -> tuple[str, str] | None:
     for at, magic, what, remedy in _FOREIGN:
         if data[at : at + len(magic)] == magic:
             return what, remedy
-    head = data[:2048]
-    for pattern, what, remedy in _TEXT_FOREIGN:
-        if pattern.search(head):
-            return what, remedy
+    if _NETPBM.match(data):
+        return "a Netpbm picture (PPM, PGM, PBM), which is not supported", "Save it as PNG"
     return None
