@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from xml.dom.minidom import Document
 
 from shaded.publishing import exif, iptc, xmp
+from shaded.publishing.colour import fitting_profile
 from shaded.publishing.formats import Format
 from shaded.publishing.picture import Picture
 from shaded.publishing.sidecar import RightsFacts
@@ -75,17 +76,6 @@ def _packet(
     return None if xmp.is_empty(document) else xmp.serialise(document)
 
 
-def _profile(picture: Picture, form: Format, *, gray: bool, warnings: list[str]) -> bytes | None:
-    """The ICC profile, unless the picture goes from gray to colour and the profile only knows gray, or the reverse."""
-    icc = picture.container.icc
-    if icc is None:
-        return None
-    if (icc[16:20] == b"GRAY") != gray and (gray != picture.is_gray or form != picture.container.format):
-        warnings.append("The colour profile does not fit the output's colour model and was left out.")
-        return None
-    return icc
-
-
 def carried(picture: Picture, form: Format, metadata: Metadata, rights: Rights, *, gray: bool) -> Carried:
     """Decide what metadata goes into a file of format ``form`` that is gray or not.
 
@@ -108,7 +98,10 @@ def carried(picture: Picture, form: Format, metadata: Metadata, rights: Rights, 
     elif records and form != "tiff":
         warnings.append(f"IPTC records have no place in a {form.upper()} file and were left out.")
         records = None
-    icc = _profile(picture, form, gray=gray, warnings=warnings)
+    icc, remarks = fitting_profile(
+        picture.container, form, gray=gray, was_gray=picture.is_gray, exif_kept=metadata.exif
+    )
+    warnings += remarks
     comment = picture.container.comment if metadata.xmp and form == "jpeg" else None
     return Carried(tree, packet, records or None, icc, comment, tuple(warnings))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shaded.publishing.colour import Colour
 from shaded.publishing.formats import Format
 
 __all__ = ["Container", "Format", "Picture", "Pixels"]
@@ -35,7 +36,8 @@ class Container:
         lossless: Whether a WebP was stored without loss.
         png_chunks: A PNG's chunks on colour and text that are written back as they are.
         tiff_compression: A TIFF's compression scheme and predictor, by their TIFF numbers.
-        avif_colour: An AVIF's coded primaries and transfer function, by their H.273 numbers.
+        colour: The colour space where it is stated in another way than by a profile, and counts before one; ``None``
+            where the file says nothing, or its profile counts.
         warnings: What decoding could not keep, in sentences for a person.
     """
 
@@ -54,7 +56,7 @@ class Container:
     lossless: bool = False
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     tiff_compression: tuple[int, int] | None = None
-    avif_colour: tuple[int, int] | None = None
+    colour: Colour | None = None
     warnings: tuple[str, ...] = ()
 
 

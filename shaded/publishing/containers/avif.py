@@ -10,21 +10,20 @@ import io
 import numpy as np
 from PIL import AvifImagePlugin
 
+from shaded.publishing.colour import Colour
 from shaded.publishing.containers.pixels import Planes, split
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Picture
-from shaded.publishing.probing import avif_facts
+from shaded.publishing.stills import still_facts
 
 _QUALITY = 85
 _EXIF = b"Exif\0\0"
 _COLOUR_BOX = b"colrnclx"
-#: H.273: BT.709 primaries and the sRGB transfer function, or unspecified, which is read as the same.
-_ORDINARY = ((1, 2), (1, 2, 13))
 
 
 def decode(data: bytes) -> Picture:
     """L, LA, RGB or RGBA, 8 bits."""
-    facts = avif_facts(data)
+    facts = still_facts(data)
     with AvifImagePlugin.AvifImageFile(io.BytesIO(data)) as image:
         if image.width * image.height > facts.width * facts.height:
             raise ValueError("its parts disagree on its size")
@@ -32,27 +31,25 @@ def decode(data: bytes) -> Picture:
         colour, alpha = split(np.array(image))
         icc = image.info.get("icc_profile")
         exif = image.info.get("exif")
-        unusual = facts.primaries not in _ORDINARY[0] or facts.transfer not in _ORDINARY[1]
-        remarks = [f"The file has {facts.bits} bits per channel; the published one has 8."] if facts.bits > 8 else []
         container = Container(
             "avif",
             image.mode,
             icc=icc,
+            colour=None if icc else facts.colour,
             exif=exif.removeprefix(_EXIF) if exif else None,
             xmp=image.info.get("xmp"),
-            avif_colour=(facts.primaries, facts.transfer) if unusual and icc is None else None,
-            warnings=tuple(remarks),
+            warnings=facts.remarks,
         )
     return Picture(colour, alpha, container)
 
 
-def _with_colour(data: bytes, colour: tuple[int, int]) -> bytes:
+def _with_colour(data: bytes, colour: Colour) -> bytes:
     """Put primaries and transfer into the colour box, which counts before the coded stream's own (ISO/IEC 23000-22)."""
     at = data.find(_COLOUR_BOX)
     if at < 0:
         return data
     at += len(_COLOUR_BOX)
-    return data[:at] + colour[0].to_bytes(2, "big") + colour[1].to_bytes(2, "big") + data[at + 4 :]
+    return data[:at] + colour.primaries.to_bytes(2, "big") + colour.transfer.to_bytes(2, "big") + data[at + 4 :]
 
 
 def encode(planes: Planes, source: Container, carried: Carried, quality: int | None) -> bytes:
@@ -64,4 +61,7 @@ def encode(planes: Planes, source: Container, carried: Carried, quality: int | N
         icc_profile=carried.icc, exif=carried.exif_block or b"", xmp=carried.xmp or b"", **options,
     )  # fmt: skip
     data = out.getvalue()
-    return data if source.avif_colour is None else _with_colour(data, source.avif_colour)
+    colour = source.colour if carried.icc is None else None
+    if colour is None or colour.is_srgb or not colour.is_numbered:
+        return data
+    return _with_colour(data, colour)

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from PIL import PngImagePlugin
 
 from shaded.publishing.containers.pixels import Planes, mode_name, split
+from shaded.publishing.containers.png_colour import read_colour
 from shaded.publishing.embedded import holds_picture
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Picture, Pixels
+from shaded.publishing.remarks import NO_CREDENTIALS
 from shaded.publishing.walking import PNG_SIGNATURE, png_chunk, png_chunks
 
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
@@ -62,10 +64,6 @@ def _kept(kind: bytes, content: bytes) -> bool:
     if keyword == _XMP_KEYWORD or _RAW_PROFILE.match(keyword) is not None:
         return False
     return text is not None and not holds_picture(text)
-
-
-def _profile(content: bytes) -> bytes | None:
-    return _inflate(content.partition(b"\0")[2][1:])
 
 
 def _dpi(content: bytes) -> tuple[float, float] | None:
@@ -138,13 +136,14 @@ def decode(data: bytes) -> Picture:
             kept.append((kind, content))
     samples, mode = _decode_pixels(chunks, bytes(needed))
     colour, alpha = split(samples)
-    warnings: tuple[str, ...] = ()
+    icc, stated, warnings = read_colour(chunks)
     if b"caBX" in chunks:
-        warnings = ("Content credentials (C2PA) were left out: they do not hold for a changed picture.",)
+        warnings += (NO_CREDENTIALS,)
     container = Container(
         "png",
         mode,
-        icc=_profile(chunks[b"iCCP"]) if b"iCCP" in chunks else None,
+        icc=icc,
+        colour=stated,
         exif=chunks.get(b"eXIf"),
         xmp=xmp,
         dpi=_dpi(chunks.get(b"pHYs", b"")),

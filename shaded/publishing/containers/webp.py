@@ -19,7 +19,7 @@ LONGEST_SIDE = 16383
 
 def decode(data: bytes) -> Picture:
     """RGB or RGBA, 8 bits."""
-    kinds = {kind for kind, _, _ in riff_chunks(data)}
+    chunks = {kind: content for kind, _, content in riff_chunks(data)}
     with WebPImagePlugin.WebPImageFile(io.BytesIO(data)) as image:
         image.load()
         colour, alpha = split(np.array(image))
@@ -27,10 +27,10 @@ def decode(data: bytes) -> Picture:
         container = Container(
             "webp",
             image.mode,
-            icc=image.info.get("icc_profile"),
+            icc=chunks.get(b"ICCP") or None,  # also where the header does not announce it
             exif=exif.removeprefix(_EXIF) if exif else None,
             xmp=image.info.get("xmp"),
-            lossless=b"VP8L" in kinds,
+            lossless=b"VP8L" in chunks,
         )
     return Picture(colour, alpha, container)
 

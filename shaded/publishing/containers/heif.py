@@ -1,0 +1,79 @@
+"""HEIC through libheif: read only, with 8 bits, as phones write it (one HEVC picture or a grid of tiles).
+
+libheif crops, turns and mirrors by the file's own properties. So the pixels stand upright, and an orientation in EXIF
+or XMP, which phones write as well, counts no more (HEIF, ISO/IEC 23008-12, 6.5.10 and 6.5.12).
+The library is only ever called with bytes; nothing is registered with Pillow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from shaded.errors import Refusal
+from shaded.publishing import exif
+from shaded.publishing.containers.pixels import mode_name, split, straight, to_eight_bits
+from shaded.publishing.picture import Container, Picture, Pixels
+from shaded.publishing.remarks import STRAIGHTENED
+from shaded.publishing.stills import still_facts
+
+_EXIF = b"Exif\0\0"
+
+
+def _upright(block: bytes) -> bytes | None:
+    """EXIF without its orientation; damaged data as they are."""
+    try:
+        tree = exif.parse(block)
+    except ValueError:
+        return block
+    if exif.ORIENTATION not in tree.main:
+        return block
+    return exif.build(replace(tree, main={tag: entry for tag, entry in tree.main.items() if tag != exif.ORIENTATION}))
+
+
+def _without_colour(samples: Pixels, info: dict[str, Any]) -> Pixels:
+    """Gray with transparency comes from the library as four channels."""
+    if "chroma" in info or samples.ndim < 3 or samples.shape[2] != 4:
+        return samples
+    return samples[..., [0, 3]]
+
+
+def decode(data: bytes) -> Picture:
+    """L, LA, RGB or RGBA, 8 bits, upright.
+
+    Raises:
+        Refusal: libheif is built without what the file needs, such as an HEVC decoder; or it knows no such colours.
+    """
+    import pillow_heif  # noqa: PLC0415 - large, and only HEIC files need it
+
+    facts = still_facts(data)
+    if not facts.colour.is_known:  # libheif would call it damaged
+        raise Refusal(f"its colour space ({facts.colour}) is not known here", remedy="Export a JPEG or PNG")
+    try:
+        file = pillow_heif.open_heif(data)
+        image = file[file.primary_index]
+        if image.size[0] * image.size[1] > facts.width * facts.height:
+            raise ValueError("its parts disagree on its size")
+        samples = _without_colour(to_eight_bits(np.array(image)), image.info)  # gray of 10 bits comes with 16
+    except SyntaxError as error:  # pillow_heif's way to say that libheif lacks a feature
+        raise Refusal(f"libheif cannot read this kind of HEIC here ({error})", remedy="Export a JPEG or PNG") from error
+    info = dict(image.info)
+    pillow_heif.set_orientation(info)
+    colour, alpha = split(samples)
+    warnings = facts.remarks
+    if alpha is not None and image.premultiplied_alpha:
+        colour = straight(colour, alpha)
+        warnings += (STRAIGHTENED,)
+    icc, block, packet = info.get("icc_profile"), info.get("exif"), info.get("xmp")
+    container = Container(
+        "heic",
+        mode_name(1 if samples.ndim == 2 else samples.shape[2], wide=False),
+        icc=icc,
+        colour=None if icc else facts.colour,
+        exif=_upright(block.removeprefix(_EXIF)) if block else None,
+        xmp=packet.rstrip(b"\0") if packet else None,
+        warnings=warnings,
+    )
+    return Picture(colour, alpha, container)
