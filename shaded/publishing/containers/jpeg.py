@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import io
+import re
+from typing import Any
 
 import numpy as np
 from PIL import JpegImagePlugin
 
-from shaded.publishing import iptc
+from shaded.publishing import exif, iptc
 from shaded.publishing.containers.pixels import Planes, split
 from shaded.publishing.metadata import Carried
-from shaded.publishing.picture import Container, Picture
+from shaded.publishing.picture import Container, Kind, Picture, arranged
 
 _QUALITY = 92
 _EXIF = b"Exif\0\0"
-_MARK_EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
+#: How EXIF segments begin; the byte after the zero varies among writers.
+_EXIF_BEGIN = re.compile(rb"exif\0.", re.IGNORECASE | re.DOTALL)
+_TIFF_BEGIN = re.compile(rb"II\*\0|MM\0\*|II\0\*|MM\*\0", re.IGNORECASE)
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
+_GUID = 32
+_LARGEST_EXTENDED = 16_000_000
 
 
 def _subsampling(layers: list[tuple[int, int, int, int]]) -> int:
@@ -34,11 +42,51 @@ def _remarks(segments: list[tuple[str, bytes]]) -> tuple[str, ...]:
         found.append(
             "The file holds further pictures (a gain map, a depth map or a preview); only the first is published."
         )
-    if any(name == "APP1" and content.startswith(_MARK_EXTENDED) for name, content in segments):
-        found.append("The extended part of the XMP packet was left out.")
     if any(name == "APP11" for name, _ in segments):
         found.append("Content credentials (C2PA) were left out: they do not hold for a changed picture.")
     return tuple(found)
+
+
+def _exif_blocks(segments: list[bytes]) -> list[bytes]:
+    """The EXIF blocks; a segment without a TIFF header of its own continues the one before it."""
+    found: list[bytes] = []
+    for content in segments:
+        if _EXIF_BEGIN.match(content) is None:
+            continue
+        if found and _TIFF_BEGIN.search(content, 0, 32) is None:
+            found[-1] += content[len(_EXIF) :]
+        else:
+            found.append(content)
+    return [block for block in map(exif.block_of, found) if block]
+
+
+def _extended_packets(segments: list[bytes]) -> list[bytes]:
+    """The extended XMP packets, put together from their portions: GUID, full length, offset, portion (XMP part 3)."""
+    portions: dict[bytes, dict[int, bytes]] = {}
+    for content in segments:
+        head = len(_EXTENDED) + _GUID
+        if content.startswith(_EXTENDED) and len(content) > head + 8:
+            at = int.from_bytes(content[head + 4 : head + 8], "big")
+            portions.setdefault(content[len(_EXTENDED) : head], {})[at] = content[head + 8 :]
+    packets = []
+    for parts in portions.values():
+        packet = bytearray()
+        for at in sorted(parts):
+            if at == len(packet):
+                packet += parts[at]
+        packets.append(bytes(packet[:_LARGEST_EXTENDED]))
+    return packets
+
+
+def _found(segments: list[tuple[str, bytes]]) -> dict[str, Any]:
+    """The metadata of the marker segments, as the container's fields."""
+    ours = [content for name, content in segments if name == "APP1"]
+    blocks: list[tuple[Kind, bytes]] = [("exif", block) for block in _exif_blocks(ours)]
+    blocks += [("xmp", content[len(_XMP) :]) for content in ours if content.startswith(_XMP)]
+    blocks += [("xmp", packet) for packet in _extended_packets(ours)]
+    more, whole = iptc.blocks_of(iptc.photoshop_block([content for name, content in segments if name == "APP13"]))
+    blocks += [(kind, block) for kind, block in more if kind != "icc"]
+    return {**arranged(blocks), "unreadable": () if whole else ("Photoshop resources",)}
 
 
 def _dpi(info: dict[str | tuple[int, int], object]) -> tuple[float, float] | None:
@@ -58,14 +106,11 @@ def decode(data: bytes) -> Picture:
         while len(tables) > 1 and tables[-1] == tables[-2]:
             tables.pop()
         segments = list(image.applist)
-        exif = image.info.get("exif")
         container = Container(
             "jpeg",
             image.mode,
             icc=image.info.get("icc_profile"),
-            exif=exif.removeprefix(_EXIF) if exif else None,
-            xmp=image.info.get("xmp"),
-            iptc=iptc.records_of_segments([content for name, content in segments if name == "APP13"]),
+            **_found(segments),
             comment=image.info.get("comment"),
             dpi=_dpi(image.info),
             jpeg_tables=tuple(tables),

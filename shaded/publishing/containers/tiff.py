@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from shaded.publishing import exif, iptc
 from shaded.publishing.containers.pixels import Planes, mode_name, split
+from shaded.publishing.exif_tags import RESOLUTION
 from shaded.publishing.ifd import Directory, Entry, Header, write_directory
 from shaded.publishing.metadata import Carried
-from shaded.publishing.picture import Container, Picture, Pixels
+from shaded.publishing.picture import Container, Kind, Picture, Pixels, arranged
 from shaded.publishing.probing import tiff_pages
 
 #: TIFF compression numbers that are lossless and written again; everything else becomes deflate.
 _COMPRESSIONS = {1: None, 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
 _DEFLATE = 8
 _XMP, _IPTC, _PHOTOSHOP, _ICC, _LAYERS = 700, 33723, 34377, 34675, 37724
-_RESOLUTION = (282, 283, 296)
 _BYTES = 7
 
 
@@ -115,17 +115,18 @@ def _container(data: bytes, header: Header, page: Directory) -> Container:
     """What the page carries besides its pixels; mode and warnings come from decoding them."""
     tree = exif.read_tree(data, page, header)
 
-    def raw(tag: int) -> bytes | None:
-        return page.entries[tag].raw if tag in page.entries else None
+    def raw(tag: int) -> bytes:
+        return page.entries[tag].raw if tag in page.entries else b""
 
-    photoshop = raw(_PHOTOSHOP)
+    more, whole = iptc.blocks_of(raw(_PHOTOSHOP))
+    blocks: list[tuple[Kind, bytes]] = [("exif", exif.build(tree) or b""), ("xmp", raw(_XMP))]
+    blocks += [("iptc", iptc.in_order(raw(_IPTC))), *((kind, block) for kind, block in more if kind != "icc")]
     return Container(
         "tiff",
         "",
-        icc=raw(_ICC),
-        exif=exif.build(tree),
-        xmp=raw(_XMP),
-        iptc=raw(_IPTC) or (iptc.records_of(photoshop) if photoshop else None),
+        icc=raw(_ICC) or None,
+        **arranged(blocks),
+        unreadable=(*(("EXIF data",) if tree.lost else ()), *(() if whole else ("Photoshop resources",))),
         dpi=tree.dpi,
         tiff_compression=(page.number(259, header.order, 1), page.number(317, header.order, 1)),
     )
@@ -162,7 +163,7 @@ def encode(planes: Planes, source: Container, carried: Carried) -> bytes:
             rowsperstrip=64,
             **_options(source, carried),
         )
-    described = {tag: entry for tag, entry in tree.main.items() if tag not in _RESOLUTION}
+    described = {tag: entry for tag, entry in tree.main.items() if tag not in RESOLUTION}
     if carried.xmp is not None:
         described[_XMP] = Entry(1, len(carried.xmp), carried.xmp)
     if carried.iptc is not None:
