@@ -47,7 +47,7 @@ def objection(text: str, *, gps: bool) -> Objection | None:
         text: Any text of the metadata.
         gps: Whether a position may be published.
     """
-    if holds_picture(text.encode("utf-8", "replace")):
+    if holds_picture(text.encode("utf-8", "replace")) or holds_picture(text.encode("latin-1", "replace")):
         return "another picture"
     if len(_CONTROL.findall(text)) > _MOST_CONTROLS:
         return "no text"

@@ -19,8 +19,8 @@ from shaded.publishing.exif_texts import readings, text_of, trimmed
 from shaded.publishing.ifd import ByteOrder, Directory, Entry, Header, read_directory, read_header, write_directory
 
 _PER_UNIT = {2: 1.0, 3: 2.54}
-_LONGEST = 60_000
-_MOST_NUMBERS = 4
+_LONGEST, _FEW = 60_000, 64
+_INTEGERS, _FRACTIONS, _GEOTIFF = frozenset({1, 3, 4, 6, 8, 9}), frozenset({5, 10}), frozenset({3, 12})
 _TEXT_TYPES = frozenset({1, 2, 7, 129})
 _SHORT, _LONG, _DOUBLE = 3, 4, 12
 #: Tags in which somebody may be named; one that is there and cannot be read is not the same as one that is absent.
@@ -81,21 +81,30 @@ def _fits(tag: int, entry: Entry, order: ByteOrder) -> bool:
         return entry.type in _TEXT_TYPES
     if tag in tags.WIDE_TEXTS:
         return entry.type in (1, 7)
-    if tag in tags.NUMBERS or tag in tags.OF_FULL_SIZE:
-        return entry.count <= _MOST_NUMBERS and len(entry.numbers(order)) > 0
-    return tag in tags.CODES and len(entry.raw) <= 4
+    if tag == tags.ORIENTATION:  # written as it should be, however it was written
+        return bool(entry.numbers(order))
+    if tag in tags.CODES:
+        return len(entry.raw) <= 4
+    fractional = entry.type in _FRACTIONS
+    if tag in tags.FRACTIONS or (tag in tags.OF_FULL_SIZE and fractional):
+        return fractional and entry.count <= tags.COUNTS.get(tag, 1)
+    whole = tag in tags.INTEGERS or tag in tags.OF_FULL_SIZE
+    return whole and entry.type in _INTEGERS and entry.count <= tags.COUNTS.get(tag, 1)
 
 
 def _described(directory: Directory, order: ByteOrder) -> dict[int, Entry]:
     return {tag: entry for tag, entry in directory.entries.items() if _fits(tag, entry, order)}
 
 
-def _placed(directory: Directory, allowed: frozenset[int]) -> dict[int, Entry]:
+def _placed(directory: Directory, allowed: frozenset[int], *, many: frozenset[int] = frozenset()) -> dict[int, Entry]:
+    """What tells the place: texts and numbers that hold no picture; of many numbers those of the types ``many``."""
     return {
         tag: entry
         for tag, entry in directory.entries.items()
-        if tag in allowed and len(entry.raw) <= _LONGEST and not holds_picture(entry.raw)
-    }
+        if tag in allowed and len(entry.raw) <= _LONGEST
+        and not holds_picture(entry.raw) and not holds_picture(entry.raw.replace(b"\0", b""))
+        and (entry.type in _TEXT_TYPES or entry.type in many or len(entry.raw) <= _FEW)
+    }  # fmt: skip
 
 
 def _interoperating(directory: Directory) -> dict[int, Entry]:
@@ -125,7 +134,7 @@ def read_tree(data: bytes, main: Directory, header: Header) -> Exif:
     shown.pop(tags.ORIENTATION, None)
     return Exif(
         order,
-        {**_described(main, order), **_placed(main, tags.GEOTIFF)},
+        {**_described(main, order), **_placed(main, tags.GEOTIFF, many=_GEOTIFF)},
         shown,
         _placed(_pointed(data, main, tags.GPS_POINTER, header), tags.GPS),
         _interoperating(_pointed(data, photo, tags.INTEROPERABILITY_POINTER, header)),

@@ -29,17 +29,24 @@ TEXTS = frozenset({
 #: Windows' texts: title, comment, author, keywords, subject; UTF-16, little-endian, as bytes.
 WIDE_TEXTS = frozenset({XP_TITLE, 40092, XP_AUTHOR, XP_KEYWORDS, 40095})
 
-#: Numbers, at most four of them.
-NUMBERS = frozenset({
-    ORIENTATION, *RESOLUTION,
-    18246, 18249,  # Rating, RatingPercent
-    33434, 33437, 34850, 34855, 34864, 34865, 34866, 34867, 34868, 34869,  # exposure and sensitivity
-    37377, 37378, 37379, 37380, 37381, 37382, 37383, 37384, 37385, 37386,  # APEX values, distance, light, focal length
-    PIXEL_WIDTH, PIXEL_HEIGHT, 40961,  # size, ColorSpace
-    41483, 41493, 41495,  # FlashEnergy, ExposureIndex, SensingMethod
-    41985, 41986, 41987, 41988, 41989, 41990, 41991, 41992, 41993, 41994, 41996,  # how the scene was taken
-    42034, 42080, 42240,  # LensSpecification, CompositeImage, Gamma
+#: Whole numbers, one of each; ISO speeds up to three.
+INTEGERS = frozenset({
+    RESOLUTION[2], 18246, 18249,  # ResolutionUnit, Rating, RatingPercent
+    34850, 34855, 34864, 34865, 34866, 34867, 34868, 34869,  # ExposureProgram, sensitivity
+    37383, 37384, 37385,  # MeteringMode, LightSource, Flash
+    PIXEL_WIDTH, PIXEL_HEIGHT, 40961, 41495,  # size, ColorSpace, SensingMethod
+    41985, 41986, 41987, 41989, 41990, 41991, 41992, 41993, 41994, 41996,  # how the scene was taken
+    42080,  # CompositeImage
 })  # fmt: skip
+
+#: Fractions, one of each; LensSpecification has four.
+FRACTIONS = frozenset({
+    *RESOLUTION[:2], 33434, 33437,  # ExposureTime, FNumber
+    37377, 37378, 37379, 37380, 37381, 37382, 37386,  # APEX values, SubjectDistance, FocalLength
+    41483, 41493, 41988, 42034, 42240,  # FlashEnergy, ExposureIndex, DigitalZoomRatio, LensSpecification, Gamma
+})  # fmt: skip
+#: How many values a tag may have, where it is not one.
+COUNTS = {34855: 3, 42034: 4, 37396: 4, 41492: 2}
 
 #: Four bytes or fewer: ExifVersion, FlashpixVersion, FileSource, SceneType.
 CODES = frozenset({36864, 40960, 41728, 41729})

@@ -23,11 +23,11 @@ def decode_text(raw: bytes) -> str:
 
 
 def _wide(raw: bytes, order: ByteOrder) -> str:
-    """UTF-16: by its mark, else in the order in which the zeros of Western letters lie, else in ``order``."""
+    """UTF-16: by its mark, else in the order in which the zeros of many Western letters lie, else in ``order``."""
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return raw.decode("utf-16", "replace")
     low, high = raw[1::2].count(0), raw[::2].count(0)
-    if low != high:
+    if abs(low - high) * 4 > len(raw) // 2:
         order = "<" if low > high else ">"
     return raw.decode("utf-16-le" if order == "<" else "utf-16-be", "replace")
 

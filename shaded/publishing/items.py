@@ -6,7 +6,6 @@ Libraries hand them on rewritten: Pillow's AVIF plugin replaces letters of a nam
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 
 from shaded.publishing.picture import Kind
@@ -35,24 +34,45 @@ class _Fields:
         return text
 
 
-def metadata_items(data: bytes) -> list[tuple[Kind, bytes]]:
-    """The EXIF and XMP items of a file, in its order; none where the boxes cannot be read."""
+def metadata_items(data: bytes) -> tuple[list[tuple[Kind, bytes]], bool]:
+    """The EXIF and XMP items of a file, in its order, and whether all that it lists could be found."""
+    found: list[tuple[Kind, bytes]] = []
     try:
-        return list(_items(data))
-    except (Cut, struct.error):
-        return []
+        for item in _items(data):
+            found.append(item)  # noqa: PERF402 - what was found before the damage counts
+    except Cut:
+        return found, False
+    return found, all(block for _, block in found)
+
+
+def without_exif(data: bytes) -> bytes:
+    """The file with its EXIF items under a type that nobody reads, for libraries that fail on an odd block."""
+    changed = bytearray(data)
+    try:
+        inner = _meta_boxes(data)
+        listed = list(_kinds(data, inner[b"iinf"])) if b"iinf" in inner else []
+    except Cut:
+        return data
+    for _, kind, at in listed:
+        if kind == "exif":
+            changed[at : at + 4] = b"skip"
+    return bytes(changed)
+
+
+def _meta_boxes(data: bytes) -> dict[bytes, Part]:
+    meta = next((part for part in iso_boxes(data) if part.kind == b"meta"), None)
+    if meta is None:
+        return {}
+    return {part.kind: part for part in iso_boxes(data, meta.at + 4, meta.at + len(meta.content))}
 
 
 def _items(data: bytes) -> Iterator[tuple[Kind, bytes]]:
-    meta = next((part for part in iso_boxes(data) if part.kind == b"meta"), None)
-    if meta is None:
-        return
-    inner = {part.kind: part for part in iso_boxes(data, meta.at + 4, meta.at + len(meta.content))}
+    inner = _meta_boxes(data)
     if b"iinf" not in inner or b"iloc" not in inner:
         return
     places = _places(inner[b"iloc"].content)
     own = inner[b"idat"].content if b"idat" in inner else b""
-    for number, kind in _kinds(data, inner[b"iinf"]):
+    for number, kind, _ in _kinds(data, inner[b"iinf"]):
         construction, extents = places.get(number, (0, []))
         whole = data if construction == 0 else own if construction == 1 else b""
         content = b"".join(whole[at : at + size if size else None] for at, size in extents)[:_LARGEST]
@@ -62,7 +82,8 @@ def _items(data: bytes) -> Iterator[tuple[Kind, bytes]]:
         yield kind, content
 
 
-def _kinds(data: bytes, iinf: Part) -> Iterator[tuple[int, Kind]]:
+def _kinds(data: bytes, iinf: Part) -> Iterator[tuple[int, Kind, int]]:
+    """Number and kind of each metadata item, and where its type stands in the file."""
     wide = iinf.content[:1] != b"\0"
     for part in list(iso_boxes(data, iinf.at + (8 if wide else 6), iinf.at + len(iinf.content)))[:_MOST_ITEMS]:
         fields = _Fields(part.content)
@@ -74,9 +95,9 @@ def _kinds(data: bytes, iinf: Part) -> Iterator[tuple[int, Kind]]:
         kind = fields.take(4).to_bytes(4, "big")
         fields.text()
         if kind == b"Exif":
-            yield number, "exif"
+            yield number, "exif", part.at + (8 if version == 2 else 10)
         elif kind == b"mime" and fields.text().lower() == _XMP:
-            yield number, "xmp"
+            yield number, "xmp", part.at + (8 if version == 2 else 10)
 
 
 def _places(iloc: bytes) -> dict[int, tuple[int, list[tuple[int, int]]]]:

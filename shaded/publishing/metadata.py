@@ -8,6 +8,7 @@ from typing import Literal
 
 from shaded.publishing import exif, iptc, statements, texts, xmp
 from shaded.publishing import xmp_names as names
+from shaded.publishing.embedded import objection
 from shaded.publishing.exif_texts import decode_text
 from shaded.publishing.formats import Format
 from shaded.publishing.orientation import Turn, turn_of
@@ -237,10 +238,13 @@ def _may_claim(rights: Rights, said: Statements) -> bool:
     return not said.notices and not names_another
 
 
-def subject_of(picture: Picture) -> tuple[list[str], str | None]:
-    """What the artist wrote about the picture, in whatever block: the keywords, each once, and the title."""
+def subject_of(picture: Picture, *, gps: bool = False) -> tuple[list[str], str | None]:
+    """What the artist wrote about the picture, in whatever block: the keywords, each once, and the title.
+
+    A title that reads like a position is none, unless ``gps`` keeps positions: it would stand in the sidecar.
+    """
     said = statements.of(picture.container)
-    return list(said.keywords), said.titles[0] if said.titles else None
+    return list(said.keywords), next((title for title in said.titles if objection(title, gps=gps) is None), None)
 
 
 def rights_in(picture: Picture) -> RightsFacts:

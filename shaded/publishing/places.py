@@ -30,9 +30,9 @@ _NORTH, _EAST = "[NSns]", "[EWOeow]"
 _STEPS = rf"\d{{1,3}}[\s:]\d{{1,2}}{_DECIMALS}(?:[\s:]\d{{1,2}}{_DECIMALS})?"
 _MAPS = (
     r"maps\.google", r"maps\.apple", r"maps\.app\.goo", r"google\.[a-z.]{2,6}/maps", r"goo\.gl/maps", r"bing\.com/maps",
-    r"osm\.org/", r"openstreetmap\.(?:org|de|fr)", r"what3words\.com", r"w3w\.co/", "geohack", r"waze\.com",
-    r"here\.com/", r"mapquest\.", r"yandex\.[a-z]{2,3}/maps", r"map\.baidu\.", r"amap\.com", r"mapy\.(?:cz|com)", r"maps\.me/",
-    r"earth\.google\.", r"plus\.codes/",
+    r"osm\.org/", r"openstreetmap\.(?:org|de|fr)", r"what3words\.com", r"w3w\.co/", r"geohack", r"waze\.com",
+    r"here\.com/", r"mapquest\.", r"yandex\.[a-z]{2,3}/maps", r"map\.baidu\.", r"amap\.com", r"mapy\.(?:cz|com)",
+    r"maps\.me/", r"earth\.google\.", r"plus\.codes/",
 )  # fmt: skip
 #: Latitude and longitude in English and what begins like it, German, Russian, Japanese, Chinese.
 _WORDS = (

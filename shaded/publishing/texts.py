@@ -28,6 +28,7 @@ _XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"
 _LARGEST = 16_000_000
 _LONGEST = 60_000
 _MOST_TEXTS = 1000
+_MOST_IN_ALL = 48_000_000
 
 #: Keywords that are published, and other spellings of them: without a prefix such as ``exif:``, in small letters.
 _KEYWORDS = {
@@ -64,26 +65,29 @@ class Texts:
 
 
 def inflate(data: bytes, most: int = _LARGEST) -> bytes | None:
-    """Decompressed data, or ``None`` when they are damaged or far too long."""
+    """Decompressed data, or ``None`` when they are damaged or longer than ``most`` bytes."""
     machine = zlib.decompressobj()
     try:
-        out = machine.decompress(data, most)
+        out = machine.decompress(data, max(most, 1))
     except zlib.error:
         return None
     return out if machine.eof else None
 
 
-def _split(kind: bytes, content: bytes) -> tuple[str, bytes | None]:
-    """Keyword and text of a text chunk; the text is ``None`` when it cannot be read."""
-    keyword, _, rest = content.partition(b"\0")
+def _split(kind: bytes, content: bytes, left: int) -> tuple[str, bytes | None]:
+    """Keyword and text of a text chunk; the text is ``None`` when it cannot be read, in ``left`` bytes at most."""
+    key, _, rest = content.partition(b"\0")
+    keyword = decode_text(key).strip()
+    block = keyword.casefold() == _XMP or _RAW.match(keyword) is not None
+    most = min(left, _LARGEST if block else 2 * _LONGEST)
     text: bytes | None = rest
     if kind == b"zTXt":
-        text = inflate(rest[1:])
+        text = inflate(rest[1:], most)
     elif kind == b"iTXt" and len(rest) >= 2:
         text = rest[2:].split(b"\0", 2)[-1]
         if rest[0]:
-            text = inflate(text)
-    return decode_text(keyword).strip(), text
+            text = inflate(text, most)
+    return keyword, text
 
 
 def _short(keyword: str) -> str:
@@ -119,8 +123,10 @@ def read(chunks: Iterable[tuple[bytes, bytes]]) -> Texts:
     blocks: list[tuple[Kind, bytes]] = []
     profiles: list[bytes] = []
     unreadable: list[str] = []
+    left = _MOST_IN_ALL
     for chunk_kind, content in chunks:
-        keyword, text = _split(chunk_kind, content)
+        keyword, text = _split(chunk_kind, content, left)
+        left -= len(text or b"")
         raw = _RAW.match(keyword)
         if keyword.casefold() == _XMP and text is not None:
             blocks.append(("xmp", text))
@@ -184,10 +190,10 @@ def gps_of(texts: Iterable[tuple[str, str]], order: ByteOrder) -> dict[int, Entr
 
 
 def chunk(keyword: str, text: str) -> bytes:
-    """A text chunk: ``tEXt`` for Latin-1, else ``iTXt``."""
+    """A text chunk: ``tEXt`` for Latin-1 that nobody can take for UTF-8, else ``iTXt``."""
     text = text.replace("\0", "").replace("\r\n", "\n")
     key = keyword.encode("latin-1", "replace")[:79]
-    try:
-        return png_chunk(b"tEXt", key + b"\0" + text.encode("latin-1"))
-    except UnicodeEncodeError:
-        return png_chunk(b"iTXt", key + b"\0\0\0\0\0" + text.encode("utf-8"))
+    plain = text.encode("latin-1", "replace")
+    if decode_text(plain) == text:
+        return png_chunk(b"tEXt", key + b"\0" + plain)
+    return png_chunk(b"iTXt", key + b"\0\0\0\0\0" + text.encode("utf-8"))

@@ -84,10 +84,13 @@ def publishable(packet: Packet, *, gps: bool, notes: list[str]) -> Packet:
         if element.tag == ORIENTATION or (not gps and is_place(element.tag)):
             continue
         mine = copy.deepcopy(element)
-        against = _first_objection(_texts(mine), gps=gps) or _cleaned(mine, gps=gps)
-        if against is not None:
-            notes.append(left_out(f"XMP's {shown_name(element.tag)}, or a part of it,", against))
-        if _texts(mine) or len(mine):
+        whole = _first_objection(_texts(mine), gps=gps)
+        part = None if whole else _cleaned(mine, gps=gps)
+        if whole:
+            notes.append(left_out(f"XMP's {shown_name(element.tag)}", whole))
+        elif part:
+            notes.append(left_out(f"A part of XMP's {shown_name(element.tag)}", part))
+        if not whole and (_texts(mine) or len(mine)):
             kept.append(mine)
     return Packet(kept)
 

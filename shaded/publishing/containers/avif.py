@@ -14,7 +14,7 @@ from PIL import AvifImagePlugin, Image
 from shaded.publishing.containers.pixels import Planes, split
 from shaded.publishing.exif import Exif, block_of, build, parse
 from shaded.publishing.exif_tags import ORIENTATION
-from shaded.publishing.items import metadata_items
+from shaded.publishing.items import metadata_items, without_exif
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Picture, arranged
 from shaded.publishing.probing import avif_facts
@@ -28,7 +28,8 @@ _ORDINARY = ((1, 2), (1, 2, 13))
 def decode(data: bytes) -> Picture:
     """L, LA, RGB or RGBA, 8 bits."""
     facts = avif_facts(data)
-    with AvifImagePlugin.AvifImageFile(io.BytesIO(data)) as image:
+    items, whole = metadata_items(data)
+    with AvifImagePlugin.AvifImageFile(io.BytesIO(without_exif(data))) as image:
         if image.width * image.height > facts.width * facts.height:
             raise ValueError("its parts disagree on its size")
         image.load()
@@ -40,7 +41,8 @@ def decode(data: bytes) -> Picture:
             "avif",
             image.mode,
             icc=icc,
-            **arranged((kind, block_of(block) if kind == "exif" else block) for kind, block in metadata_items(data)),
+            **arranged((kind, block_of(block) if kind == "exif" else block) for kind, block in items),
+            unreadable=() if whole else ("metadata items",),
             orientation=_orientation(image.info.get("exif")),
             avif_colour=(facts.primaries, facts.transfer) if unusual and icc is None else None,
             warnings=tuple(remarks),
@@ -67,7 +69,7 @@ class _Block(Image.Exif):
             self[ORIENTATION] = tree.orientation
 
     def __bool__(self) -> bool:
-        return self._written is not None
+        return True
 
     def tobytes(self, offset: int = 8) -> bytes:  # noqa: ARG002 - Pillow's own signature
         return self._written or b""

@@ -24,7 +24,8 @@ from shaded.publishing.texts import inflate
 from shaded.publishing.walking import PNG_SIGNATURE, png_chunk, png_chunks
 
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-_COLOUR_CHUNKS = (b"cICP", b"mDCV", b"cLLI", b"gAMA", b"cHRM", b"sRGB")
+#: Chunks on colour, and how many bytes each has: a longer one holds something else.
+_COLOUR_CHUNKS = {b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _INCHES_PER_METRE = 0.0254
 #: Higher levels take up to five times as long for a percent less, on shaded pictures.
@@ -100,7 +101,7 @@ def decode(data: bytes) -> Picture:
             needed += png_chunk(kind, content)
         if kind != b"IDAT":
             chunks.setdefault(kind, content)
-        if kind in _COLOUR_CHUNKS:
+        if len(content) == _COLOUR_CHUNKS.get(kind):
             kept.append((kind, content))
         elif kind in texts.TEXT_CHUNKS:
             found.append((kind, content))
