@@ -56,16 +56,14 @@ def _check_size(picture: Picture, form: Format) -> None:
         )
 
 
-def _written(
-    picture: Picture, planes: Planes, form: Format, parts: Carried, quality: int | None, *, texts: bool
-) -> bytes:
+def _written(picture: Picture, planes: Planes, form: Format, parts: Carried, quality: int | None) -> bytes:
     source = picture.container
     if source.dpi is None and parts.exif is not None and parts.exif.dpi is not None:
         source = replace(source, dpi=parts.exif.dpi)
     if form == "jpeg":
         return jpeg.encode(planes, source, parts, quality)
     if form == "png":
-        return png.encode(planes, source, parts, texts=texts)
+        return png.encode(planes, source, parts)
     if form == "webp":
         return webp.encode(planes, source, parts, quality)
     if form == "tiff":
@@ -109,5 +107,5 @@ def encode(
     parts = carried(picture, form, keep, rights if rights is not None else Rights(), gray=gray)
     with catch_warnings():  # Pillow warns on standard error about odd EXIF tags, which are the source's own
         simplefilter("ignore")
-        data = _written(picture, planes, form, parts, quality, texts=keep.xmp)
+        data = _written(picture, planes, form, parts, quality)
     return Encoded(data, form, (*warnings, *parts.warnings))

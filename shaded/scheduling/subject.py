@@ -49,7 +49,7 @@ def decide(task: ShadeTask, picture: Picture, view: Tensor, toolbox: Toolbox) ->
     Raises:
         Refusal: The wanted target has no anchor.
     """
-    words, title = subject_of(picture)
+    words, title = subject_of(picture, gps=task.profile.metadata.gps)
     concept = name_concept(task, words, title, view, toolbox)
     secret = bytes.fromhex(task.secret)
     concepts = sorted({anchor.concept for anchor in toolbox.anchors})

@@ -52,6 +52,17 @@ def _curve_tag(light):
     return 301, 3, 256, [round(float(one) * 65535) for one in light], True
 
 
+def _resource(icc):
+    """A Photoshop resource with a profile."""
+    return b"8BIM\x04\x0f\0\0" + struct.pack(">I", len(icc)) + icc + b"\0" * (len(icc) & 1)
+
+
+def _photoshop_jpeg(icc):
+    content = b"Photoshop 3.0\0" + _resource(icc)
+    plain = saved(patches(), "JPEG", quality=100, subsampling=0)
+    return plain[:2] + b"\xff\xed" + struct.pack(">H", len(content) + 2) + content + plain[2:]
+
+
 def _camera_jpeg(index=b"R03\0"):
     """Adobe RGB as a camera says it: by EXIF's interoperability index alone."""
     block = (
@@ -107,6 +118,8 @@ SOURCES = {
     "jpeg, a profile": (saved(patches(), "JPEG", quality=100, subsampling=0, icc_profile=_icc()), P3, 2.2),
     "webp, a profile": (saved(patches(), "WEBP", lossless=True, icc_profile=_icc()), P3, 2.2),
     "tiff, a profile of bytes": (_tiff((34675, 1, None, _icc(), True)), P3, 2.2),
+    "jpeg, a profile in Photoshop's resources": (_photoshop_jpeg(_icc()), P3, 2.2),
+    "tiff, a profile in Photoshop's resources": (_tiff((34377, 7, None, _resource(_icc()), True)), P3, 2.2),
     "tiff, white and primaries": (_tiff(*_chromaticity_tags(PRIMARIES[9])), PRIMARIES[9], 2.2),
     "tiff, a curve": (_tiff(*_chromaticity_tags(P3), _curve_tag(np.linspace(0, 1, 256) ** 1.8)), P3, 1.8),
     "tiff, the curve of sRGB": (

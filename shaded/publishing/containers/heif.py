@@ -8,34 +8,22 @@ The library is only ever called with bytes; nothing is registered with Pillow.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from shaded.errors import Refusal
-from shaded.publishing import exif
 from shaded.publishing.boxes import alone, read_items
 from shaded.publishing.containers.pixels import mode_name, split, straight, to_eight_bits
-from shaded.publishing.picture import Container, Picture, Pixels
+from shaded.publishing.exif import block_of
+from shaded.publishing.items import metadata_items
+from shaded.publishing.picture import Container, Picture, Pixels, arranged
 from shaded.publishing.remarks import STRAIGHTENED
 from shaded.publishing.stills import still_facts
 
-_EXIF = b"Exif\0\0"
 #: What libheif says where it is built without a decoder, or the picture is beyond its own limits. A feature that it
 #: lacks is a ``SyntaxError`` in pillow_heif, and not enough memory an ``OSError``.
 _INABILITIES = ("has not been built in", "Security limit exceeded")
-
-
-def _upright(block: bytes) -> bytes | None:
-    """EXIF without its orientation; damaged data as they are."""
-    try:
-        tree = exif.parse(block)
-    except ValueError:
-        return block
-    if exif.ORIENTATION not in tree.main:
-        return block
-    return exif.build(replace(tree, main={tag: entry for tag, entry in tree.main.items() if tag != exif.ORIENTATION}))
 
 
 def _check_parts(data: bytes, open_heif: Callable[[bytes], Any]) -> None:
@@ -76,21 +64,21 @@ def decode(data: bytes) -> Picture:
         raise Refusal(f"libheif cannot read this kind of HEIC here ({error})", remedy="Export a JPEG or PNG") from error
     except OSError as error:  # of bytes that are in memory it says this alone
         raise MemoryError(str(error)) from error
-    info = dict(image.info)
-    pillow_heif.set_orientation(info)
     colour, alpha = split(samples)
     warnings = facts.remarks
     if alpha is not None and image.premultiplied_alpha:
         colour = straight(colour, alpha)
         warnings += (STRAIGHTENED,)
-    icc, block, packet = info.get("icc_profile"), info.get("exif"), info.get("xmp")
+    icc = image.info.get("icc_profile")
+    items, whole = metadata_items(data)
     container = Container(
         "heic",
         mode_name(1 if samples.ndim == 2 else samples.shape[2], wide=False),
         icc=icc,
         colour=None if icc else facts.colour,
-        exif=_upright(block.removeprefix(_EXIF)) if block else None,
-        xmp=packet.rstrip(b"\0") if packet else None,
+        **arranged((kind, block_of(block) if kind == "exif" else block) for kind, block in items),
+        unreadable=() if whole else ("metadata items",),
+        orientation=1,
         warnings=warnings,
     )
     return Picture(colour, alpha, container)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from typing import Any
 
 import numpy as np
 from PIL import JpegImagePlugin
@@ -12,7 +14,7 @@ from shaded.publishing.colour import ADOBE_GAMMA, ADOBE_RGB, Colour
 from shaded.publishing.containers.pixels import Planes, split
 from shaded.publishing.ifd import Directory
 from shaded.publishing.metadata import Carried
-from shaded.publishing.picture import Container, Picture
+from shaded.publishing.picture import Container, Kind, Picture, arranged
 
 _QUALITY = 92
 _EXIF = b"Exif\0\0"
@@ -20,7 +22,13 @@ _MARK_PROFILE = b"ICC_PROFILE\0"
 _PROFILE_HEAD = len(_MARK_PROFILE) + 2
 #: EXIF 2.32, 4.6.5 and 4.6.6; the value 2 is a habit of older cameras.
 _INTEROPERABILITY_INDEX, _COLOUR_SPACE, _ADOBE_RGB = 1, 40961, 2
-_MARK_EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
+#: How EXIF segments begin; the byte after the zero varies among writers.
+_EXIF_BEGIN = re.compile(rb"exif\0.", re.IGNORECASE | re.DOTALL)
+_TIFF_BEGIN = re.compile(rb"II\*\0|MM\0\*|II\0\*|MM\*\0", re.IGNORECASE)
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
+_GUID = 32
+_LARGEST_EXTENDED = 16_000_000
 
 
 def _subsampling(layers: list[tuple[int, int, int, int]]) -> int:
@@ -38,11 +46,52 @@ def _remarks(segments: list[tuple[str, bytes]]) -> tuple[str, ...]:
     found = []
     if any(name == "APP2" and content.startswith(b"MPF\0") for name, content in segments):
         found.append(remarks.FURTHER_PICTURES)
-    if any(name == "APP1" and content.startswith(_MARK_EXTENDED) for name, content in segments):
-        found.append("The extended part of the XMP packet was left out.")
     if any(name == "APP11" for name, _ in segments):
         found.append(remarks.NO_CREDENTIALS)
     return tuple(found)
+
+
+def _exif_blocks(segments: list[bytes]) -> list[bytes]:
+    """The EXIF blocks; a segment without a TIFF header of its own continues the one before it."""
+    found: list[bytes] = []
+    for content in segments:
+        if _EXIF_BEGIN.match(content) is None:
+            continue
+        if found and _TIFF_BEGIN.search(content, 0, 32) is None:
+            found[-1] += content[len(_EXIF) :]
+        else:
+            found.append(content)
+    return [block for block in map(exif.block_of, found) if block]
+
+
+def _extended_packets(segments: list[bytes]) -> list[bytes]:
+    """The extended XMP packets, put together from their portions: GUID, full length, offset, portion (XMP part 3)."""
+    portions: dict[bytes, dict[int, bytes]] = {}
+    for content in segments:
+        head = len(_EXTENDED) + _GUID
+        if content.startswith(_EXTENDED) and len(content) > head + 8:
+            at = int.from_bytes(content[head + 4 : head + 8], "big")
+            portions.setdefault(content[len(_EXTENDED) : head], {})[at] = content[head + 8 :]
+    packets = []
+    for parts in portions.values():
+        packet = bytearray()
+        for at in sorted(parts):
+            if at == len(packet):
+                packet += parts[at]
+        packets.append(bytes(packet[:_LARGEST_EXTENDED]))
+    return packets
+
+
+def _found(segments: list[tuple[str, bytes]]) -> dict[str, Any]:
+    """The metadata of the marker segments, as the container's fields."""
+    ours = [content for name, content in segments if name == "APP1"]
+    blocks: list[tuple[Kind, bytes]] = [("exif", block) for block in _exif_blocks(ours)]
+    blocks += [("xmp", content[len(_XMP) :]) for content in ours if content.startswith(_XMP)]
+    blocks += [("xmp", packet) for packet in _extended_packets(ours)]
+    more, whole = iptc.blocks_of(iptc.photoshop_block([content for name, content in segments if name == "APP13"]))
+    blocks += [(kind, block) for kind, block in more if kind != "icc"]
+    profile = next((block for kind, block in more if kind == "icc"), None)
+    return {**arranged(blocks), "icc": profile, "unreadable": () if whole else ("Photoshop resources",)}
 
 
 def _profile(segments: list[tuple[str, bytes]]) -> tuple[bytes | None, tuple[str, ...]]:
@@ -96,16 +145,13 @@ def decode(data: bytes) -> Picture:
             tables.pop()
         segments = list(image.applist)
         icc, lacking = _profile(segments)
-        block = image.info.get("exif")
-        block = block.removeprefix(_EXIF) if block else None
+        found = _found(segments)
+        found["icc"] = icc or found["icc"]
         container = Container(
             "jpeg",
             image.mode,
-            icc=icc,
-            colour=_stated_colour(block) if block and icc is None else None,
-            exif=block,
-            xmp=image.info.get("xmp"),
-            iptc=iptc.records_of_segments([content for name, content in segments if name == "APP13"]),
+            colour=_stated_colour(found["exif"]) if "exif" in found and found["icc"] is None else None,
+            **found,
             comment=image.info.get("comment"),
             dpi=_dpi(image.info),
             jpeg_tables=tuple(tables),

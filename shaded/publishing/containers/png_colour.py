@@ -45,8 +45,14 @@ def _measured(gamma: bytes, chromaticities: bytes) -> Colour | None:
     return Colour(chromaticities=numbers, gamma=_SCALE / power if power else None)
 
 
-def read_colour(chunks: Mapping[bytes, bytes]) -> tuple[bytes | None, Colour | None, tuple[str, ...]]:
+def read_colour(
+    chunks: Mapping[bytes, bytes], otherwise: bytes | None
+) -> tuple[bytes | None, Colour | None, tuple[str, ...]]:
     """What counts, of the first chunk of each kind.
+
+    Args:
+        chunks: By kind.
+        otherwise: A profile from elsewhere in the file, which counts where no chunk has one.
 
     Returns:
         The ICC profile; the colour space where it is stated in a way that counts before the profile or there is none;
@@ -56,6 +62,7 @@ def read_colour(chunks: Mapping[bytes, bytes]) -> tuple[bytes | None, Colour | N
     icc = _profile(chunks[b"iCCP"]) if b"iCCP" in chunks else None
     if icc is None and b"iCCP" in chunks:
         warnings.append("The colour profile is damaged or too long and was left out.")
+    icc = icc or otherwise
     numbered = _numbered(chunks[b"cICP"]) if b"cICP" in chunks else None
     if numbered is None and b"cICP" in chunks:
         warnings.append("The colour space (cICP) is not a valid one and counts as not stated.")

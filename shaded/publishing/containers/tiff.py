@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from shaded.publishing import exif, iptc
 from shaded.publishing.colour import Chromaticities, Colour, closest
 from shaded.publishing.containers.pixels import Planes, mode_name, split, straight
+from shaded.publishing.exif_tags import RESOLUTION
 from shaded.publishing.ifd import Directory, Entry, Header, write_directory
 from shaded.publishing.metadata import Carried
-from shaded.publishing.picture import Container, Picture, Pixels
+from shaded.publishing.picture import Container, Kind, Picture, Pixels, arranged
 from shaded.publishing.probing import tiff_pages
 from shaded.publishing.remarks import STRAIGHTENED
 
@@ -27,7 +28,6 @@ _COMPRESSIONS = {1: None, 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits",
 _DEFLATE = 8
 _XMP, _IPTC, _PHOTOSHOP, _ICC, _LAYERS = 700, 33723, 34377, 34675, 37724
 _CURVE, _WHITE, _PRIMARIES = 301, 318, 319
-_RESOLUTION = (282, 283, 296)
 _BYTES = 7
 
 
@@ -135,18 +135,20 @@ def _container(data: bytes, header: Header, page: Directory) -> Container:
     """What the page carries besides its pixels; mode and warnings come from decoding them."""
     tree = exif.read_tree(data, page, header)
 
-    def raw(tag: int) -> bytes | None:
-        return page.entries[tag].raw if tag in page.entries else None
+    def raw(tag: int) -> bytes:
+        return page.entries[tag].raw if tag in page.entries else b""
 
-    photoshop = raw(_PHOTOSHOP)
+    more, whole = iptc.blocks_of(raw(_PHOTOSHOP))
+    blocks: list[tuple[Kind, bytes]] = [("exif", exif.build(tree) or b""), ("xmp", raw(_XMP))]
+    blocks += [("iptc", iptc.in_order(raw(_IPTC))), *((kind, block) for kind, block in more if kind != "icc")]
+    icc = raw(_ICC) or next((block for kind, block in more if kind == "icc"), None)
     return Container(
         "tiff",
         "",
-        icc=raw(_ICC),
-        colour=None if raw(_ICC) else _stated_colour(page, header),
-        exif=exif.build(tree),
-        xmp=raw(_XMP),
-        iptc=raw(_IPTC) or (iptc.records_of(photoshop) if photoshop else None),
+        icc=icc,
+        colour=None if icc else _stated_colour(page, header),
+        **arranged(blocks),
+        unreadable=(*(("EXIF data",) if tree.lost else ()), *(() if whole else ("Photoshop resources",))),
         dpi=tree.dpi,
         tiff_compression=(page.number(259, header.order, 1), page.number(317, header.order, 1)),
     )
@@ -183,7 +185,7 @@ def encode(planes: Planes, source: Container, carried: Carried) -> bytes:
             rowsperstrip=64,
             **_options(source, carried),
         )
-    described = {tag: entry for tag, entry in tree.main.items() if tag not in _RESOLUTION}
+    described = {tag: entry for tag, entry in tree.main.items() if tag not in RESOLUTION}
     if carried.xmp is not None:
         described[_XMP] = Entry(1, len(carried.xmp), carried.xmp)
     if carried.iptc is not None:
