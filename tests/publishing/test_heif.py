@@ -90,7 +90,7 @@ def test_a_phone_picture_stands_upright(orientation, named):
     assert _near(published.colour, _upright(_corners(), orientation), 25)
     if named:
         tree = exif.parse(published.container.exif)
-        assert tree.orientation == 1
+        assert tree.orientation in (None, 1)
         assert tree.text(315) == "Ada Painter"
 
 
@@ -104,8 +104,10 @@ def test_exif_alone_does_not_turn_a_heic():
     ]
     picture = decode(assembled(parts))
     assert _near(picture.colour, _corners())
-    assert exif.ORIENTATION not in exif.parse(picture.container.exif).main
-    assert b"Orientation" not in picture.container.xmp
+    published = decode(encode(picture, picture.colour).data)
+    assert _near(published.colour, _corners(), 25)
+    assert exif.parse(published.container.exif).orientation in (None, 1)
+    assert b"Orientation" not in published.container.xmp
 
 
 def test_a_heic_is_published_as_a_jpeg_of_good_quality():
