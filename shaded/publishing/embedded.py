@@ -24,7 +24,10 @@ _PICTURE = re.compile(
 _BASE64 = re.compile(rb"(?:^|[\"',;:>=\s])\s*(?:/9j/|iVBORw0KGgo|UklGR|R0lGOD|SUkqA|TU0AK)[A-Za-z0-9+/=\s&#;]{64}")
 _HEXADECIMAL = re.compile(rb"ffd8ff[c-f]|89504e470d0a1a0a", re.IGNORECASE)
 #: Letters and digits as nobody writes them: bytes in base64 or in hexadecimal, in one piece or in lines.
-_DENSE = re2.compile(r"[A-Za-z0-9+/=_\-]{200}|(?:[A-Za-z0-9+/=_\-]{32,}\s+){5}[A-Za-z0-9+/=_\-]{32}")
+_DENSE = re2.compile(
+    r"[A-Za-z0-9+/=_\-]{200}|(?:[A-Za-z0-9+/=_\-]{32,}\s+){5}[A-Za-z0-9+/=_\-]{32}"
+    r"|(?:(?:0x)?[0-9A-Fa-f]{2}[\s:,;]+){128}"
+)
 _FEWEST_SIGNS = 12
 #: Characters that stand in no text, unlike tabs, line ends and page breaks; a few are forgiven.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f]")
