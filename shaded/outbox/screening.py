@@ -298,7 +298,7 @@ def _unfit(data: bytes, path: Path | None) -> PictureError:
     meant = path is None or documents.is_picture_name(path.name)
     # A note may begin with "BM" or "P2", as pictures do.
     found = None if not meant and documents.is_text(data) else formats.foreign(data)
-    other = found is None or documents.is_no_picture(found[0])
+    other = found is None or found[0] in formats.NO_PICTURES
     if found is None:
         found = documents.document(data, "" if path is None else path.name)
     if found is not None:
@@ -306,5 +306,5 @@ def _unfit(data: bytes, path: Path | None) -> PictureError:
     if not meant:
         return NoPicture("it is no picture", path=path, remedy="Nothing needs doing, unless you expected one")
     return Unreadable(
-        "it is not a picture that is known here", path=path, remedy="JPEG, PNG, WebP, TIFF and AVIF are shaded"
+        "it is not a picture that is known here", path=path, remedy="JPEG, PNG, WebP, TIFF, AVIF and HEIC are shaded"
     )

@@ -111,19 +111,12 @@ _SUFFIXES_OF = {
     "painting program's": (".art",),
 }
 _PROGRAMS = {suffix: program for program, suffixes in _SUFFIXES_OF.items() for suffix in suffixes}
-#: What :func:`shaded.publishing.formats.foreign` calls what moves or sounds.
-_NO_STILL = ("a video", "a sound file")
 
 
 def is_picture_name(name: str) -> bool:
     """Whether a file of that name is meant to be a picture."""
     suffix = PurePath(name).suffix.lower()
     return suffix in SUFFIXES or suffix in _OTHER_PICTURES
-
-
-def is_no_picture(what: str) -> bool:
-    """Whether what :func:`shaded.publishing.formats.foreign` found is no picture of any kind."""
-    return what.startswith(_NO_STILL)
 
 
 def is_text(data: bytes) -> bool:

@@ -115,3 +115,10 @@ def iptc_records(*entries):
     return b"".join(
         bytes([0x1C, record, number]) + len(value).to_bytes(2, "big") + value for record, number, value in entries
     )
+
+
+def raw_profile(name, content):
+    """A profile as ImageMagick writes it into a text: its name, its length, and hexadecimal digits in lines."""
+    digits = content.hex()
+    lines = "\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    return f"\n{name}\n{len(content):8}\n{lines}\n".encode()
