@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shaded.errors import ConfigurationError, Unavailable
@@ -33,6 +33,8 @@ def _absolute(path: Path) -> Path:
 
 
 FolderPath = Annotated[Path, AfterValidator(_absolute)]
+#: A folder; ``None`` where ``"beside"`` is written.
+FolderOrBeside = Annotated[FolderPath | None, BeforeValidator(lambda value: None if value == "beside" else value)]
 
 
 class _Table(BaseModel):
@@ -201,9 +203,10 @@ class Cluster(_Table):
 
 
 class Publishing(_Table):
-    """Where rendered files wait before they are moved into place."""
+    """Where rendered files wait before they are moved into place, and where sidecars go."""
 
     staging: FolderPath | None = None
+    sidecars: FolderOrBeside = None
 
 
 class Space(_Table):
@@ -304,8 +307,8 @@ class Settings(BaseSettings):
             for kind, path in (("outbox", f.outbox), ("publish", f.publish))
         ]
         named.append(("state_dir", self.state_dir))
-        if self.publishing.staging is not None:
-            named.append(("publishing.staging", self.publishing.staging))
+        apart = (("staging", self.publishing.staging), ("sidecars", self.publishing.sidecars))
+        named += [(f"publishing.{key}", path) for key, path in apart if path is not None]
         real = [(key, Path(os.path.realpath(path))) for key, path in named]
         for i, (key, path) in enumerate(real):
             for other_key, other in real[i + 1 :]:

@@ -43,6 +43,8 @@ def check(
         for folder in settings.folder:
             line = f"{printable(folder.outbox)} -> {printable(folder.publish)} (profile {folder.profile})"
             typer.echo(line)
+        if settings.publishing.sidecars is not None:
+            typer.echo(f"sidecars -> {printable(settings.publishing.sidecars)}")
         for hint in hints:
             typer.echo(f"hint: {printable(hint)}")
         for problem in problems:
@@ -93,6 +95,8 @@ def folder_problems(settings: Settings) -> Iterator[str]:
         elif not os.access(folder.outbox, os.R_OK | os.X_OK):
             yield f"{outbox} cannot be read by you"
         yield from _writable(f"folder.{number}.publish", folder.publish)
+    if settings.publishing.sidecars is not None:
+        yield from _writable("publishing.sidecars", settings.publishing.sidecars)
     yield from _writable("state_dir", settings.state_dir)
     yield from _writable("publishing.staging", settings.staging_home or settings.staging_dir)
     yield from _foreign(settings)
