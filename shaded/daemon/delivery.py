@@ -21,11 +21,12 @@ from shaded.daemon.space import LOOK_SECONDS, Disks
 from shaded.errors import PictureError, ShadedError, StateUnusable, Transient, from_os_error, policy_of
 from shaded.ledger import Job, Ledger, Placement
 from shaded.outbox.screening import hash_inside, open_inside
-from shaded.publishing.atomic import Alive, publish_pair
+from shaded.publishing.atomic import publish_pair
 from shaded.publishing.naming import published_name, sidecar_name
 from shaded.publishing.ownership import Copy
 from shaded.publishing.sidecar import read_document, read_sidecar
 from shaded.publishing.sidecar_places import BESIDE, SidecarPlaces
+from shaded.publishing.standing import Alive
 from shaded.publishing.temporaries import remove_temporaries
 
 logger = logs.get_logger("delivery")

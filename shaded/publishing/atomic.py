@@ -12,50 +12,33 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path, PurePath
 
 from shaded.durable import settle
 from shaded.errors import PictureError, Refusal, Transient, Unreadable, from_os_error
-from shaded.filestat import FileStat
 from shaded.outbox.screening import LARGEST_PICTURE, open_folder
 from shaded.publishing.naming import check_length, is_numbered, names_for, sidecar_name
 from shaded.publishing.ownership import Copy, Ownership, real_name
 from shaded.publishing.sidecar import LARGEST, Sidecar, parse_sidecar, read_sidecar
 from shaded.publishing.sidecar_places import BESIDE, SidecarPlaces, mirrored
+from shaded.publishing.standing import Alive, Found, Taken, expect, find, looks, open_regular
 from shaded.publishing.temporaries import remove as _remove
 from shaded.publishing.temporaries import temporaries
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _STEP = 1 << 20
-
-#: Called between pieces of a long copy; what it raises ends the copy, and nothing half-done is left.
-Alive = Callable[[], None]
-
-
-class _Taken(Exception):  # noqa: N818 - never leaves this module
-    """Somebody else's file has appeared under the name."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A regular file under one of a pair's names: how it looks, and its hash."""
-
-    looks: FileStat
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
     """What of this source's own stands under a name now; ``None`` for what is not there."""
 
-    picture: _Found | None
-    sidecar: _Found | None
+    picture: Found | None
+    sidecar: Found | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +111,7 @@ def publish_pair(
             try:
                 standing = _standing(folders, name, _under(own, name), alive)
                 _put(folders, target, picture, stated.with_names(published=name), standing, ownership, alive)
-            except _Taken:
+            except Taken:
                 continue
             _remove_earlier_sidecars(folders, name, _under(own, name), alive)
             return target
@@ -139,7 +122,7 @@ def _candidates(folders: _Folders, name: str, own: Sequence[Copy], alive: Alive)
     """The names to try: first those under which an earlier output stands unchanged, then all in turn."""
     for earlier in dict.fromkeys(copy.path.name for copy in own):
         if is_numbered(earlier, name):
-            with suppress(_Taken):
+            with suppress(Taken):
                 if _standing(folders, earlier, _under(own, earlier), alive).picture is not None:
                     yield earlier
     yield from names_for(name)
@@ -205,75 +188,34 @@ def _folder(root: Path, parts: tuple[str, ...], what: str = "publish folder") ->
             os.close(descriptor)
 
 
-@contextmanager
-def _regular(folder: int, name: str) -> Iterator[BufferedReader]:
-    """A regular file, open for reading.
-
-    Raises:
-        FileNotFoundError: Nothing has the name.
-        _Taken: A link, a folder, a pipe or anything else that may not be read has it.
-    """
-    try:
-        descriptor = os.open(name, _OLD, dir_fd=folder)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise _Taken from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _Taken
-    with os.fdopen(descriptor, "rb") as stream:
-        yield stream
-
-
-def _find(folder: int, name: str, may_have: Callable[[int], bool], alive: Alive) -> _Found | None:
-    """The regular file under a name; ``None`` where nothing has it.
-
-    Raises:
-        _Taken: Something else has it, or a file of a size that it may not have, which is not read.
-    """
-    try:
-        with _regular(folder, name) as stream:
-            looks = FileStat.of(os.fstat(stream.fileno()))
-            if not may_have(looks.size):
-                raise _Taken
-            digest = hashlib.sha256()
-            while piece := stream.read(_STEP):
-                digest.update(piece)
-                alive()
-    except FileNotFoundError:
-        return None
-    return _Found(looks, digest.hexdigest())
-
-
 def _standing(folders: _Folders, name: str, own: Sequence[Copy], alive: Alive) -> _Standing:
     """What may be replaced under a name.
 
     Raises:
-        _Taken: One of the pair's names holds what this source did not put there.
+        Taken: One of the pair's names holds what this source did not put there.
     """
-    if not own and _looks(folders.picture, name) is not None:
-        raise _Taken  # whatever it is: it need not be read
+    if not own and looks(folders.picture, name) is not None:
+        raise Taken  # whatever it is: it need not be read
     sizes = {copy.size for copy in own}
-    picture = _find(
+    picture = find(
         folders.picture, name, lambda size: size in sizes or (None in sizes and size <= LARGEST_PICTURE), alive
     )
     if picture is not None and picture.sha256 not in {copy.sha256 for copy in own}:
-        raise _Taken
-    sidecar = _find(folders.sidecar, sidecar_name(name), lambda size: size <= LARGEST, alive)
+        raise Taken
+    sidecar = find(folders.sidecar, sidecar_name(name), lambda size: size <= LARGEST, alive)
     if sidecar is not None and not _owns_sidecar(folders.sidecar, name, sidecar, own):
-        raise _Taken
+        raise Taken
     return _Standing(picture, sidecar)
 
 
-def _owns_sidecar(folder: int, name: str, sidecar: _Found, own: Sequence[Copy]) -> bool:
+def _owns_sidecar(folder: int, name: str, sidecar: Found, own: Sequence[Copy]) -> bool:
     if any(copy.sidecar_sha256 == sidecar.sha256 for copy in own):
         return True
     older = {copy.sha256 for copy in own if copy.sidecar_sha256 is None}
     if not older:
         return False
     try:  # an older version published it, and noted only the picture's hash
-        with _regular(folder, sidecar_name(name)) as stream:
+        with open_regular(folder, sidecar_name(name)) as stream:
             return parse_sidecar(stream.read(LARGEST + 1)).published.sha256 in older
     except (FileNotFoundError, Unreadable):
         return False
@@ -286,7 +228,7 @@ def _put(
     """Put the pair into place, instead of ``standing``.
 
     Raises:
-        _Taken: Somebody saved something there meanwhile.
+        Taken: Somebody saved something there meanwhile.
     """
     text = stated.to_json().encode()
     wanted = stated.published.sha256, hashlib.sha256(text).hexdigest()
@@ -304,16 +246,16 @@ def _put(
             )
         with _errors(folders.path / names[1]):
             _write(folders.sidecar, temporary[1], text)
-        _expect(folders.picture, names[0], standing.picture, alive)  # somebody may have saved there meanwhile
+        expect(folders.picture, names[0], standing.picture, alive)  # somebody may have saved there meanwhile
         with _errors(folders.path / names[1]):
             _place(folders.sidecar, temporary[1], names[1], standing.sidecar, alive)
             _remove(folders.sidecar, temporary[1])  # once the copy is noted nobody looks for these any more
             settle(folders.sidecar)
-            beside = _looks(folders.sidecar, names[1])
+            beside = looks(folders.sidecar, names[1])
         try:
             _place(folders.picture, temporary[0], names[0], standing.picture, alive)
-        except _Taken:
-            if _looks(folders.sidecar, names[1]) == beside:
+        except Taken:
+            if looks(folders.sidecar, names[1]) == beside:
                 os.unlink(names[1], dir_fd=folders.sidecar)
             raise
         _remove(folders.picture, temporary[0])
@@ -324,52 +266,36 @@ def _put(
 
 
 def _remove_earlier_sidecars(folders: _Folders, name: str, own: Sequence[Copy], alive: Alive) -> None:
-    """Remove the earlier pair's sidecar from where none goes any more, if nobody changed it."""
+    """Remove the earlier pair's sidecar from where none goes any more, if nobody changed it.
+
+    One beside the picture must go, since others see it. Elsewhere it may stay: its disk may be read-only for ever.
+    """
     beside = sidecar_name(name)
     for folder in folders.others:
-        with suppress(_Taken, OSError):  # one that cannot be removed does no harm to the new pair
-            found = _find(folder, beside, lambda size: size <= LARGEST, alive)
+        with suppress(Taken, *(() if folder == folders.picture else (OSError,))):
+            found = find(folder, beside, lambda size: size <= LARGEST, alive)
             if found is not None and _owns_sidecar(folder, name, found, own):
-                _expect(folder, beside, found, alive)
+                expect(folder, beside, found, alive)
                 os.unlink(beside, dir_fd=folder)
                 settle(folder)
 
 
-def _place(folder: int, temporary: str, name: str, replaced: _Found | None, alive: Alive) -> None:
+def _place(folder: int, temporary: str, name: str, replaced: Found | None, alive: Alive) -> None:
     """Give a file its name: instead of exactly what was found there, or where nothing was.
 
     A link fails where a rename would overwrite what has just appeared.
     """
-    _expect(folder, name, replaced, alive)
+    expect(folder, name, replaced, alive)
     if replaced is not None:
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         return
     try:
         os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
     except FileExistsError:
-        raise _Taken from None
+        raise Taken from None
     except OSError:  # a file system without hard links
-        _expect(folder, name, None, alive)
+        expect(folder, name, None, alive)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-
-
-def _expect(folder: int, name: str, found: _Found | None, alive: Alive) -> None:
-    """Make sure that a name still holds what was found there.
-
-    Where it only looks otherwise (a cloud client notes things in a file's attributes), its bytes decide.
-    """
-    if _looks(folder, name) == (found and found.looks):
-        return
-    now = None if found is None else _find(folder, name, lambda size: size == found.looks.size, alive)
-    if found is None or now is None or now.sha256 != found.sha256:
-        raise _Taken
-
-
-def _looks(folder: int, name: str) -> FileStat | None:
-    try:
-        return FileStat.of(os.stat(name, dir_fd=folder, follow_symlinks=False))
-    except FileNotFoundError:
-        return None
 
 
 def _copy(source: Path, folder: int, name: str, alive: Alive) -> str:
