@@ -135,7 +135,24 @@ def folder_hints(settings: Settings) -> Iterator[str]:
                 f"publishing.staging: {settings.staging_dir} is on another disk than folder.{number}.publish; "
                 "each picture is copied once more"
             )
+    yield from _seen_sidecars(settings)
     yield from _watch_limit([folder.outbox for folder in settings.folder])
+
+
+def _seen_sidecars(settings: Settings) -> Iterator[str]:
+    """Sidecars that were published before the settings named a folder for them."""
+    from shaded.cli.verifying import SIDECAR_SUFFIX  # noqa: PLC0415 - not needed to print help
+    from shaded.publishing.pairs import walk  # noqa: PLC0415
+
+    if settings.publishing.sidecars is None:
+        return
+    for publish in dict.fromkeys(folder.publish for folder in settings.folder if folder.publish.is_dir()):
+        seen = next(walk(publish, lambda name: name.endswith(SIDECAR_SUFFIX), lambda _: None), None)
+        if seen is not None:
+            yield (
+                f"publishing.sidecars: sidecars of earlier pictures are still beside them, such as {seen}. "
+                "Move them if nobody should see them; docs/commands.md says where to"
+            )
 
 
 def memory_hints(settings: Settings) -> Iterator[str]:

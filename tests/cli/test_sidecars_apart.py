@@ -136,12 +136,18 @@ def test_recover_finds_pairs_with_sidecars_in_their_folder(shaded, fake_engine, 
 
 
 def test_check_names_the_folder_for_sidecars(shaded, private, outbox, tmp_path):
-    """It is shown, and one that cannot be written is a problem."""
+    """It is shown; sidecars that were published before are a hint, and one that cannot be written is a problem."""
     config = tmp_path / "config.toml"
     config.write_text(f'[[folder]]\noutbox = "{outbox}"\npublish = "{tmp_path / "web"}"\n')
     code, out, _ = shaded("check", "--skip-models", "--config", config)
     assert code == 0
     assert f"sidecars -> {private.folder}" in out
+    assert "hint: publishing.sidecars" not in out
+    (tmp_path / "web" / "sub").mkdir(parents=True)
+    (tmp_path / "web" / "sub" / "fox.png.shaded.json").write_text("{}")
+    code, out, _ = shaded("check", "--skip-models", "--config", config)
+    assert code == 0
+    assert f"still beside them, such as {tmp_path / 'web' / 'sub' / 'fox.png.shaded.json'}" in out
     private.folder.write_text("a file")
     code, out, _ = shaded("check", "--skip-models", "--config", config)
     assert code == 78

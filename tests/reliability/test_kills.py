@@ -89,11 +89,10 @@ class People:
         """A person saves a published copy; only while no daemon is at work, which could be about to replace it."""
         torment = self.torment
         passed_over = ".tmp" if self._sidecars else (".json", ".tmp")
+        published = [path for folder in ("pub", "turned pub") for path in sorted((torment.base / folder).iterdir())]
+        apart = sorted(path for path in (torment.base / "private").rglob("*") if path.is_file())
         copies = [
-            path
-            for folder in ("pub", "turned pub", "private")
-            for path in sorted((torment.base / folder).rglob("*"))
-            if path not in torment.foreign and path.is_file() and not path.name.endswith(passed_over)
+            path for path in (*published, *apart) if path not in torment.foreign and not path.name.endswith(passed_over)
         ]
         if copies:
             torment.retouch(self.rng.choice(copies), b"retouched %d" % self.rng.getrandbits(64))
