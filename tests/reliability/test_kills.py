@@ -218,7 +218,7 @@ def test_fifty_kills_while_sidecars_get_another_folder_and_back(tmp_path):
     """The same with the sidecars in a folder of their own, and beside their pictures again, from start to start."""
     torment = Torment(tmp_path, apart=True)
     try:
-        _torture_and_look(torment, People(torment, 5), kills=50, reloads=2, moves=0.2)
+        _torture_and_look(torment, People(torment, 5), kills=50, reloads=2, moves=0.4)
     finally:
         torment.end()
 
@@ -235,7 +235,7 @@ def test_sidecars_that_are_somebodys_are_kept(torment):
 @pytest.mark.timeout(2400)
 def test_five_hundred_kills_lose_and_double_nothing(torment):
     """The same with five hundred kills over some hundred pictures of every format."""
-    _torture_and_look(torment, People(torment, 2), kills=500, reloads=12, moves=0.05)
+    _torture_and_look(torment, People(torment, 2), kills=500, reloads=12, moves=0.08)
     happened = torment.happened
     done = ("edited", "deleted", "retouched", "reloaded", "sidecars moved")
     assert all(happened[what] >= 10 for what in done), happened
