@@ -28,6 +28,8 @@ Quality = Literal["fast", "balanced", "thorough"]
 OutputFormat = Literal["same", "jpeg", "png", "webp", "tiff", "avif"]
 
 FolderPath = Annotated[Path, BeforeValidator(path_written)]
+#: A folder; ``None`` where ``"beside"`` is written.
+FolderOrBeside = Annotated[FolderPath | None, BeforeValidator(lambda value: None if value == "beside" else value)]
 
 
 class _Table(BaseModel):
@@ -204,9 +206,10 @@ class Cluster(_Table):
 
 
 class Publishing(_Table):
-    """Where rendered files wait before they are moved into place."""
+    """Where rendered files wait before they are moved into place, and where sidecars go."""
 
     staging: FolderPath | None = None
+    sidecars: FolderOrBeside = None
 
 
 class Space(_Table):
@@ -289,8 +292,8 @@ class Settings(BaseSettings):
             for kind, path in (("outbox", f.outbox), ("publish", f.publish))
         ]
         named.append(("state_dir", self.state_dir))
-        if self.publishing.staging is not None:
-            named.append(("publishing.staging", self.publishing.staging))
+        apart = (("staging", self.publishing.staging), ("sidecars", self.publishing.sidecars))
+        named += [(f"publishing.{key}", path) for key, path in apart if path is not None]
         for i, (key, path) in enumerate(named):
             for other_key, other in named[i + 1 :]:
                 both_publish = key.endswith(".publish") and other_key.endswith(".publish")

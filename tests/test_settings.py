@@ -147,6 +147,38 @@ def test_publish_folders_may_be_shared():
     assert load_settings(folder=folders).folder == folders
 
 
+@pytest.mark.parametrize(
+    ("sidecars", "key"),
+    [
+        ("/p", "folder.0.publish"), ("/p/sidecars", "folder.0.publish"), ("/", "folder.0.outbox"),
+        ("/a", "folder.0.outbox"), ("/a/sidecars", "folder.0.outbox"),
+        ("{state}", "state_dir"), ("{state}/sidecars", "state_dir"), ("/w/sidecars", "publishing.staging"),
+    ],
+)  # fmt: skip
+def test_a_folder_for_sidecars_is_one_of_its_own(tmp_path, monkeypatch, sidecars, key):
+    """Inside a publish folder it would be public, and inside any other it would be in the way: both keys are named."""
+    monkeypatch.setenv("SHADED_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("SHADED_PUBLISHING__STAGING", "/w")
+    monkeypatch.setenv("SHADED_PUBLISHING__SIDECARS", sidecars.format(state=tmp_path / "state"))
+    with pytest.raises(ConfigurationError, match="overlap") as caught:
+        load_settings(folder=(Folder(outbox="/a", publish="/p"),))
+    assert key in str(caught.value)
+    assert "publishing.sidecars" in str(caught.value) or sidecars == "/"
+
+
+def test_sidecars_go_beside_their_pictures_unless_a_folder_is_named(tmp_path, monkeypatch):
+    """The word "beside" is the default; anything else is a folder, as in any other setting of one."""
+    assert load_settings().publishing.sidecars is None
+    assert load_settings(_write(tmp_path, '[publishing]\nsidecars = "beside"\n')).publishing.sidecars is None
+    named = load_settings(_write(tmp_path, '[publishing]\nsidecars = "~/private"\n'))
+    assert named.publishing.sidecars == Path.home() / "private"
+    monkeypatch.setenv("SHADED_PUBLISHING__SIDECARS", "/elsewhere")
+    assert load_settings().publishing.sidecars == Path("/elsewhere")
+    monkeypatch.delenv("SHADED_PUBLISHING__SIDECARS")
+    with pytest.raises(ConfigurationError, match=r"publishing\.sidecars"):
+        load_settings(_write(tmp_path, "[publishing]\nsidecars = 7\n"))
+
+
 def test_a_named_file_must_exist(tmp_path):
     """A settings file that was named and is missing is an error; the default place may be empty."""
     with pytest.raises(ConfigurationError, match="no such settings file"):

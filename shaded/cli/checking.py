@@ -45,6 +45,8 @@ def check(
         for folder in settings.folder:
             line = f"{printable(folder.outbox)} -> {printable(folder.publish)} (profile {folder.profile})"
             typer.echo(line)
+        if settings.publishing.sidecars is not None:
+            typer.echo(f"sidecars -> {printable(settings.publishing.sidecars)}")
         for hint in hints:
             typer.echo(f"hint: {printable(hint)}")
         for problem in problems:
@@ -100,6 +102,8 @@ def folder_problems(settings: Settings) -> Iterator[str]:
             elif not os.access(folder.outbox, os.R_OK | os.X_OK):
                 yield f"{outbox} cannot be read by you"
         yield from _writable(f"folder.{number}.publish", folder.publish)
+    if settings.publishing.sidecars is not None:
+        yield from _writable("publishing.sidecars", settings.publishing.sidecars)
     yield from _writable("state_dir", settings.state_dir)
     yield from _writable("publishing.staging", settings.staging_home or settings.staging_dir)
     yield from _foreign(settings)
@@ -140,7 +144,24 @@ def folder_hints(settings: Settings) -> Iterator[str]:
                 f"publishing.staging: {settings.staging_dir} is on another disk than folder.{number}.publish; "
                 "each picture is copied once more"
             )
+    yield from _seen_sidecars(settings)
     yield from _watch_limit([folder.outbox for folder in settings.folder])
+
+
+def _seen_sidecars(settings: Settings) -> Iterator[str]:
+    """Sidecars that were published before the settings named a folder for them."""
+    from shaded.cli.verifying import SIDECAR_SUFFIX  # noqa: PLC0415 - not needed to print help
+    from shaded.publishing.pairs import walk  # noqa: PLC0415
+
+    if settings.publishing.sidecars is None:
+        return
+    for publish in dict.fromkeys(folder.publish for folder in settings.folder if folder.publish.is_dir()):
+        seen = next(walk(publish, lambda name: name.endswith(SIDECAR_SUFFIX), lambda _: None), None)
+        if seen is not None:
+            yield (
+                f"publishing.sidecars: sidecars of earlier pictures are still beside them, such as {seen}. "
+                "Move them if nobody should see them; docs/commands.md says where to"
+            )
 
 
 def memory_hints(settings: Settings) -> Iterator[str]:

@@ -25,6 +25,7 @@ from shaded.publishing.formats import written_as
 from shaded.publishing.naming import published_name
 from shaded.publishing.pairs import FoundPair, find_pair
 from shaded.publishing.sidecar import printable, read_sidecar, sidecar_path, summary_of
+from shaded.publishing.sidecar_places import BESIDE, SidecarPlaces
 from shaded.settings import Folder, Profile, Settings
 
 logger = logs.get_logger("intake")
@@ -59,15 +60,18 @@ class Intake:
         settings: Limits on bytes and pixels.
         audience: Hears of refusals.
         alive: Called between pieces of a long read; what it raises ends the read.
+        places: Where the sidecars of published pictures stand.
     """
 
     def __init__(
-        self, ledger: Ledger, settings: Settings, audience: Audience, alive: Callable[[], None] = lambda: None
-    ) -> None:
+        self, ledger: Ledger, settings: Settings, audience: Audience, alive: Callable[[], None] = lambda: None,
+        places: SidecarPlaces = BESIDE,
+    ) -> None:  # fmt: skip
         self._ledger = ledger
         self._watching = settings.watching
         self._audience = audience
         self._alive = alive
+        self._places = places
         self._sources = {folder.outbox: Source.of(folder, settings) for folder in settings.folder}
         self._waiting: deque[Arrival] = deque()
         self._own: dict[Path, FileStat] = {}
@@ -173,7 +177,7 @@ class Intake:
             logger.info("passed over", file=str(arrival.path), why=OWN_OUTPUT)
             return None
         admission = adopt(
-            self._ledger, source, arrival.relative, arrival.stat, sha256, self._alive
+            self._ledger, source, arrival.relative, arrival.stat, sha256, self._alive, self._places
         ) or self._ledger.admit(
             arrival.root, arrival.relative, arrival.stat, sha256, source.digest, source.json, pixels=pixels
         )
@@ -234,8 +238,9 @@ class Intake:
 
 
 def adopt(
-    ledger: Ledger, source: Source, relative: Path, stat: FileStat, sha256: str, alive: Callable[[], None]
-) -> Admission | None:
+    ledger: Ledger, source: Source, relative: Path, stat: FileStat, sha256: str, alive: Callable[[], None],
+    places: SidecarPlaces = BESIDE,
+) -> Admission | None:  # fmt: skip
     """Take over the pair that stands published for these bytes and that the ledger lost; else ``None``.
 
     So a ledger that was lost, or restored from a backup, costs no second rendering, and no second copy under another
@@ -255,7 +260,7 @@ def adopt(
             and not ledger.copies.held_by_another(found.copy, outbox, relative)
         )
 
-    found = find_pair(publish, wanted, sha256, usable, alive)
+    found = find_pair(publish, wanted, sha256, usable, alive, places)
     if found is None:
         return None
     return ledger.adopt(

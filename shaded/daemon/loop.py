@@ -24,7 +24,7 @@ from shaded.daemon.machine import machine_state
 from shaded.daemon.parts import Parts
 from shaded.daemon.pausing import Pause
 from shaded.daemon.politeness import why_wait
-from shaded.daemon.remembering import root_memory
+from shaded.daemon.remembering import remembered_sidecar_places, root_memory
 from shaded.daemon.secretfile import installation_secret
 from shaded.daemon.shading import Shading
 from shaded.daemon.space import LOOK_SECONDS, Disks
@@ -94,19 +94,19 @@ class Daemon:
         """Make what depends on the settings."""
         self._settings = parts.settings
         self._part = Boundary(parts.clock, strict=self._once)
-        self.disks = Disks(parts.settings, parts.clock, partial(root_memory, parts.ledger, "publish"))
-        self.intake = Intake(parts.ledger, parts.settings, parts.audience, self._heart.between_pieces)
+        self.disks = Disks(parts.settings, parts.clock, partial(root_memory, parts.ledger))
+        places = remembered_sidecar_places(parts.settings, parts.ledger)
+        self.intake = Intake(parts.ledger, parts.settings, parts.audience, self._heart.between_pieces, places)
         self._outboxes = tuple(parts.outboxes(self.intake))
         self.delivery = Delivery(
-            parts.ledger,
-            parts.settings.staging_dir,
-            self.intake.source,
+            parts.ledger, parts.settings.staging_dir, self.intake.source,
             clock=parts.clock,
             retry_seconds=parts.settings.scheduling.retry_seconds,
             disks=self.disks,
             audience=parts.audience,
             alive=self._heart.between_pieces,
-        )
+            places=places,
+        )  # fmt: skip
 
     # The life of a daemon --------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ injective for each output format (a test tries to break it).
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
@@ -21,6 +22,8 @@ SIDECAR_SUFFIX = ".shaded.json"
 _UNNAMED = ".shaded"
 LONGEST_NAME = 255
 _MOST_NAMES = 10_000
+#: What :func:`numbered` puts behind a stem.
+_NUMBER = re.compile(r" \(shaded(?: ([0-9]+))?\)\Z")
 
 
 def _suffix(name: str) -> str:
@@ -94,3 +97,9 @@ def numbered(published: str, number: int) -> str:
     while stem and len(os.fsencode(sidecar_name(stem + ending))) > LONGEST_NAME:
         stem = stem[:-1]
     return stem + ending
+
+
+def is_numbered(candidate: str, name: str) -> bool:
+    """Whether a name is among those that a picture called ``name`` may get."""
+    number = _NUMBER.search(PurePath(candidate).stem)
+    return candidate == name or (number is not None and numbered(name, int(number[1] or 1)) == candidate)

@@ -257,13 +257,13 @@ def test_a_long_copy_feeds_the_watchdog_and_can_be_stopped(rig, monkeypatch):
     monkeypatch.setattr(rig.daemon._notifier, "alive", lambda: beats.append(rig.clock.monotonic()))
     real = delivery.publish_pair
 
-    def slow(*arguments):
+    def slow(*arguments, **options):
         for _ in range(400):
             rig.clock.advance(1.0)
             arguments[-1]()
             if rig.clock.monotonic() > 350:
                 rig.daemon.request_stop()
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(delivery, "publish_pair", slow)
     rig.put("fox.png")
@@ -301,8 +301,8 @@ def test_what_is_as_large_as_a_disk_is_not_fetched_back(rig, monkeypatch):
     pieces = []
     real = delivery._fetch
 
-    def counted(place, size, scratch, alive):
-        return real(place, size, scratch, lambda: pieces.append(1))
+    def counted(place, size, scratch, _alive, places):
+        return real(place, size, scratch, lambda: pieces.append(1), places)
 
     monkeypatch.setattr(delivery, "_fetch", counted)
     source = rig.put("owl.png", FIRST)

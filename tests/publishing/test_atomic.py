@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from shaded.errors import Refusal, Transient
 from shaded.publishing import atomic
-from shaded.publishing.atomic import publish_pair, remove_temporaries
+from shaded.publishing.atomic import publish_pair
 from shaded.publishing.ownership import Copy, Unrecorded
 from shaded.publishing.sidecar import is_own_output, read_sidecar, sidecar_path
+from shaded.publishing.temporaries import remove_temporaries
 from tests.publishing.names import Names
 from tests.publishing.sidecars import a_sidecar
 
