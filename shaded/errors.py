@@ -14,6 +14,7 @@
     └── PictureError            one picture's trouble: it never stops the others
         ├── Refusal             will not be shaded, and why: a decision, not a fault
         ├── Unreadable          broken or unreadable data: permanent until the file changes
+        │   └── Incomplete      the data end early or have a hole: the file may still be being written
         ├── SourceChanged       the file changed while it was read: it is looked at again
         └── Transient           no space, busy, a mount that is away: tried again later
             ├── LedgerAway      the ledger's file cannot be reached: it is opened anew
@@ -123,6 +124,10 @@ class Refusal(PictureError):  # noqa: N818 - a decision, not a fault
 
 class Unreadable(PictureError):  # noqa: N818 - see AlreadyRunning
     """The data cannot be decoded; nothing helps until the file changes."""
+
+
+class Incomplete(Unreadable):
+    """The data are damaged or end early, as those of a file that is still being written do."""
 
 
 class SourceChanged(PictureError):  # noqa: N818 - see AlreadyRunning

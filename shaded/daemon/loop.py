@@ -92,7 +92,7 @@ class Daemon:
         self._settings = parts.settings
         self._part = Boundary(parts.clock, strict=self._once)
         self.disks = Disks(parts.settings, parts.clock, partial(root_memory, parts.ledger, "publish"))
-        self.intake = Intake(parts.ledger, parts.settings, parts.audience, self._heart.between_pieces)
+        self.intake = Intake(parts.ledger, parts.settings, parts.audience, self._heart.between_pieces, parts.clock)
         self._outboxes = tuple(parts.outboxes(self.intake))
         self.delivery = Delivery(
             parts.ledger,
@@ -282,7 +282,8 @@ class Daemon:
         unsettled = any(outbox.unsettled for outbox in self._outboxes)
         due = self.delivery.next_deadline
         publishing = due is not None and due <= self._clock.monotonic()
-        return not (unsettled or len(self.intake) or publishing or self._ledger.next_ready_in(self._blocked()) == 0)
+        waiting = unsettled or not self.intake.idle or publishing
+        return not waiting and self._ledger.next_ready_in(self._blocked()) != 0
 
     def _sleep_seconds(self) -> float | None:
         now = self._clock.monotonic()
@@ -292,7 +293,7 @@ class Daemon:
             return 0.0
         deadlines = [self._shading.next_deadline, self.delivery.next_deadline]
         if not self._signals:
-            deadlines += [outbox.next_deadline() for outbox in self._outboxes]
+            deadlines += [self.intake.next_deadline, *(outbox.next_deadline() for outbox in self._outboxes)]
         if self._may_start() and not self._executor.full:
             blocked = self._blocked()
             ready = self._ledger.next_ready_in(blocked)

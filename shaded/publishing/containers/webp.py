@@ -8,6 +8,7 @@ import numpy as np
 from PIL import WebPImagePlugin
 
 from shaded.publishing.containers.pixels import Planes, as_colour, split
+from shaded.publishing.containers.webp_strict import insist_on_whole
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Picture
 from shaded.publishing.walking import riff_chunks
@@ -22,7 +23,9 @@ def decode(data: bytes) -> Picture:
     chunks = {kind: content for kind, _, content in riff_chunks(data)}
     with WebPImagePlugin.WebPImageFile(io.BytesIO(data)) as image:
         image.load()
-        colour, alpha = split(np.array(image))
+        pixels = np.array(image)
+        insist_on_whole(data, pixels)
+        colour, alpha = split(pixels)
         exif = image.info.get("exif")
         container = Container(
             "webp",
