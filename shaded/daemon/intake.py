@@ -13,15 +13,18 @@ from itertools import islice
 from pathlib import Path
 
 from shaded import logs
+from shaded.clock import Clock, SystemClock
 from shaded.daemon.audience import Audience, Finished, Outcome
 from shaded.daemon.boundary import concerns_all
-from shaded.errors import NoPicture, PictureError, Refusal, SourceChanged, Unreadable
+from shaded.errors import Incomplete, NoPicture, PictureError, Refusal, SourceChanged, Unreadable
 from shaded.filestat import FileStat
 from shaded.ledger import Admission, Ledger
 from shaded.outbox.arrivals import Arrival
 from shaded.outbox.scan import look
 from shaded.outbox.screening import leave_alone_no_picture, read_bytes, screen
+from shaded.outbox.second_look import SecondLook
 from shaded.publishing.formats import written_as
+from shaded.publishing.holes.runs import HOLE
 from shaded.publishing.naming import published_name
 from shaded.publishing.pairs import FoundPair, find_pair
 from shaded.publishing.sidecar import printable, read_sidecar, sidecar_path, summary_of
@@ -61,11 +64,12 @@ class Intake:
         audience: Hears of refusals.
         alive: Called between pieces of a long read; what it raises ends the read.
         places: Where the sidecars of published pictures stand.
+        clock: Says how long ago an incomplete file changed, and when it is looked at again.
     """
 
     def __init__(
         self, ledger: Ledger, settings: Settings, audience: Audience, alive: Callable[[], None] = lambda: None,
-        places: SidecarPlaces = BESIDE,
+        places: SidecarPlaces = BESIDE, clock: Clock | None = None,
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._watching = settings.watching
@@ -74,6 +78,7 @@ class Intake:
         self._places = places
         self._sources = {folder.outbox: Source.of(folder, settings) for folder in settings.folder}
         self._waiting: deque[Arrival] = deque()
+        self._later = SecondLook(clock or SystemClock(), settings.watching.quiet_seconds)
         self._own: dict[Path, FileStat] = {}
         self._put_off: dict[Path, PictureError] = {}
         self._to_look_at: Iterator[Path] = iter(())
@@ -82,13 +87,23 @@ class Intake:
         """How many arrivals wait to be taken up."""
         return len(self._waiting)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits, neither to be taken up nor to be looked at once more."""
+        return not self._waiting and not len(self._later)
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When an incomplete file is to be looked at once more (monotonic seconds)."""
+        return self._later.next_deadline
+
     def source(self, root: Path) -> Source | None:
         """The watched folder with this outbox, if it is still watched."""
         return self._sources.get(root)
 
     @property
     def put_off(self) -> dict[Path, PictureError]:
-        """Files that could not be read, and why; each is tried again at the next scan. One that is gone goes soon."""
+        """Files that could not be read, or not yet, and why; each is tried again. One that is gone goes soon."""
         return self._put_off
 
     def why_not(self, path: Path) -> str | None:
@@ -116,6 +131,7 @@ class Intake:
         """Take arrivals up for about so long; what was entered into the ledger."""
         end = time.monotonic() + seconds
         self._forget_some_gone()
+        self._waiting.extend(self._later.take_due())
         admitted = []
         while self._waiting and time.monotonic() < end:
             admission = self._take(self._waiting[0])
@@ -141,9 +157,11 @@ class Intake:
             StateUnusable: It is damaged.
         """
         source = self._sources[arrival.root]
+        if self._later.holds(arrival):
+            return None
         self._put_off.pop(arrival.path, None)
         try:
-            return self._enter(arrival, source)
+            return self._enter(arrival, source, may_wait=not self._later.has_waited(arrival))
         except Exception as error:
             if concerns_all(error):
                 raise
@@ -159,14 +177,17 @@ class Intake:
             self._put_off[arrival.path] = unexpected
             return None
 
-    def _enter(self, arrival: Arrival, source: Source) -> Admission | None:
+    def _enter(self, arrival: Arrival, source: Source, *, may_wait: bool) -> Admission | None:
         """Enter one file into the ledger, or say why not."""
         try:
-            sha256, pixels = self._read(arrival)
+            sha256, pixels = self._read(arrival, may_wait=may_wait)
         except SourceChanged as error:
             logger.debug("not taken yet", file=str(arrival.path), why=error.what)
             return None
         except (Refusal, Unreadable) as error:
+            if isinstance(error, Incomplete) and may_wait and self._later.hold(arrival):
+                self._say_later(arrival, error)
+                return None
             return self._set_aside(arrival, source, error)
         except PictureError as error:
             self._put_off[arrival.path] = error
@@ -190,10 +211,17 @@ class Intake:
     def _look(self, path: Path) -> FileStat | None:
         return look(path, downloads=self._watching.placeholders == "download")
 
-    def _read(self, arrival: Arrival) -> tuple[str | None, int]:
+    def _say_later(self, arrival: Arrival, error: PictureError) -> None:
+        wait = f"it is looked at once more after {self._later.seconds:g} seconds without a change"
+        what = f"it may not be written to its end yet, and {wait}: {error.what}"
+        self._put_off[arrival.path] = Incomplete(what, remedy=error.remedy)
+        logger.info("not taken yet", file=str(arrival.path), why=what)
+
+    def _read(self, arrival: Arrival, *, may_wait: bool) -> tuple[str | None, int]:
         """The file's hash and how many pixels it has; ``None`` where it is this program's own output.
 
         Raises:
+            Incomplete: It is not written to its end, or may not be and changed lately.
             PictureError: It cannot be shaded, or not now.
         """
         try:
@@ -213,6 +241,8 @@ class Intake:
         if self._ledger.is_own_output(sha256) or is_stated_beside(arrival.path, arrival.root, sha256):
             return None, 0
         screened = screen(data, arrival.path, self._watching.max_pixels)
+        if screened.doubtful and may_wait and self._later.hold(arrival):
+            raise Incomplete(HOLE, path=arrival.path)
         return sha256, screened.width * screened.height
 
     def _set_aside(self, arrival: Arrival, source: Source, error: PictureError) -> Admission:

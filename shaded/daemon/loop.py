@@ -96,16 +96,14 @@ class Daemon:
         self._part = Boundary(parts.clock, strict=self._once)
         self.disks = Disks(parts.settings, parts.clock, partial(root_memory, parts.ledger))
         places = remembered_sidecar_places(parts.settings, parts.ledger)
-        self.intake = Intake(parts.ledger, parts.settings, parts.audience, self._heart.between_pieces, places)
+        self.intake = Intake(
+            parts.ledger, parts.settings, parts.audience, self._heart.between_pieces, places, parts.clock
+        )
         self._outboxes = tuple(parts.outboxes(self.intake))
         self.delivery = Delivery(
-            parts.ledger, parts.settings.staging_dir, self.intake.source,
-            clock=parts.clock,
-            retry_seconds=parts.settings.scheduling.retry_seconds,
-            disks=self.disks,
-            audience=parts.audience,
-            alive=self._heart.between_pieces,
-            places=places,
+            parts.ledger, parts.settings.staging_dir, self.intake.source, clock=parts.clock,
+            retry_seconds=parts.settings.scheduling.retry_seconds, disks=self.disks, audience=parts.audience,
+            alive=self._heart.between_pieces, places=places,
         )  # fmt: skip
 
     # The life of a daemon --------------------------------------------------------------------------------------
@@ -288,7 +286,8 @@ class Daemon:
         unsettled = any(outbox.unsettled for outbox in self._outboxes)
         due = self.delivery.next_deadline
         publishing = due is not None and due <= self._clock.monotonic()
-        return not (unsettled or len(self.intake) or publishing or self._ledger.next_ready_in(self._blocked()) == 0)
+        waiting = unsettled or not self.intake.idle or publishing
+        return not waiting and self._ledger.next_ready_in(self._blocked()) != 0
 
     def _sleep_seconds(self) -> float | None:
         now = self._clock.monotonic()
@@ -298,7 +297,7 @@ class Daemon:
             return 0.0
         deadlines = [self._shading.next_deadline, self.delivery.next_deadline]
         if not self._signals:
-            deadlines += [outbox.next_deadline() for outbox in self._outboxes]
+            deadlines += [self.intake.next_deadline, *(outbox.next_deadline() for outbox in self._outboxes)]
         if self._may_start() and not self._executor.full:
             blocked = self._blocked()
             ready = self._ledger.next_ready_in(blocked)

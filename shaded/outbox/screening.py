@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shaded.errors import NoPicture, PictureError, Refusal, SourceChanged, Unreadable, from_os_error
+from shaded.errors import Incomplete, NoPicture, PictureError, Refusal, SourceChanged, Unreadable, from_os_error
 from shaded.filestat import FileStat
 from shaded.publishing import documents, formats
 from shaded.publishing.formats import Format, sniff
+from shaded.publishing.holes.screening import has_doubtful_zeros
 from shaded.publishing.probing import probe
 
 __all__ = [
@@ -29,17 +30,28 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: O_NONBLOCK: opening a pipe that nobody writes to must not hang; it is refused right after.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _STEP = 1 << 20
+_SECTOR = 512
+_AGAIN = "Copy the file again, or save the picture again"
 #: No published picture has more bytes. A file may claim any size and hold nothing, and is read for hours all the same.
 LARGEST_PICTURE = 4 << 30
 
 
 @dataclass(frozen=True)
 class Screened:
-    """A file that may be decoded: its format, from the content, and its size in pixels as stored."""
+    """A file that may be decoded.
+
+    Attributes:
+        format: From the content.
+        width: In pixels, as stored.
+        height: In pixels, as stored.
+        doubtful: Whether a part of it holds only zeros, which may be a flat area or a copy that is not written to its
+            end; decoding tells.
+    """
 
     format: Format
     width: int
     height: int
+    doubtful: bool = False
 
 
 def _parts_below(path: Path, root: Path) -> tuple[str, ...]:
@@ -267,7 +279,8 @@ def screen(data: bytes, path: Path | None, max_pixels: int) -> Screened:
     Raises:
         Refusal: It is a known kind that is not shaded (an animation, CMYK, too many pixels).
         NoPicture: It is something else, and its name says nothing different.
-        Unreadable: It is no picture although its name says so, or cut off, or damaged.
+        Incomplete: It is damaged or cut off, perhaps because it is still being written.
+        Unreadable: It is no picture although its name says so.
     """
     if not data:
         raise Unreadable("the file is empty", path=path, remedy="Save the picture again")
@@ -277,9 +290,7 @@ def screen(data: bytes, path: Path | None, max_pixels: int) -> Screened:
     try:
         found = probe(data, form)
     except ValueError as error:
-        raise Unreadable(
-            f"the {form.upper()} file is damaged or incomplete ({error})", path=path, remedy="Save the picture again"
-        ) from error
+        raise _incomplete(error, form, path) from error
     if found.obstacle is not None:
         raise Refusal(found.obstacle[0], path=path, remedy=found.obstacle[1])
     if found.width * found.height > max_pixels:
@@ -287,7 +298,14 @@ def screen(data: bytes, path: Path | None, max_pixels: int) -> Screened:
             f"it has {found.width} x {found.height} pixels and the limit is {max_pixels:,} in all",
             path=path, remedy="Save it smaller, or raise watching.max_pixels",
         )  # fmt: skip
-    return Screened(form, found.width, found.height)
+    try:
+        return Screened(form, found.width, found.height, has_doubtful_zeros(data, form))
+    except ValueError as error:
+        raise _incomplete(error, form, path) from error
+
+
+def _incomplete(error: ValueError, form: Format, path: Path | None) -> Incomplete:
+    return Incomplete(f"the {form.upper()} file is damaged or incomplete ({error})", path=path, remedy=_AGAIN)
 
 
 def _unfit(data: bytes, path: Path | None) -> PictureError:
@@ -305,6 +323,8 @@ def _unfit(data: bytes, path: Path | None) -> PictureError:
         return (NoPicture if other and not meant else Refusal)(f"it is {found[0]}", path=path, remedy=found[1])
     if not meant:
         return NoPicture("it is no picture", path=path, remedy="Nothing needs doing, unless you expected one")
+    if not any(data[:_SECTOR]):
+        return Incomplete("it begins with zeros: it was never written, or not to its end", path=path, remedy=_AGAIN)
     return Unreadable(
         "it is not a picture that is known here", path=path, remedy="JPEG, PNG, WebP, TIFF, AVIF and HEIC are shaded"
     )

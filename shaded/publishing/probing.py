@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from shaded.publishing.formats import Format
 from shaded.publishing.ifd import Directory, Header, read_directory, read_header
 from shaded.publishing.stills import still_facts
-from shaded.publishing.walking import Cut, jpeg_scans, jpeg_segments, png_chunks, riff_chunks
+from shaded.publishing.walking import Cut, jpeg_scans, jpeg_segments, png_chunks, png_is_sound, riff_chunks
 
 _ANIMATION = ("it is an animation", "Export one still picture of it as PNG or JPEG")
 _PAGES = ("it holds several pages", "Save each page as a file of its own")
@@ -24,6 +25,10 @@ _MOST_PAGES = 64
 #: Each scan of a progressive JPEG costs a pass over the whole picture and may have a few bytes only; libjpeg's own
 #: scripts have ten, the finest that is of any use some dozens.
 _MOST_SCANS = 100
+
+
+#: The chunks of a PNG that say what it looks like; another one that is damaged is no reason to refuse the picture.
+_PNG_LOOKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM"})
 
 
 @dataclass(frozen=True)
@@ -71,17 +76,17 @@ def _jpeg(data: bytes) -> Probe:
             frame = Probe(width, height, obstacle)
     if frame is None:
         raise Cut("there is no frame header")
-    if data.rfind(b"\xff\xd9") < 0:
-        raise Cut("the file ends before its end mark")
-    if jpeg_scans(data) > _MOST_SCANS:
-        return Probe(frame.width, frame.height, _SCANS)
-    return frame
+    scans = sum(1 for _ in islice(jpeg_scans(data), _MOST_SCANS + 1))
+    return Probe(frame.width, frame.height, _SCANS) if scans > _MOST_SCANS else frame
 
 
 def _png(data: bytes) -> Probe:
     found: Probe | None = None
     pixels = False
-    for kind, _, content in png_chunks(data):
+    for chunk in png_chunks(data):
+        kind, _, content = chunk
+        if kind in _PNG_LOOKS and not png_is_sound(data, chunk):
+            raise ValueError(f"the check sum of a {kind.decode('ascii')} chunk does not fit")
         if found is None:
             if kind != b"IHDR" or len(content) != 13:
                 raise ValueError("the header is missing")

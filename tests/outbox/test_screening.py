@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from shaded.errors import NoPicture, PictureError, Refusal, SourceChanged, Transient, Unreadable
+from shaded.errors import Incomplete, NoPicture, PictureError, Refusal, SourceChanged, Transient, Unreadable
 from shaded.outbox import screening
 from shaded.outbox.screening import Screened, leave_alone_no_picture, read_bytes, screen, sniff
 
@@ -152,11 +152,17 @@ def test_known_files_are_refused_by_name(data, words):
     assert caught.value.remedy
 
 
-@pytest.mark.parametrize("data", [b"hello", b"\0" * 5000, b"RIFF\0\0\0\0WAVE", "Grüße".encode()])
+@pytest.mark.parametrize("data", [b"hello", b"\1" + b"\0" * 5000, b"RIFF\0\0\0\0WAVE", "Grüße".encode()])
 def test_anything_else_is_no_picture(data):
     """Unknown content is unreadable, with the formats that are known."""
     with pytest.raises(Unreadable, match="not a picture"):
         screen(data, None, 10_000)
+
+
+def test_a_file_that_begins_with_zeros_was_never_written():
+    """Space that was reserved and not filled is incomplete, and no unknown kind of file."""
+    with pytest.raises(Incomplete, match="begins with zeros"):
+        screen(bytes(5000), None, 10_000)
 
 
 def test_an_empty_file_says_so(tmp_path):

@@ -11,6 +11,7 @@ from PIL import JpegImagePlugin
 
 from shaded.publishing import exif, iptc, remarks
 from shaded.publishing.colour import ADOBE_GAMMA, ADOBE_RGB, Colour
+from shaded.publishing.containers.jpeg_strict import insist_on_whole
 from shaded.publishing.containers.pixels import Planes, split
 from shaded.publishing.ifd import Directory
 from shaded.publishing.metadata import Carried
@@ -138,7 +139,9 @@ def decode(data: bytes) -> Picture:
     """The first picture of the file; ``mode`` is ``L`` or ``RGB``."""
     with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
         image.load()
-        colour, alpha = split(np.array(image))
+        pixels = np.array(image)
+        insist_on_whole(data, pixels)
+        colour, alpha = split(pixels)
         layers: list[tuple[int, int, int, int]] = image.layer
         tables = [tuple(image.quantization[layer[3]]) for layer in layers]
         while len(tables) > 1 and tables[-1] == tables[-2]:

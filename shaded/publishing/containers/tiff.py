@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from shaded.publishing import exif, iptc
 from shaded.publishing.colour import Chromaticities, Colour, closest
 from shaded.publishing.containers.pixels import Planes, mode_name, split, straight
+from shaded.publishing.containers.tiff_strict import insist_on_whole
 from shaded.publishing.exif_tags import RESOLUTION
 from shaded.publishing.ifd import Directory, Entry, Header, write_directory
 from shaded.publishing.metadata import Carried
@@ -85,6 +86,7 @@ def decode(data: bytes) -> Picture:
     header, pages = tiff_pages(data)
     page = pages[0]
     warnings: list[str] = []
+    insist_on_whole(data, page, header)
     photometric, bits = page.number(262, header.order), page.number(258, header.order, 1)
     samples = _samples(data)
     if photometric == 3:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import WebPImagePlugin
 
 from shaded.publishing.containers.pixels import Planes, as_colour, split
+from shaded.publishing.containers.webp_strict import insist_on_whole
 from shaded.publishing.exif import block_of
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Kind, Picture, arranged
@@ -24,7 +25,9 @@ def decode(data: bytes) -> Picture:
     blocks += [("xmp", content) for kind, content in chunks if kind in (b"XMP ", b"XMP\0")]
     with WebPImagePlugin.WebPImageFile(io.BytesIO(data)) as image:
         image.load()
-        colour, alpha = split(np.array(image))
+        pixels = np.array(image)
+        insist_on_whole(data, pixels)
+        colour, alpha = split(pixels)
         container = Container(
             "webp",
             image.mode,
