@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from shaded.cli.words import ConfigOption, absolute, printable
+from shaded.cli.process import unwound
+from shaded.cli.words import ConfigOption, absolute, path_of, printable
 from shaded.errors import ShadedError, UsageError
 from shaded.services import FINAL_CODES
 from shaded.settings import Folder, Settings, load_settings
@@ -18,11 +19,15 @@ from shaded.settings import Folder, Settings, load_settings
 def run(
     outbox: Annotated[
         Path | None,
-        typer.Option("--outbox", metavar="DIR", help="Where originals arrive; instead of the settings'."),
+        typer.Option(
+            "--outbox", metavar="DIR", parser=path_of, help="Where originals arrive; instead of the settings'."
+        ),
     ] = None,
     publish: Annotated[
         Path | None,
-        typer.Option("--publish", metavar="DIR", help="Where shaded copies go; instead of the settings'."),
+        typer.Option(
+            "--publish", metavar="DIR", parser=path_of, help="Where shaded copies go; instead of the settings'."
+        ),
     ] = None,
     config: ConfigOption = None,
     once: Annotated[bool, typer.Option("--once", help="Shade what is there, wait for it to settle, and exit.")] = False,
@@ -54,7 +59,8 @@ def _run(outbox: Path | None, publish: Path | None, config: Path | None, *, once
         raise typer.Exit(_once(settings, style))
     logs.configure(settings.logging.level, style, settings.logging.repeat_seconds)
     faulthandler.enable()  # says where a daemon was stuck that its watchdog ended
-    run_daemon(settings, read=read)
+    with unwound():
+        run_daemon(settings, read=read)
 
 
 def with_folders(
@@ -92,7 +98,7 @@ def _once(settings: Settings, style: str) -> int:
     if quiet:
         settings = settings.model_copy(update={"logging": settings.logging.model_copy(update={"level": "error"})})
     logs.configure(settings.logging.level, "json" if style == "json" else "console")
-    with Display() as display:
+    with unwound(), Display() as display:
         daemon = run_daemon(settings, once=True, audience=display)
     pictures = display.finished_pictures
     for left in not_done(settings, daemon):

@@ -27,6 +27,7 @@ from shaded.services import (
     systemd_unit,
 )
 from shaded.settings import default_state_dir, load_settings
+from shaded.terminal import Guarded
 
 app = typer.Typer(help="Start the daemon at login: a systemd user unit or a launchd agent.", no_args_is_help=True)
 
@@ -162,7 +163,10 @@ def show(config: ConfigOption = None) -> None:
     planned = plan(config)
     typer.echo(f"# {planned.file}", err=True)
     # On a terminal what steers it is escaped; a pipe gets the very bytes.
-    typer.echo(planned.content.decode() if sys.stdout.isatty() else planned.content, nl=False)
+    if sys.stdout.isatty() or not isinstance(sys.stdout, Guarded):
+        typer.echo(planned.content.decode(), nl=False)
+    else:
+        sys.stdout.write_bytes(planned.content)
 
 
 def _carry_out(commands: Sequence[Sequence[str]]) -> bool:

@@ -1,0 +1,82 @@
+"""What a person can do about a picture into which no shading went: only what can help is said."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from shaded.errors import Refusal
+from shaded.publishing.picture import Picture
+from shaded.settings import Budget, Profile
+from shaded.shading.limits import HARDEST
+from shaded.shading.presets import VISIBILITIES
+
+AS_IT_IS = "Publish it as it is"
+#: With fewer pixels than that there is next to nothing that encoders, which look at 8 x 8 pixels at a time, could see.
+FEWEST_PIXELS = 16 * 16
+#: The limits that a person may have set under ``[budget]``, by their names in a sidecar.
+_OWN_LIMITS: Mapping[str, str] = {
+    "lpips": "max_lpips", "local_lpips": "max_local_lpips", "psnr_db": "min_psnr_db", "max_delta_e": "max_delta_e",
+}  # fmt: skip
+_LESS_COMPRESSION = "save the picture with less compression (PNG, or JPEG at quality 90)"
+
+
+def refuse_invisible(picture: Picture) -> None:
+    """Say no to a picture that is so transparent that no change of it could be saved, whatever the intensity.
+
+    Raises:
+        Refusal: That is so.
+    """
+    if picture.alpha is None:
+        return
+    most = int(picture.alpha.max()) / picture.peak
+    largest_change = max(preset.busy for preset in VISIBILITIES.values()) * HARDEST[1] / 255 * picture.peak
+    if most * largest_change < 0.5:  # it would be rounded to nothing
+        seen = "fully" if most == 0 else "almost fully"
+        raise Refusal(f"all of it is {seen} transparent, so that there is nothing to shade", remedy=AS_IT_IS)
+
+
+def nothing_came_of_it(picture: Picture, profile: Profile, budget: Budget, otherwise: str) -> Refusal:
+    """The refusal of a picture that is not changed at all.
+
+    Args:
+        picture: It, as it was read.
+        profile: With the intensity that was tried.
+        budget: A person's own limits.
+        otherwise: What happened, where it is not for want of pixels.
+    """
+    width, height = picture.size
+    if width * height < FEWEST_PIXELS:
+        return Refusal(f"it has only {width} x {height} pixels, too few for a shading", remedy=AS_IT_IS)
+    return Refusal(otherwise, remedy=_sentence(_stronger(profile), _raised(budget, _OWN_LIMITS)))
+
+
+def over_budget(broken: Collection[str], profile: Profile, budget: Budget) -> str:
+    """What to do where the saved file is over these limits, by their names in a sidecar."""
+    own = [name for name in broken if name in _OWN_LIMITS and _is_own(budget, name)]
+    others = [name for name in broken if name in _OWN_LIMITS and name not in own]
+    return _sentence(_stronger(profile) if others and not own else "", _raised(budget, own), _LESS_COMPRESSION)
+
+
+def too_weak(profile: Profile) -> str:
+    """What to do where a profile asks for more pull than there is."""
+    return _sentence(_stronger(profile), "lower min_pull")
+
+
+def _stronger(profile: Profile) -> str:
+    return "" if profile.intensity == list(VISIBILITIES)[-1] else "choose a higher intensity"
+
+
+def _is_own(budget: Budget, name: str) -> bool:
+    return getattr(budget, _OWN_LIMITS[name]) is not None
+
+
+def _raised(budget: Budget, names: Collection[str]) -> str:
+    """Which of a person's own limits to loosen; an intensity does not change them."""
+    own = [_OWN_LIMITS[name] for name in names if _is_own(budget, name)]
+    return f"loosen your own limits under [budget] ({', '.join(own)})" if own else ""
+
+
+def _sentence(*ways: str) -> str:
+    """What can be done, in the order in which it is to be tried."""
+    sentence = ", or ".join(filter(None, ways))
+    return sentence[:1].upper() + sentence[1:] if sentence else AS_IT_IS
