@@ -89,9 +89,10 @@ class Guarded:
         try:
             act()
         except OSError as error:
+            if self._expendable:
+                return  # later it may be possible again: a daemon's log is on a disk that is full for a while
             _turn_away(self.stream)
-            if not self._expendable:
-                self.failed.append(_about_output(error))
+            self.failed.append(_about_output(error))
         if self.failed:
             raise self.failed[0]
 

@@ -130,6 +130,16 @@ def test_what_an_expendable_stream_cannot_write_is_lost():
     stream.flush()
 
 
+def test_a_log_whose_disk_was_full_goes_on():
+    """Nothing of what could not be written keeps later lines from the same stream."""
+    raw = Broken(errno.ENOSPC)
+    stream = Guarded(raw, expendable=True)
+    stream.write("lost")
+    raw.write = lambda text: io.StringIO.write(raw, text)
+    stream.write("kept")
+    assert raw.getvalue() == "kept"
+
+
 def test_bytes_for_a_pipe_are_written_as_they_are():
     """After what was written before, and whatever they are."""
     raw = io.BytesIO()

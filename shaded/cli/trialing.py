@@ -91,8 +91,9 @@ def trial(
         print_json(document)
         return
     for line in lines:
-        typer.echo(line)
-    typer.echo(f"{report} and {folder / 'trial.json'}, after {spoken(time.monotonic() - began)}.")
+        typer.echo(printable(line))
+    made = printable(f"{report} and {folder / 'trial.json'}")
+    typer.echo(f"{made}, after {spoken(time.monotonic() - began)}.")
 
 
 def _refuse_foreign(folder: Path) -> None:
