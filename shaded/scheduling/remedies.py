@@ -47,14 +47,15 @@ def nothing_came_of_it(picture: Picture, profile: Profile, budget: Budget, other
     width, height = picture.size
     if width * height < FEWEST_PIXELS:
         return Refusal(f"it has only {width} x {height} pixels, too few for a shading", remedy=AS_IT_IS)
-    return Refusal(otherwise, remedy=_sentence(_stronger(profile), _raised(budget, _OWN_LIMITS)))
+    tight = [name for name in _OWN_LIMITS if _is_tight(name, profile, budget)]
+    return Refusal(otherwise, remedy=_sentence(_loosened(tight) if tight else _stronger(profile)))
 
 
 def over_budget(broken: Collection[str], profile: Profile, budget: Budget) -> str:
     """What to do where the saved file is over these limits, by their names in a sidecar."""
-    own = [name for name in broken if name in _OWN_LIMITS and _is_own(budget, name)]
-    others = [name for name in broken if name in _OWN_LIMITS and name not in own]
-    return _sentence(_stronger(profile) if others and not own else "", _raised(budget, own), _LESS_COMPRESSION)
+    limits = [name for name in broken if name in _OWN_LIMITS]
+    own = [name for name in limits if _own(budget, name) is not None]
+    return _sentence(_loosened(own) if own or not limits else _stronger(profile), _LESS_COMPRESSION)
 
 
 def too_weak(profile: Profile) -> str:
@@ -66,14 +67,24 @@ def _stronger(profile: Profile) -> str:
     return "" if profile.intensity == list(VISIBILITIES)[-1] else "choose a higher intensity"
 
 
-def _is_own(budget: Budget, name: str) -> bool:
-    return getattr(budget, _OWN_LIMITS[name]) is not None
+def _own(budget: Budget, name: str) -> float | None:
+    limit: float | None = getattr(budget, _OWN_LIMITS[name])
+    return limit
 
 
-def _raised(budget: Budget, names: Collection[str]) -> str:
-    """Which of a person's own limits to loosen; an intensity does not change them."""
-    own = [_OWN_LIMITS[name] for name in names if _is_own(budget, name)]
-    return f"loosen your own limits under [budget] ({', '.join(own)})" if own else ""
+def _is_tight(name: str, profile: Profile, budget: Budget) -> bool:
+    """Whether a person set a limit that allows less than the intensity does; a higher one would not change it."""
+    own, preset = _own(budget, name), VISIBILITIES[profile.intensity]
+    usual = {
+        "lpips": preset.lpips, "local_lpips": preset.local_lpips, "psnr_db": preset.psnr_db,
+        "max_delta_e": preset.delta_e,
+    }[name]  # fmt: skip
+    return own is not None and (own > usual if name == "psnr_db" else own < usual)
+
+
+def _loosened(names: Collection[str]) -> str:
+    own = ", ".join(_OWN_LIMITS[name] for name in names)
+    return f"loosen your own limits under [budget] ({own})" if own else ""
 
 
 def _sentence(*ways: str) -> str:
