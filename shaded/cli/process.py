@@ -5,7 +5,7 @@ good: libraries make another one of it (pydantic does), print it where none can 
 that holds nothing is just ended. One that holds workers, files or a display says so (:func:`unwound`), and is ended by
 an exception, so that each of them is closed on the way out.
 
-This is the first module that is loaded, so it needs nothing that takes long.
+This is the first module that is loaded, so it needs nothing that takes long, not even `typing`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, NoReturn
 
 #: The signals that end a command, and the one line that it says then. The code is 128 and the number, as in a shell.
 _LINES = {
@@ -60,7 +59,7 @@ class Ending:
         if time.monotonic() - self._since > PATIENCE:
             self.leave(self.number)
 
-    def leave(self, number: int) -> NoReturn:
+    def leave(self, number: int) -> None:
         """End the process at once, and say why unless that was said."""
         if not self.told:
             self.told = True  # before it: writing may block, and the next signal is to end that
@@ -68,7 +67,7 @@ class Ending:
                 os.write(2, f"{line_of(number)}\n".encode())
         os._exit(128 + number)
 
-    def lost(self, unraisable: Any) -> None:
+    def lost(self, unraisable: sys.UnraisableHookArgs) -> None:
         """Python's hook for exceptions that nobody can catch: an interruption among them is raised again."""
         if self.number is None:
             sys.__unraisablehook__(unraisable)
@@ -130,7 +129,7 @@ def unwound() -> Iterator[None]:
         _ending.depth -= 1
 
 
-def finish(code: int) -> NoReturn:
+def finish(code: int) -> None:
     """End the process, when everything is closed: in the interpreter's own end a signal would be heard by nobody."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
