@@ -190,13 +190,15 @@ def policy_of(error: Exception) -> Policy:
     return next(POLICIES[kind] for kind in type(error).__mro__ if kind in POLICIES)
 
 
+#: What the daemon does about what passes.
+TRIED_AGAIN = "It is tried again by itself"
 _PASSING = {
     errno.ENOSPC: ("the disk is full", "Free some space; it is tried again by itself"),
     errno.EDQUOT: ("the disk quota is used up", "Free some space; it is tried again by itself"),
-    errno.EBUSY: ("the file is busy", "It is tried again by itself"),
-    errno.EAGAIN: ("the file is busy", "It is tried again by itself"),
+    errno.EBUSY: ("the file is busy", TRIED_AGAIN),
+    errno.EAGAIN: ("the file is busy", TRIED_AGAIN),
     errno.ENOMEM: ("there is not enough memory", "Close other programs; it is tried again by itself"),
-    errno.EMFILE: ("too many files are open", "It is tried again by itself"),
+    errno.EMFILE: ("too many files are open", TRIED_AGAIN),
     errno.EIO: ("the disk reported an error", "Check the disk; it is tried again by itself"),
     errno.EROFS: ("the file system is read-only", "Mount it writable; it is tried again by itself"),
     errno.EACCES: ("permission is denied", "Give your user access to it; it is tried again by itself"),
@@ -209,7 +211,7 @@ _PASSING = {
     errno.ENODEV: ("the disk is gone", "Plug it in again; it is tried again by itself"),
     errno.ENXIO: ("the disk is gone", "Plug it in again; it is tried again by itself"),
     errno.EDEADLK: ("its content is not on this machine yet", "Let the cloud client fetch it; then it is taken"),
-    errno.ENFILE: ("too many files are open", "It is tried again by itself"),
+    errno.ENFILE: ("too many files are open", TRIED_AGAIN),
 }
 
 
@@ -223,7 +225,7 @@ def from_os_error(error: OSError, path: Path | str | None = None) -> PictureErro
     if error.errno == errno.ENAMETOOLONG:
         return Refusal("its name is too long for the file system", path=where, remedy="Give it a shorter name")
     what, remedy = _PASSING.get(
-        error.errno or 0, (error.strerror or str(error) or "reading or writing failed", "It is tried again by itself")
+        error.errno or 0, (error.strerror or str(error) or "reading or writing failed", TRIED_AGAIN)
     )
     return Transient(what, path=where, remedy=remedy)
 

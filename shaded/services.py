@@ -183,6 +183,8 @@ ExecReload=kill -HUP $MAINPID
 RestartSec=30
 # 65: the state is damaged. 75: another instance runs. 78: the settings are wrong. Starting again would not help.
 RestartPreventExitStatus={" ".join(map(str, FINAL_CODES))}
+# A stop before the daemon listens to signals.
+SuccessExitStatus=143
 # The first scan of a large outbox may take a while before the daemon says READY.
 TimeoutStartSec=600
 # SIGTERM goes to the daemon alone, which lets its worker finish the picture under way.

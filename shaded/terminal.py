@@ -7,34 +7,49 @@ message has to be escaped where it is made.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
-from shaded.errors import printable
+from shaded.errors import ShadedError, Unavailable, printable
 
 #: What rich sends to a terminal for colours and progress bars: styles, up, erase the line, hide and show the cursor.
 _RICH = re.compile(r"(\x1b\[[0-9;]*m|\x1b\[\d*A|\x1b\[2K|\x1b\[\?25[lh]|\r)")
 
 
+class OutputGone(ShadedError):  # noqa: N818 - no fault: ``head`` has what it wanted
+    """Nobody reads standard output any more; nothing is said about it."""
+
+    exit_code = 141  # 128 and SIGPIPE, as a shell gives it
+
+
 class Guarded:
     """A text stream that writes nothing which steers a terminal; line ends stay.
+
+    What cannot be written ends the command (:class:`OutputGone`, or :class:`~shaded.errors.Unavailable` where the
+    device is full, say), unless the stream is expendable. It is raised again by whatever is tried next, so that a
+    library that passes over it does not make a success of it.
 
     Args:
         stream: The real stream.
         rich: Let the few sequences pass that rich makes, if the stream is a terminal. Rich itself writes into such a
             one, since it looks for ``rich_proxied_file``; everybody else writes into the strict one.
+        expendable: What cannot be written is lost, and the command goes on.
     """
 
     errors = "backslashreplace"
 
-    def __init__(self, stream: TextIO, *, rich: bool = False) -> None:
+    def __init__(self, stream: TextIO, *, rich: bool = False, expendable: bool = False) -> None:
         self.stream = stream
         self._rich = rich
+        self._expendable = expendable
+        self.failed: list[ShadedError] = []
         if not rich:
-            self.rich_proxied_file = Guarded(stream, rich=True)
+            self.rich_proxied_file = Guarded(stream, rich=True, expendable=expendable)
+            self.rich_proxied_file.failed = self.failed
 
     @property
     def encoding(self) -> str:
@@ -45,13 +60,15 @@ class Guarded:
         """Write text, steering characters escaped."""
         if not isinstance(text, str):
             raise TypeError(f"text is written here, and not {type(text).__name__}")
+        if not text:
+            return 0  # a full device refuses even that
         if self._rich and not text.isprintable() and self.stream.isatty():
             parts = _RICH.split(text)  # every second part is a sequence of rich's
             safe = "".join(part if number % 2 else printable(part, "\n") for number, part in enumerate(parts))
         else:
             safe = printable(text, "\n")
         encoding = self._encoding()
-        self.stream.write(safe.encode(encoding, "backslashreplace").decode(encoding))
+        self._do(lambda: self.stream.write(safe.encode(encoding, "backslashreplace").decode(encoding)))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -59,12 +76,51 @@ class Guarded:
         for line in lines:
             self.write(line)
 
+    def write_bytes(self, data: bytes) -> None:
+        """Write bytes as they are, for a pipe."""
+        self.flush()
+        self._do(lambda: self.stream.buffer.write(data))
+
+    def flush(self) -> None:
+        """Hand everything over to the system."""
+        self._do(self.stream.flush)
+
+    def _do(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except OSError as error:
+            if self._expendable:
+                return  # later it may be possible again: a daemon's log is on a disk that is full for a while
+            _turn_away(self.stream)
+            self.failed.append(_about_output(error))
+        if self.failed:
+            raise self.failed[0]
+
     def _encoding(self) -> str:
         return getattr(self.stream, "encoding", None) or "utf-8"
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the real stream's own."""
         return getattr(self.stream, name)
+
+
+def _about_output(error: OSError) -> ShadedError:
+    if isinstance(error, BrokenPipeError | ConnectionResetError):
+        return OutputGone("nobody reads standard output any more")
+    return Unavailable(
+        f"standard output cannot be written: {error.strerror or error}",
+        remedy="Free some space, or send it somewhere else",
+    )
+
+
+def _turn_away(stream: TextIO) -> None:
+    """Lead a stream to where everything can be written: else Python tries the rest again at its end, and complains."""
+    with suppress(OSError, ValueError):  # it has no descriptor
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nothing, stream.fileno())
+        finally:
+            os.close(nothing)
 
 
 def for_rich(stream: TextIO) -> TextIO:
@@ -75,9 +131,10 @@ def for_rich(stream: TextIO) -> TextIO:
 
 @contextmanager
 def guarded_streams() -> Iterator[None]:
-    """Guard standard output and standard error."""
+    """Guard standard output and standard error; that the latter is closed or full ends no command."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = cast(TextIO, Guarded(sys.stdout)), cast(TextIO, Guarded(sys.stderr))
+    sys.stdout = cast(TextIO, Guarded(sys.stdout))
+    sys.stderr = cast(TextIO, Guarded(sys.stderr, expendable=True))
     try:
         yield
     finally:

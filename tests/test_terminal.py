@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
 
 import pytest
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.progress import Progress
 
-from shaded.terminal import Guarded, for_rich, guarded_streams
+from shaded.errors import Unavailable
+from shaded.terminal import Guarded, OutputGone, for_rich, guarded_streams
 
 
 class Terminal(io.StringIO):
@@ -85,3 +88,63 @@ def test_the_streams_are_put_back():
         with pytest.raises(TypeError):
             sys.stdout.write(b"x")
     assert (sys.stdout, sys.stderr) == before
+
+
+class Broken(io.StringIO):
+    """A stream that takes nothing."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = OSError(error, os.strerror(error))
+
+    def write(self, _text):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code"),
+    [(errno.EPIPE, OutputGone, 141), (errno.ENOSPC, Unavailable, 74), (errno.EIO, Unavailable, 74)],
+)
+def test_what_cannot_be_written_ends_the_command(error, kind, code):
+    """A closed pipe and a full device are errors of their own, and remain so for whoever passed over the first one."""
+    stream = Guarded(Broken(error))
+    with pytest.raises(kind) as raised:
+        stream.write("fox")
+    assert raised.value.exit_code == code
+    with pytest.raises(kind):
+        stream.flush()
+    with pytest.raises(kind):
+        stream.rich_proxied_file.write("fox")
+
+
+def test_a_full_device_is_asked_to_write_something():
+    """Libraries write nothing to see what a stream takes; that is no failure."""
+    assert Guarded(Broken(errno.ENOSPC)).write("") == 0
+
+
+def test_what_an_expendable_stream_cannot_write_is_lost():
+    """Nobody hears that nobody hears it."""
+    stream = Guarded(Broken(errno.EPIPE), expendable=True)
+    assert stream.write("fox") == 3
+    stream.rich_proxied_file.write("fox")
+    stream.flush()
+
+
+def test_a_log_whose_disk_was_full_goes_on():
+    """Nothing of what could not be written keeps later lines from the same stream."""
+    raw = Broken(errno.ENOSPC)
+    stream = Guarded(raw, expendable=True)
+    stream.write("lost")
+    raw.write = lambda text: io.StringIO.write(raw, text)
+    stream.write("kept")
+    assert raw.getvalue() == "kept"
+
+
+def test_bytes_for_a_pipe_are_written_as_they_are():
+    """After what was written before, and whatever they are."""
+    raw = io.BytesIO()
+    stream = Guarded(io.TextIOWrapper(raw, encoding="ascii"))
+    stream.write("f\xfc\n")
+    stream.write_bytes(b"\xff\x1b[2J")
+    stream.flush()
+    assert raw.getvalue() == b"f\\xfc\n\xff\x1b[2J"

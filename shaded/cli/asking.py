@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, printable, spoken
+from shaded.cli.words import ConfigOption, JsonOption, absolute, path_of, print_json, printable, spoken
 from shaded.control import request
 from shaded.errors import DaemonNotRunning, ShadedError
 from shaded.settings import Settings, load_settings
@@ -56,7 +56,7 @@ def queue(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 def explain(
-    path: Annotated[Path, typer.Argument(help="A picture in an outbox, or a published copy.")],
+    path: Annotated[Path, typer.Argument(parser=path_of, help="A picture in an outbox, or a published copy.")],
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

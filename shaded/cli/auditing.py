@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shaded.cli.process import unwound
 from shaded.cli.verifying import ORIGINAL_HELP, Chosen, choose, said
-from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, printable
+from shaded.cli.words import ConfigOption, JsonOption, absolute, path_of, print_json, printable
 from shaded.errors import PictureError, UsageError
 from shaded.scheduling.executor import Executor
 from shaded.scheduling.messages import Audited, AuditTask, Failure, Progress
@@ -37,21 +37,31 @@ Two controls, to compare the pull after with: "noise", the pull of random noise 
 
 def audit(
     published: Annotated[
-        list[Path], typer.Argument(metavar="PUBLISHED...", help="Published pictures, or folders of them.")
+        list[Path],
+        typer.Argument(metavar="PUBLISHED...", parser=path_of, help="Published pictures, or folders of them."),
     ],
     original: Annotated[
         Path | None,
-        typer.Option("--original", metavar="PATH", help=ORIGINAL_HELP),
+        typer.Option("--original", metavar="PATH", parser=path_of, help=ORIGINAL_HELP),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option("--report", metavar="PAGE.html", help="Write one page with plots, pictures and tables there."),
+        typer.Option(
+            "--report",
+            metavar="PAGE.html",
+            parser=path_of,
+            help="Write one page with plots, pictures and tables there.",
+        ),
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure what survives of the shading when pictures are compressed, resized, cropped, filtered and cleaned."""
-    from shaded.cli.driving import foreground_executor, foreground_settings  # noqa: PLC0415 - not needed to print help
+    from shaded.cli.driving import (  # noqa: PLC0415 - not needed to print help
+        foreground_executor,
+        foreground_settings,
+        scratch_folder,
+    )
     from shaded.evidence.findings import AuditDocument  # noqa: PLC0415
     from shaded.evidence.page import is_own_page  # noqa: PLC0415
 
@@ -67,12 +77,12 @@ def audit(
         )
     chosen = choose(settings, published, original)
     names = [one.path for one in chosen]
-    with tempfile.TemporaryDirectory(prefix="shaded-") as scratch, _progress(names, quiet=as_json) as told:
+    with unwound(), scratch_folder() as scratch, _progress(names, quiet=as_json) as told:
         with foreground_executor(settings) as executor:
-            shown = None if page is None else Path(scratch)
+            shown = None if page is None else scratch
             files = audit_pictures(chosen, shown, settings.watching, executor, told)
         if page is not None:
-            _write_report(page, files, Path(scratch))
+            _write_report(page, files, scratch)
     if as_json:
         print_json(AuditDocument(files=files).model_dump(mode="json"))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -30,6 +31,13 @@ def foreground_settings(config: Path | None) -> Settings:
     level = "warning" if settings.logging.level == "info" else settings.logging.level
     logs.configure(level, logs.resolve_format(settings.logging.format, sys.stderr))
     return settings.model_copy(update={"logging": settings.logging.model_copy(update={"level": level})})
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder of this command's own, gone with it."""
+    with tempfile.TemporaryDirectory(prefix="shaded-", ignore_cleanup_errors=True) as path:
+        yield Path(path)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shaded.cli.words import ConfigOption, absolute, duration, printable
+from shaded.cli.words import ConfigOption, absolute, duration, path_of, printable
 from shaded.control import request
 from shaded.errors import UsageError
 from shaded.settings import load_settings
@@ -44,7 +44,9 @@ def reload(config: ConfigOption = None) -> None:
 
 
 def retry(
-    path: Annotated[Path | None, typer.Argument(help="A picture that was refused, failed or put off.")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(parser=path_of, help="A picture that was refused, failed or put off.")
+    ] = None,
     all_failed: Annotated[bool, typer.Option("--all-failed", help="Every picture that failed.")] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -59,7 +61,7 @@ def retry(
 
 
 def bump(
-    path: Annotated[Path, typer.Argument(help="A picture that waits.")],
+    path: Annotated[Path, typer.Argument(parser=path_of, help="A picture that waits.")],
     config: ConfigOption = None,
 ) -> None:
     """Move a waiting picture to the front of the queue."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from shaded.cli.process import unwound
 from shaded.cli.words import ConfigOption, JsonOption, print_json, printable
 from shaded.errors import ConfigurationError
 from shaded.settings import load_settings
@@ -38,7 +39,8 @@ def recover(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         if watched and count % _EVERY == 0:
             typer.echo(f"looking at {printable(folder)}: {count} files", err=True)
 
-    found = make_again(settings, progress)
+    with unwound():
+        found = make_again(settings, progress)
     if as_json:
         print_json(_document(found))
         return

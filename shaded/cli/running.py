@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from shaded.cli.process import unwound
 from shaded.cli.words import ConfigOption, folder_named, printable
 from shaded.errors import ShadedError, UsageError
 from shaded.services import FINAL_CODES
@@ -54,7 +55,8 @@ def _run(outbox: str | None, publish: str | None, config: Path | None, *, once: 
         raise typer.Exit(_once(settings, style))
     logs.configure(settings.logging.level, style, settings.logging.repeat_seconds)
     faulthandler.enable()  # says where a daemon was stuck that its watchdog ended
-    run_daemon(settings, read=read)
+    with unwound():
+        run_daemon(settings, read=read)
 
 
 def with_folders(
@@ -91,7 +93,7 @@ def _once(settings: Settings, style: str) -> int:
     if quiet:
         settings = settings.model_copy(update={"logging": settings.logging.model_copy(update={"level": "error"})})
     logs.configure(settings.logging.level, "json" if style == "json" else "console")
-    with Display() as display:
+    with unwound(), Display() as display:
         daemon = run_daemon(settings, once=True, audience=display)
     pictures = display.finished_pictures
     for left in not_done(settings, daemon):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from shaded.cli.words import ConfigOption, absolute
+from shaded.cli.words import ConfigOption, absolute, printable
 from shaded.configuration import places
 from shaded.errors import ConfigurationError, ShadedError
 from shaded.services import (
@@ -28,6 +28,7 @@ from shaded.services import (
     systemd_unit,
 )
 from shaded.settings import load_settings
+from shaded.terminal import Guarded
 
 app = typer.Typer(help="Start the daemon at login: a systemd user unit or a launchd agent.", no_args_is_help=True)
 
@@ -130,7 +131,7 @@ def install(config: ConfigOption = None) -> None:
     _refuse_foreign(planned.file)
     planned.file.parent.mkdir(parents=True, exist_ok=True)
     planned.file.write_bytes(planned.content)
-    typer.echo(f"Wrote {planned.file}.")
+    typer.echo(f"Wrote {printable(planned.file)}.")
     if not _carry_out(planned.start):
         typer.echo("Nothing was started. To start it, run:")
         _print_commands(planned.start)
@@ -148,7 +149,7 @@ def uninstall(config: ConfigOption = None) -> None:
         typer.echo("It could not be stopped from here. If it runs, stop it with:")
         _print_commands(planned.stop)
     planned.file.unlink()
-    typer.echo(f"Removed {planned.file}.")
+    typer.echo(f"Removed {printable(planned.file)}.")
 
 
 def _refuse_foreign(file: Path) -> None:
@@ -169,9 +170,12 @@ def _refuse_foreign(file: Path) -> None:
 def show(config: ConfigOption = None) -> None:
     """Print the service file and where it would go; changes nothing."""
     planned = plan(config)
-    typer.echo(f"# {planned.file}", err=True)
+    typer.echo(f"# {printable(planned.file)}", err=True)
     # On a terminal what steers it is escaped; a pipe gets the very bytes.
-    typer.echo(planned.content.decode() if sys.stdout.isatty() else planned.content, nl=False)
+    if sys.stdout.isatty() or not isinstance(sys.stdout, Guarded):
+        typer.echo(planned.content.decode(), nl=False)
+    else:
+        sys.stdout.write_bytes(planned.content)
 
 
 def _carry_out(commands: Sequence[Sequence[str]]) -> bool:
@@ -181,11 +185,12 @@ def _carry_out(commands: Sequence[Sequence[str]]) -> bool:
             return False
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
-            typer.echo(f"`{shlex.join(command)}` failed: {done.stderr.strip() or done.returncode}", err=True)
+            why = printable(done.stderr.strip() or done.returncode, "\n")
+            typer.echo(f"`{printable(shlex.join(command))}` failed: {why}", err=True)
             return False
     return True
 
 
 def _print_commands(commands: Sequence[Sequence[str]]) -> None:
     for command in commands:
-        typer.echo("    " + shlex.join(command))
+        typer.echo("    " + printable(shlex.join(command)))

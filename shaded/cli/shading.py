@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, unsayable
+from shaded.cli.process import unwound
+from shaded.cli.words import (
+    ConfigOption,
+    JsonOption,
+    absolute,
+    path_of,
+    print_json,
+    printable,
+    refuse_no_folder,
+    unsayable,
+)
 from shaded.daemon.audience import Audience, Finished, Flight, Outcome
-from shaded.errors import PictureError, Refusal, UsageError, from_os_error
+from shaded.errors import TRIED_AGAIN, PictureError, Refusal, UsageError, from_os_error
 from shaded.scheduling.executor import AnyTask, Candidate, Executor
 from shaded.scheduling.messages import Failure, Progress, Rendered, ShadeTask
 from shaded.settings import Intensity, Profile, Quality, Settings
 
 if TYPE_CHECKING:
+    from shaded.cli.sources import Sources
     from shaded.publishing.sidecar_places import SidecarPlaces
 
 
 def shade(
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="The pictures to shade.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where shaded copies and sidecars go.")],
+    pictures: Annotated[
+        list[Path], typer.Argument(metavar="PICTURE...", parser=path_of, help="The pictures to shade.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", parser=path_of, help="Where shaded copies and sidecars go.")
+    ],
     concept: Annotated[str, typer.Option("--concept", help="What the pictures show; else it is recognised.")] = "",
     target: Annotated[str, typer.Option("--target", help="What they are moved toward; else it is chosen.")] = "",
     intensity: Annotated[
@@ -36,6 +51,7 @@ def shade(
         Quality | None,
         typer.Option("--quality", help="How long the search takes; else the default profile's."),
     ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Take shaded copies too, and shade them once more.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,9 +69,14 @@ def shade(
     profile = Profile.model_validate(
         settings.profile_named("default").model_dump() | {key: value for key, value in chosen.items() if value}
     )
-    job = Job(profile, absolute(out), settings, named=bool(concept))
-    with foreground_pool(settings) as executor, Display() as display:
+    refuse_no_folder("--out", absolute(out))
+    job = Job(profile, absolute(out), settings, named=bool(concept), again=again)
+    with unwound(), foreground_pool(settings) as executor, Display() as display:
         rows = shade_pictures(job, [absolute(picture) for picture in pictures], executor, display)
+    if not sys.stderr.isatty():  # there the display has said it
+        for row in rows:
+            if row.outcome != "published":
+                typer.echo(f"shaded: {printable(PictureError(row.reason, path=row.path, remedy=row.remedy))}", err=True)
     if as_json:
         print_json({"pictures": [row_document(row) for row in rows]})
     else:
@@ -75,12 +96,14 @@ class Job:
         out: The folder for shaded copies; made if missing.
         settings: Budget and limits.
         named: Whether the command line named the concept.
+        again: Whether shaded copies are taken too.
     """
 
     profile: Profile
     out: Path
     settings: Settings
     named: bool
+    again: bool = False
 
 
 def shade_pictures(job: Job, sources: Sequence[Path], executor: Executor, audience: Audience) -> list[Finished]:
@@ -89,13 +112,15 @@ def shade_pictures(job: Job, sources: Sequence[Path], executor: Executor, audien
     Raises:
         ModelError, ConfigurationError: No picture can be shaded here.
     """
-    from shaded.cli.driving import drive  # noqa: PLC0415 - not needed to print help
+    from shaded.cli.driving import drive, scratch_folder  # noqa: PLC0415 - not needed to print help
+    from shaded.cli.sources import Sources  # noqa: PLC0415
     from shaded.daemon.instance import installation_secret, prepare_folder  # noqa: PLC0415
 
     secret = installation_secret(job.settings)
     places = _prepared_places(job)
     prepare_folder(job.out, "--out")
     rows: dict[int, Finished] = {}
+    pixels: dict[str, int] = {}
 
     def told(event: Progress) -> None:
         path = sources[int(event.job_id)]
@@ -111,23 +136,41 @@ def shade_pictures(job: Job, sources: Sequence[Path], executor: Executor, audien
             )
         )
 
-    def candidate(task: AnyTask) -> Candidate:
-        pixels = pixels_of(sources[int(task.job_id)], job.settings)
-        return Candidate(task.job_id, pixels, job.profile.quality)
-
-    with tempfile.TemporaryDirectory(prefix="shaded-") as scratch:
-        tasks = []
+    def tasks(scratch: Path, looking: Sources) -> Iterator[ShadeTask]:
+        """One after the other, when its turn is near: a source is read for it."""
         for number, source in enumerate(sources):
             try:
-                tasks.append(_task(str(number), source, job, Path(scratch), secret))
+                pixels[str(number)] = looking.look(source)
+                task = _task(str(number), source, job, scratch, secret)
             except PictureError as error:
                 rows[number] = _undone(source, error)
                 audience.finished(rows[number])
-        for task, outcome in drive(executor, tasks, told, candidate):
+            else:
+                yield task
+
+    def candidate(task: AnyTask) -> Candidate:
+        return Candidate(task.job_id, pixels[task.job_id], job.profile.quality)
+
+    with (
+        scratch_folder() as scratch,
+        _ended_before(executor),
+        Sources(job.settings, places, again=job.again) as looking,
+    ):
+        for task, outcome in drive(executor, tasks(scratch, looking), told, candidate):
             number = int(task.job_id)
             rows[number] = _row(sources[number], outcome, job.out, places)
             audience.finished(rows[number])
     return [rows[number] for number in range(len(sources))]
+
+
+@contextmanager
+def _ended_before(executor: Executor) -> Iterator[None]:
+    """Where something goes wrong, the workers end before the folder goes that they write to."""
+    try:
+        yield
+    except BaseException:
+        executor.close(now=True)
+        raise
 
 
 def _prepared_places(job: Job) -> SidecarPlaces:
@@ -182,22 +225,11 @@ def _task(job_id: str, source: Path, job: Job, scratch: Path, secret: str) -> Sh
     )
 
 
-def pixels_of(source: Path, settings: Settings) -> int:
-    """How many pixels a picture has; 0 where that is not seen, and the worker will say why."""
-    from shaded.outbox.screening import read_bytes, screen  # noqa: PLC0415 - not needed to print help
-
-    with suppress(PictureError, OSError):
-        data = read_bytes(source, source.parent, settings.watching.max_bytes)
-        screened = screen(data, source, settings.watching.max_pixels)
-        return screened.width * screened.height
-    return 0
-
-
 def _row(source: Path, outcome: object, out: Path, places: SidecarPlaces) -> Finished:
     """Publish a rendered picture, or tell why there is none."""
     if isinstance(outcome, Failure):
         state: Outcome = "refused" if outcome.outcome == "refused" else "failed"
-        return Finished(source, state, reason=outcome.what, remedy=outcome.remedy)
+        return Finished(source, state, reason=outcome.what, remedy=_for_now(outcome.remedy))
     assert isinstance(outcome, Rendered)  # noqa: S101 - a shade task has no other outcome
     try:
         published = _publish(outcome, out, places)
@@ -210,7 +242,12 @@ def _row(source: Path, outcome: object, out: Path, places: SidecarPlaces) -> Fin
 
 def _undone(source: Path, error: PictureError) -> Finished:
     state: Outcome = "refused" if isinstance(error, Refusal) else "failed"
-    return Finished(source, state, reason=error.what, remedy=error.remedy)
+    return Finished(source, state, reason=error.what, remedy=_for_now(error.remedy))
+
+
+def _for_now(remedy: str) -> str:
+    """What to do, without what only the daemon does."""
+    return "Try again" if remedy == TRIED_AGAIN else remedy.removesuffix(f"; {TRIED_AGAIN[0].lower()}{TRIED_AGAIN[1:]}")
 
 
 def _publish(rendered: Rendered, out: Path, places: SidecarPlaces) -> Path:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from shaded.cli.words import JsonOption, absolute, print_json, printable, spoken
+from shaded.cli.process import unwound
+from shaded.cli.words import JsonOption, absolute, path_of, print_json, printable, spoken
 from shaded.errors import UsageError
 from shaded.terminal import for_rich
 
@@ -24,7 +25,10 @@ _DEVICES = ("auto", "cpu", "cuda", "mps")
 
 def trial(
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where results go; a trial that is there is gone on with.")
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", parser=path_of, help="Where results go; a trial that is there is gone on with."
+        ),
     ] = Path("trial"),
     quick: Annotated[
         bool, typer.Option("--quick", help="Small models, one seed: minutes. This is the default.")
@@ -46,7 +50,10 @@ def trial(
     pictures: Annotated[
         Path | None,
         typer.Option(
-            "--pictures", metavar="DIR", help="Your own: cow-1.png with cow-1.txt, and so on; else drawn ones."
+            "--pictures",
+            metavar="DIR",
+            parser=path_of,
+            help="Your own: cow-1.png with cow-1.txt, and so on; else drawn ones.",
         ),
     ] = None,
     source: Annotated[str, typer.Option("--source", help="The concept that is shaded.")] = "cow",
@@ -54,7 +61,9 @@ def trial(
     related: Annotated[str, typer.Option("--related", help="One like the source, never shaded.")] = "bull",
     autoencoder: Annotated[
         Path | None,
-        typer.Option("--autoencoder", metavar="PATH", help="An AutoencoderKL of diffusers; else the bundled one."),
+        typer.Option(
+            "--autoencoder", metavar="PATH", parser=path_of, help="An AutoencoderKL of diffusers; else the bundled one."
+        ),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[int, typer.Option("--threads", min=0, help="Of the CPU; 0 for all.")] = 0,
@@ -82,8 +91,9 @@ def trial(
         print_json(document)
         return
     for line in lines:
-        typer.echo(line)
-    typer.echo(f"{report} and {folder / 'trial.json'}, after {spoken(time.monotonic() - began)}.")
+        typer.echo(printable(line))
+    made = printable(f"{report} and {folder / 'trial.json'}")
+    typer.echo(f"{made}, after {spoken(time.monotonic() - began)}.")
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -137,7 +147,7 @@ def _run(
     plan = plan_for(**wanted)
     opened = open_autoencoder(autoencoder, choose_device(machine[0]))
     stock = gather(plan, pictures)
-    with alone_in(folder), Display() as display:
+    with unwound(), alone_in(folder), Display() as display:
         materials = prepare(plan, stock, opened, folder, display.progress)
         document = run_trial(plan, materials, "shaded " + shlex.join(sys.argv[1:]), display.progress)
     return document, outcome(document), write_report(document, folder)

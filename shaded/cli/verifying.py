@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shaded.cli.words import ConfigOption, JsonOption, absolute, print_json, printable, unsayable
+from shaded.cli.process import unwound
+from shaded.cli.words import ConfigOption, JsonOption, absolute, path_of, print_json, printable, unsayable
 from shaded.errors import PictureError, UsageError
 from shaded.scheduling.executor import Executor
 from shaded.scheduling.messages import Failure, Verified, VerifyTask
@@ -28,15 +29,18 @@ ORIGINAL_HELP = "The original of the one picture, or the folder that all origina
 
 def verify(
     published: Annotated[
-        list[Path], typer.Argument(metavar="PUBLISHED...", help="Published pictures, or folders of them.")
+        list[Path],
+        typer.Argument(metavar="PUBLISHED...", parser=path_of, help="Published pictures, or folders of them."),
     ],
     original: Annotated[
         Path | None,
-        typer.Option("--original", metavar="PATH", help=ORIGINAL_HELP),
+        typer.Option("--original", metavar="PATH", parser=path_of, help=ORIGINAL_HELP),
     ] = None,
     anchor_out: Annotated[
         Path | None,
-        typer.Option("--anchor-out", metavar="DIR", help="Write each one's anchor as NAME.anchor.png there."),
+        typer.Option(
+            "--anchor-out", metavar="DIR", parser=path_of, help="Write each one's anchor as NAME.anchor.png there."
+        ),
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -46,7 +50,7 @@ def verify(
 
     settings = foreground_settings(config)
     chosen = choose(settings, published, original)
-    with foreground_executor(settings) as executor:
+    with unwound(), foreground_executor(settings) as executor:
         out = None if anchor_out is None else absolute(anchor_out)
         documents = verify_pictures(chosen, out, settings.watching, executor)
     if as_json:

@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
 
 import typer
 
@@ -15,14 +16,56 @@ from shaded.configuration import places
 from shaded.errors import PictureError, Refusal, UsageError, printable
 
 __all__ = [
-    "ConfigOption", "JsonOption", "absolute", "duration", "folder_named", "print_json", "printable", "spoken",
-    "unsayable",
+    "ConfigOption", "JsonOption", "absolute", "duration", "folder_named", "path_of", "print_json", "printable",
+    "refuse_no_folder", "spoken", "unsayable",
 ]  # fmt: skip
+
+#: What begins like an address of the web, or holds a picture itself (RFC 3986, 3.1; RFC 2397).
+_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|(?:file|data|blob):)", re.IGNORECASE)
+_SHOWN_LENGTH = 100
+
+
+def path_of(word: str | Path) -> Path:
+    """The path that a word of the command line names.
+
+    Raises:
+        UsageError: It is empty, stands for standard input or output, or is an address.
+    """
+    if isinstance(word, Path):  # an option's default
+        return word
+    if not word:
+        raise UsageError("an empty word stands where a file or folder is to be named", remedy="Name one")
+    if word == "-":
+        raise UsageError(
+            "-: standard input and standard output are not supported here",
+            remedy="Save what is to be read as a file, and name that; a file that is called so is named ./-",
+        )
+    if _ADDRESS.match(word) and not os.path.lexists(word):
+        shown = word if len(word) <= _SHOWN_LENGTH else word[:_SHOWN_LENGTH] + "(and so on)"
+        remedy = "Save it on this machine first, and name the file"
+        if word.lower().startswith("file:"):
+            remedy = f"Name the path alone: {unquote(urlsplit(word).path) or '/home/ada/fox.png, say'}"
+        raise UsageError(f"{shown}: that is an address, and only paths on this machine are taken", remedy=remedy)
+    return Path(word)
+
+
+def refuse_no_folder(option: str, path: Path) -> None:
+    """Say no to something that is no folder where one is named, or is to be made.
+
+    Raises:
+        UsageError: It is a file, say.
+    """
+    if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for impossible names
+        raise UsageError(f"{option}: that is no folder", path=path, remedy="Name a folder, or a new one")
+
 
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", metavar="FILE", readable=False, help="The settings file; without it, the platform's own place."
+        "--config",
+        metavar="FILE",
+        parser=path_of,
+        help="The settings file; without it, the platform's own place.",
     ),
 ]
 JsonOption = Annotated[
@@ -51,9 +94,11 @@ def folder_named(path: Path | str, option: str) -> Path:
         UsageError: It means no folder here.
     """
     try:
-        return Path(places.path_written(os.fspath(path)))
+        named = Path(places.path_written(os.fspath(path)))
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
+    path_of(path)
+    return named
 
 
 def unsayable(path: Path) -> PictureError | None:

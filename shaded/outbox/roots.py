@@ -144,7 +144,7 @@ def write_marker(root: Path) -> None:
     folder = os.open(root, _OPEN_FOLDER)
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(MARKER, flags, 0o644, dir_fd=folder)
+        descriptor = os.open(MARKER, flags, 0o666, dir_fd=folder)
         try:
             os.write(descriptor, _MARKER_TEXT.encode())
         finally:

@@ -301,7 +301,7 @@ def _place(folder: int, temporary: str, name: str, replaced: Found | None, alive
 def _copy(source: Path, folder: int, name: str, alive: Alive) -> str:
     """Copy a file durably into the folder and return the SHA-256 of what was copied."""
     digest = hashlib.sha256()
-    with source.open("rb") as reading, os.fdopen(os.open(name, _NEW, 0o644, dir_fd=folder), "wb") as writing:
+    with source.open("rb") as reading, os.fdopen(os.open(name, _NEW, 0o666, dir_fd=folder), "wb") as writing:
         while piece := reading.read(_STEP):
             digest.update(piece)
             writing.write(piece)
@@ -312,7 +312,7 @@ def _copy(source: Path, folder: int, name: str, alive: Alive) -> str:
 
 
 def _write(folder: int, name: str, data: bytes) -> None:
-    with os.fdopen(os.open(name, _NEW, 0o644, dir_fd=folder), "wb") as writing:
+    with os.fdopen(os.open(name, _NEW, 0o666, dir_fd=folder), "wb") as writing:
         writing.write(data)
         writing.flush()
         os.fsync(writing.fileno())

@@ -121,15 +121,21 @@ def launch(
     Raises:
         OSError: No process or no thread can be started now.
     """
-    process = subprocess.Popen(
-        tuple(command),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=dict(environment),
-        cwd=Path(shaded.__file__).parents[1],
-        process_group=0,  # Ctrl-C in the terminal reaches the daemon only
-    )
+    # Ctrl-C in the terminal is for this process only. The other one is in a group of its own, and does not hear one
+    # that is sent to it all the same: the signal is held back from its first moment on, until it ignores it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process = subprocess.Popen(
+            tuple(command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(environment),
+            cwd=Path(shaded.__file__).parents[1],
+            process_group=0,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     child = Child(process)
     relay = threading.Thread(target=_relay, args=(child,), daemon=True, name="worker-log")
     listener = threading.Thread(target=_listen, args=(child, relay, inbox, on_event), daemon=True, name="worker-events")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import queue
-import signal
 import socket
 import threading
 import time
@@ -30,7 +29,15 @@ from shaded.scheduling.messages import (
     WorkerDied,
 )
 from shaded.scheduling.process import HOPELESS_STARTS
-from shaded.scheduling.worker import EngineFactory, Voice, leave, listen, private_streams, real_engine
+from shaded.scheduling.worker import (
+    EngineFactory,
+    Voice,
+    ignore_ctrl_c,
+    leave,
+    listen,
+    private_streams,
+    real_engine,
+)
 from shaded.settings import Cluster
 
 logger = logs.get_logger("cluster")
@@ -220,7 +227,7 @@ def serve(open_engine: EngineFactory, requests: BinaryIO, voice: Voice) -> int:
 
 def main(open_engine: EngineFactory) -> NoReturn:
     """Run on this process's standard streams, then end the process; Ray ends the actors with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_ctrl_c()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     requests, events = private_streams()
     leave(serve(open_engine, requests, Voice(events, leave)))

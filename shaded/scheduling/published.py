@@ -236,7 +236,7 @@ def write_anchor(picture: Pixels, target: Path, original: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with open_folder(folder, folder) as place:
             try:
-                with os.fdopen(os.open(temporary, _NEW, 0o644, dir_fd=place), "wb") as writing:
+                with os.fdopen(os.open(temporary, _NEW, 0o666, dir_fd=place), "wb") as writing:
                     Image.fromarray(picture).save(writing, "PNG", pnginfo=notes)
                 if _is_anchor_of(target, original):
                     os.rename(temporary, target.name, src_dir_fd=place, dst_dir_fd=place)

@@ -25,7 +25,7 @@ from shaded.publishing.picture import Picture
 from shaded.publishing.reading import decode
 from shaded.publishing.resizing import fit_side
 from shaded.publishing.writing import Encoded, encode
-from shaded.scheduling import stating
+from shaded.scheduling import remedies, stating
 from shaded.scheduling.gpu_memory import accelerator_of
 from shaded.scheduling.messages import Audited, AuditTask, Progress, Rendered, ShadeTask, Start, Verified, VerifyTask
 from shaded.scheduling.peak import peak_bytes
@@ -173,9 +173,8 @@ class RenderingEngine:
             progress=lambda step, steps, pull: tell("shading", step, steps, pull),
         )  # fmt: skip
         if shaded.scale == 0:
-            raise Refusal(
-                "no shading fits inside the visible budget", path=task.source, remedy="Choose a higher intensity"
-            )
+            what = "no shading fits inside the visible budget"
+            raise remedies.nothing_came_of_it(source.picture, task.profile, task.budget, what)
         tell("saving")
         saved = self._save(task, source, shaded, visibility)
         tell("measuring")
@@ -190,6 +189,7 @@ class RenderingEngine:
             data = read_bytes(task.source, task.root, task.max_bytes)
         screen(data, task.source, task.max_pixels)
         picture = decode(data, task.source)
+        remedies.refuse_invisible(picture)
         facts = sidecar.describe(data, picture, task.name)
         picture = fit_side(picture, task.profile.max_side)
         canvas = plan_canvas(*shown_size(picture), task.canvas_pixels or self._canvas_pixels)
@@ -211,13 +211,15 @@ class RenderingEngine:
                 if scales is LESS and saved.overshoot > before * (1 - WORTH_IT):
                     break
                 before = saved.overshoot
-        broken = [
-            f"{name} is {check.measured}, the limit is {check.limit}" for name, check in budget.items() if not check.ok
-        ]
+        broken = {
+            name: f"{name} is {check.measured}, the limit is {check.limit}"
+            for name, check in budget.items()
+            if not check.ok
+        }
         raise Refusal(
-            f"it cannot be saved inside the visible budget: {'; '.join(broken)}",
+            f"it cannot be saved inside the visible budget: {'; '.join(broken.values())}",
             path=task.source,
-            remedy="Choose a higher intensity, or save the picture with less compression (PNG, or JPEG at quality 90)",
+            remedy=remedies.over_budget(broken, task.profile, task.budget),
         )
 
     def _saved_once(
@@ -240,9 +242,8 @@ class RenderingEngine:
             gray_kept=not source.gray or gray_was_kept(picture, source.picture),
         )  # fmt: skip
         if np.array_equal(picture.colour, source.picture.colour):
-            raise Refusal(
-                "nothing of the shading is left in the saved file", path=task.source, remedy="Choose a higher intensity"
-            )
+            what = "nothing of the shading is left in the saved file"
+            raise remedies.nothing_came_of_it(source.picture, task.profile, task.budget, what)
         logger.debug("saved", scale=scale, quality=quality, budget={n: c.measured for n, c in budget.items()})
         return Saved(encoded, picture, view, budget, scale)
 
@@ -258,7 +259,7 @@ class RenderingEngine:
             raise Refusal(
                 f"the shading is too weak: pull {pull:.3f}, the profile asks for {task.profile.min_pull}",
                 path=task.source,
-                remedy="Choose a higher intensity, or lower min_pull",
+                remedy=remedies.too_weak(task.profile),
             )
         survival = measure_survival(box.encoders, saved.view, source.view, anchor)
         height, width = source.canvas.outer

@@ -297,15 +297,22 @@ def private_streams() -> tuple[BinaryIO, BinaryIO]:
     return requests, events
 
 
+def ignore_ctrl_c() -> None:
+    """Ctrl-C is the daemon's: it lets the picture under way finish. So far it was held back, see ``launch``."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def leave(code: int = 0) -> NoReturn:
     """End this process at once, without waiting for threads and libraries that hold nothing worth saving."""
-    sys.stderr.flush()
+    with suppress(OSError, ValueError):  # nobody may be there to hear it
+        sys.stderr.flush()
     os._exit(code)
 
 
 def main(open_engine: EngineFactory) -> NoReturn:
     """Run a worker on this process's standard streams, then end the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's: it lets the picture under way finish
+    ignore_ctrl_c()
     end_first()
     requests, events = private_streams()
     leave(serve(open_engine, requests, events, leave))

@@ -8,12 +8,10 @@ import pytest
 
 from shaded import logs
 from shaded.cli.driving import drive, foreground_pool
-from shaded.cli.shading import pixels_of
 from shaded.errors import ConfigurationError, ModelError
 from shaded.scheduling.executor import LOOKAHEAD, Candidate, Pick
 from shaded.scheduling.messages import Failure, Progress, Unusable, Verified, VerifyTask, WorkerDied
 from shaded.settings import load_settings
-from tests.daemon.rig import png
 
 
 def task(name):
@@ -139,14 +137,6 @@ def test_a_shortage_of_memory_is_told_once(capsys):
     executor.short = 7  # a text that stands in the log already is not said again so soon
     assert next(outcomes)[0].job_id == "b"
     assert capsys.readouterr().err.count("memory is short") == 1
-
-
-def test_the_number_of_pixels_is_read_from_the_file(tmp_path):
-    """Upright or lying is all one; a file that is no picture has none, and the worker says why."""
-    (tmp_path / "a.png").write_bytes(png(1, size=24))
-    (tmp_path / "b.png").write_bytes(b"no picture")
-    settings = load_settings()
-    assert [pixels_of(tmp_path / name, settings) for name in ("a.png", "b.png", "c.png")] == [24 * 24, 0, 0]
 
 
 @pytest.mark.real_process

@@ -187,3 +187,59 @@ def _evil_status():
         "troubles": {EVIL: EVIL},
         "errors": [{"at": 0.0, "state": EVIL, "path": EVIL, "reason": EVIL, "remedy": EVIL}],
     }
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("", "an empty word stands where a file or folder is to be named"),
+        ("-", "standard input and standard output are not supported here"),
+        ("https://example.org/fox.png", "https://example.org/fox.png: that is an address"),
+        ("HTTP://x", "that is an address"),
+        ("data:image/png;base64," + "A" * 500, "(and so on): that is an address"),
+        ("file:///tmp/my%20fox.png", "Name the path alone: /tmp/my fox.png"),
+        ("smb://nas/fox.png", "that is an address"),
+    ],
+)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("shade", "?", "--out", "pub"),
+        ("shade", "fox.png", "?", "--out", "pub"),
+        ("shade", "fox.png", "--out", "?"),
+        ("verify", "?"),
+        ("verify", "fox.png", "--anchor-out", "?"),
+        ("audit", "fox.png", "--original", "?"),
+        ("explain", "?"),
+        ("retry", "?"),
+        ("bump", "?"),
+        ("status", "--config", "?"),
+        ("run", "--outbox", "?"),
+        ("trial", "--out", "?"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_no_path_is_wrong_usage(shaded, tmp_path, monkeypatch, arguments, word, said):
+    """Standard input, addresses and empty words are named with a way out, and nothing is begun or made."""
+    monkeypatch.chdir(tmp_path)
+    code, out, err = shaded(*(word if each == "?" else each for each in arguments))
+    assert (code, out) == (2, "")
+    assert said in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_called_like_an_address_is_one(tmp_path, monkeypatch):
+    """What is there is meant."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data:fox.png").write_bytes(b"")
+    assert words.path_of("data:fox.png").name == "data:fox.png"
+    assert words.path_of("./-").name == "-"
+    assert words.path_of("fox.png").name == "fox.png"
+
+
+def test_a_file_in_an_output_folder_s_place_is_wrong_usage(shaded, tmp_path):
+    """It says that it is no folder, and it stays."""
+    (tmp_path / "file").write_text("precious")
+    code, _, err = shaded("shade", tmp_path / "fox.png", "--out", tmp_path / "file")
+    assert (code, err) == (2, f"shaded: {tmp_path}/file: --out: that is no folder. Name a folder, or a new one.\n")
+    assert (tmp_path / "file").read_text() == "precious"

@@ -248,3 +248,35 @@ def test_a_torn_file_is_unreadable(engine, task_for):
     """Half a JPEG is reported as damaged and not shaded."""
     with pytest.raises((Unreadable, Refusal)):
         _shade(engine, task_for("x.jpg", encoded(scene(300, 300), "JPEG")[:2000]))
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF", "AVIF"])
+def test_a_picture_that_is_transparent_all_over_is_said_to_be_so(engine, task_for, form):
+    """Nothing is tried, and no higher intensity is recommended, in every container that has transparency."""
+    clear = np.dstack([scene(), np.zeros((64, 96), np.uint8)])
+    options = {"lossless": True} if form == "WEBP" else {}
+    task = task_for(f"x.{form.lower()}", encoded(clear, form, **options))
+    told = []
+    with pytest.raises(Refusal, match="fully transparent") as refused:
+        engine.shade(task, told.append)
+    assert refused.value.remedy == "Publish it as it is"
+    assert {event.stage for event in told} == {"reading"}
+
+
+@pytest.mark.parametrize("side", [1, 2])
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_a_picture_of_hardly_any_pixels_is_said_to_be_one(engine, task_for, side, form):
+    """It is refused for its size, and no higher intensity is recommended."""
+    flat = np.full((side, side, 3), 128, np.uint8)
+    with pytest.raises(Refusal, match=f"only {side} x {side} pixels") as refused:
+        _shade(engine, task_for(f"x.{form.lower()}", encoded(flat, form)))
+    assert refused.value.remedy == "Publish it as it is"
+
+
+def test_where_a_persons_own_limits_allow_nothing_they_are_named(engine, task_for):
+    """A flat picture that may not change by anything is no matter of the intensity."""
+    flat = np.full((64, 64, 3), 128, np.uint8)
+    task = task_for("x.png", encoded(flat), budget=Budget(max_delta_e=1e-6, max_lpips=1e-6))
+    with pytest.raises(Refusal) as refused:
+        _shade(engine, task)
+    assert refused.value.remedy.startswith("Loosen your own limits under [budget] (max_lpips, max_delta_e)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,8 +43,11 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     unfinished = path.with_name(f".~{path.stem}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch()
+        usual = unfinished.stat().st_mode  # by the umask and the folder; a library may make a private file of it
         write(unfinished)
-        unfinished.chmod(0o644)
+        unfinished.chmod(stat.S_IMODE(usual))
         unfinished.replace(path)
     except OSError as error:
         raise from_os_error(error, path) from error

@@ -1,0 +1,341 @@
+"""Real signals to real commands: from the moment on at which they are listened for, every one ends in one way."""
+
+from __future__ import annotations
+
+import os
+import pty
+import random
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shaded.cli import process
+from tests.daemon.rig import png
+
+pytestmark = [
+    pytest.mark.real_process,
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks at processes in /proc"),
+]
+
+COPYING = Path(__file__).with_name("copying.py")
+TREE = COPYING.parents[2]
+LINES = {
+    signal.SIGINT: "shaded: interrupted.\n",
+    signal.SIGTERM: "shaded: ended by a signal (SIGTERM).\n",
+    signal.SIGHUP: "shaded: ended, since its terminal was closed.\n",
+}
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """That of a command whose workers copy, and whose temporary files are seen."""
+    worker = tmp_path / "worker"
+    worker.write_text(f"#!/bin/sh\nexec {sys.executable} {TREE}/tests/scheduling/fake_worker.py\n")
+    worker.chmod(0o755)
+    (tmp_path / "tmp").mkdir()
+    return os.environ | {
+        "PYTHONPATH": str(TREE),
+        "TMPDIR": str(tmp_path / "tmp"),
+        "COPYING_WORKER": str(worker),
+        "SHADED_WATCHING__QUIET_SECONDS": "0.2",
+        "TERM": "xterm-256color",
+    }
+
+
+@pytest.fixture
+def started(environment):
+    """Start a command in a process group of its own; none outlives the test."""
+    processes = []
+
+    def start(*words, program=(sys.executable, str(COPYING)), **more):
+        processes.append(
+            subprocess.Popen(
+                [*program, *map(str, words)],
+                env=environment | more,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                process_group=0,
+            )
+        )
+        return processes[-1]
+
+    yield start
+    for each in processes:
+        each.kill()
+        each.communicate()
+
+
+def _status(pid, field):
+    try:
+        found = re.search(rf"^{field}:\t(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1], 16) if found else 0
+
+
+def _until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it does not happen"
+        time.sleep(0.001)
+
+
+def _listens(running):
+    """Whether `main` has begun: it alone catches SIGTERM, and Python's own start does not."""
+    return running.poll() is not None or _status(running.pid, "SigCgt") >> (signal.SIGTERM - 1) & 1
+
+
+def _signalled(running, number):
+    try:
+        os.killpg(running.pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError:  # macOS says so of one that has ended
+        return
+
+
+def _workers(environment):
+    """Processes that were started with this test's temporary folder."""
+    mark = f"TMPDIR={environment['TMPDIR']}".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (folder / "environ").read_bytes() and b"fake_worker" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def _ended(running, number):
+    """Assert that it ended by the signal with its line, or had been done before, and nothing else was said."""
+    _, err = running.communicate(timeout=30)
+    err = "".join(line for line in err.splitlines(keepends=True) if not line.startswith("# "))  # of `service show`
+    assert "Traceback" not in err
+    if running.returncode == 128 + number:
+        assert err == LINES[number]
+        return True
+    assert running.returncode in (0, 2, 3, 4, 69, 78)
+    assert "interrupted" not in err
+    return False
+
+
+COMMANDS = [
+    ("status",),
+    ("status", "--json"),
+    ("queue",),
+    ("explain", "fox.png"),
+    ("check", "--skip-models"),
+    ("check",),
+    ("--help",),
+    ("--version",),
+    ("shade", "nothing.png", "--out", "pub"),
+    ("verify", "nothing.png"),
+    ("audit", "nothing.png"),
+    ("recover",),
+    ("retry", "fox.png"),
+    ("pause", "--for", "1h"),
+    ("run", "--once"),
+    ("service", "show"),
+    ("trial", "--doses", "7"),
+    ("dance",),
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_ctrl_c_ends_every_command_with_130_and_one_line(started, tmp_path, words):
+    """Whatever it does just then, importing or parsing: 130, one line and no traceback; or it was done before."""
+    rng = random.Random(" ".join(words))
+    for most in (0.0, 0.4):
+        running = started(*words, SHADED_STATE_DIR=str(tmp_path / "state"))
+        _until(lambda: _listens(running))  # noqa: B023 - it is called in this round
+        time.sleep(rng.uniform(0, most))
+        _signalled(running, signal.SIGINT)
+        interrupted = _ended(running, signal.SIGINT)
+        assert interrupted or most
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("program", [(sys.executable, str(COPYING)), (sys.executable, "-m", "shaded")])
+def test_ctrl_c_at_any_moment(started, tmp_path, program):
+    """The same at hundreds of moments, from the very start: before `main` the end is Python's own, and is one."""
+    rng = random.Random(7)
+    early = 0
+    for _ in range(300):
+        words = rng.choice(COMMANDS)
+        running = started(*words, program=program, SHADED_STATE_DIR=str(tmp_path / "state"))
+        time.sleep(rng.choice((rng.uniform(0, 0.06), rng.uniform(0, 0.8))))
+        listened = _listens(running)
+        _signalled(running, signal.SIGINT)
+        if listened:
+            _ended(running, signal.SIGINT)
+        else:
+            running.communicate(timeout=30)
+            early += 1
+            assert running.returncode != 0
+    assert early < 150
+
+
+@pytest.mark.parametrize("number", LINES, ids=lambda number: number.name)
+def test_every_signal_that_ends_a_command_ends_it_in_this_way(started, number):
+    """SIGTERM and a closed terminal have their own code and line."""
+    running = started("status")
+    _until(lambda: _listens(running))
+    _signalled(running, number)
+    assert _ended(running, number)
+
+
+def test_a_command_that_was_started_with_nohup_outlives_its_terminal(started):
+    """Where SIGHUP was ignored from the start it stays so."""
+    nohup = ("/bin/sh", "-c", f'trap "" HUP; exec {sys.executable} {COPYING} "$@"', "sh")
+    running = started("status", program=nohup)
+    _until(lambda: _listens(running))
+    _signalled(running, signal.SIGHUP)
+    assert not _ended(running, signal.SIGHUP)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Some that take a second each."""
+    for number in range(3):
+        (tmp_path / f"slow-{number}.png").write_bytes(png(number))
+    return sorted(tmp_path.glob("slow-*.png"))
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+def test_ctrl_c_while_pictures_are_shaded_leaves_nothing_behind(started, environment, tmp_path, pictures, twice):
+    """At any moment: no worker goes on, no temporary file stays, and what is published is whole."""
+    rng = random.Random(twice)
+    for delay in (0.0, rng.uniform(0, 0.5), rng.uniform(0.5, 1.0), rng.uniform(1.0, 2.5)):
+        running = started("shade", *pictures, "--out", tmp_path / "pub")
+        _until(lambda: _listens(running))  # noqa: B023
+        time.sleep(delay)
+        _signalled(running, signal.SIGINT)
+        if twice:
+            time.sleep(rng.uniform(0, 0.05))
+            _signalled(running, signal.SIGINT)
+        assert _ended(running, signal.SIGINT)
+        _until(lambda: not _workers(environment))
+        assert not list((tmp_path / "tmp").iterdir())
+        left = {path.name for path in (tmp_path / "pub").glob("*")}
+        assert left == {name for path in pictures for name in (path.name, f"{path.name}.shaded.json")} & left
+        assert all(f"{name}.shaded.json" in left for name in left if name.endswith(".png"))
+
+
+def test_sigterm_while_pictures_are_shaded_leaves_nothing_behind(started, environment, tmp_path, pictures):
+    """What a system sends that shuts down ends it as cleanly."""
+    running = started("shade", *pictures, "--out", tmp_path / "pub")
+    _until(lambda: _workers(environment))
+    _signalled(running, signal.SIGTERM)
+    assert _ended(running, signal.SIGTERM)
+    _until(lambda: not _workers(environment))
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_ctrl_c_that_reaches_a_worker_is_not_heard_there(started, environment, tmp_path, pictures):
+    """From its first moment on, while it imports, too: the picture is shaded, and nothing is said."""
+    running = started("shade", pictures[0], "--out", tmp_path / "pub")
+    _until(lambda: _workers(environment) or running.poll() is not None)
+    for _ in range(40):
+        for worker in _workers(environment):
+            try:
+                os.kill(worker, signal.SIGINT)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.02)
+    out, err = running.communicate(timeout=30)
+    assert (running.returncode, err) == (0, "")
+    assert out.splitlines()[-1] == "1 published."
+
+
+def test_ctrl_c_at_a_terminal(environment, tmp_path, pictures):
+    """The terminal's own Ctrl-C: one line, 130, and the cursor that the progress display hides is shown again."""
+    words = [sys.executable, str(COPYING), "shade", *map(str, pictures), "--out", str(tmp_path / "pub")]
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execve(sys.executable, words, environment)
+    shown, pressed, end = b"", False, time.monotonic() + 30
+    while time.monotonic() < end:
+        if select.select([terminal], [], [], 0.05)[0]:
+            try:
+                shown += os.read(terminal, 65536)
+            except OSError:  # Linux says so at the end
+                break
+        if not pressed and b"shade 2/10" in shown:
+            pressed = os.write(terminal, b"\x03") == 1
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    text = shown.decode()
+    assert os.waitstatus_to_exitcode(status) == 130
+    assert text.count("interrupted.") == 1
+    assert "Traceback" not in text
+    assert text.rstrip().endswith("shaded: interrupted.")
+    assert text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l") >= 0
+
+
+_SWALLOWED = """
+import os, signal, sys, time
+from shaded.cli import main
+from shaded.cli import entry, process
+
+class Careless:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+
+def careless(arguments):
+    with process.unwound():
+        {deed}
+        time.sleep(5)
+    return 0
+
+entry._call = careless
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "Careless()",
+        "try: Careless().__del__()\n        except BaseException: raise ImportError('it is broken')",
+        "try: Careless().__del__()\n        except BaseException: return 0",
+    ],
+    ids=["lost", "made another", "passed over"],
+)
+def test_an_interruption_that_a_library_loses_is_one_all_the_same(started, deed):
+    """Raised where nothing can be raised, made another exception, or passed over: 130 and one line."""
+    running = started(program=(sys.executable, "-c", _SWALLOWED.format(deed=deed)))
+    began = time.monotonic()
+    assert _ended(running, signal.SIGINT)
+    assert time.monotonic() - began < 4
+
+
+def test_a_command_that_does_not_unwind_is_ended_by_the_next_ctrl_c(started):
+    """What hangs on the way out can be left, after a while; the line is said once."""
+    code = _SWALLOWED.replace("time.sleep(5)", "\n        try: time.sleep(50)\n        finally: time.sleep(50)")
+    running = started(program=(sys.executable, "-c", code.format(deed="process.PATIENCE = 0.3; print(1, flush=True)")))
+    assert running.stdout.readline() == "1\n"
+    for _ in range(3):
+        time.sleep(0.4)
+        _signalled(running, signal.SIGINT)
+    assert _ended(running, signal.SIGINT)
+
+
+def test_the_handlers_of_a_program_that_calls_a_command_are_put_back():
+    """`main` with words of its own changes nothing for good."""
+    before = signal.getsignal(signal.SIGINT), sys.unraisablehook
+    with process.heard(own=False) as ending:
+        with pytest.raises(process.Interrupted):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert ending.number == signal.SIGINT
+    assert (signal.getsignal(signal.SIGINT), sys.unraisablehook) == before
