@@ -194,7 +194,8 @@ def _standing(folders: _Folders, name: str, own: Sequence[Copy], alive: Alive) -
     Raises:
         Taken: One of the pair's names holds what this source did not put there.
     """
-    if not own and looks(folders.picture, name) is not None:
+    standing = (looks(folders.picture, name), looks(folders.sidecar, sidecar_name(name)))
+    if not own and standing != (None, None):
         raise Taken  # whatever it is: it need not be read
     sizes = {copy.size for copy in own}
     picture = find(
