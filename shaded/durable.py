@@ -1,4 +1,4 @@
-"""Waiting until the disk has a folder's names: a file that was flushed is lost with a name that was not."""
+"""Waiting until the disk has a file or a folder's names: a file that was flushed is lost with a name that was not."""
 
 from __future__ import annotations
 
@@ -46,3 +46,11 @@ def make_folder(path: Path, mode: int = 0o777) -> None:
         make_folder(path.parent)
     path.mkdir(mode=mode, exist_ok=True)
     settle_folder(path.parent)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a new file and wait until the disk has it: the ledger will say that it is there."""
+    with path.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())

@@ -13,7 +13,9 @@
     ├── ModelError              a bundled or local model is missing, altered or unusable  (exit 1)
     └── PictureError            one picture's trouble: it never stops the others
         ├── Refusal             will not be shaded, and why: a decision, not a fault
+        │   └── NoPicture       it is a file of another kind: left alone, and nobody's failure
         ├── Unreadable          broken or unreadable data: permanent until the file changes
+        │   └── Incomplete      the data end early or have a hole: the file may still be being written
         ├── SourceChanged       the file changed while it was read: it is looked at again
         └── Transient           no space, busy, a mount that is away: tried again later
             ├── LedgerAway      the ledger's file cannot be reached: it is opened anew
@@ -121,8 +123,16 @@ class Refusal(PictureError):  # noqa: N818 - a decision, not a fault
     """The picture will not be shaded, and the message says why."""
 
 
+class NoPicture(Refusal):
+    """The file is no picture and does not claim to be one: it is left alone, told of once, and fails nothing."""
+
+
 class Unreadable(PictureError):  # noqa: N818 - see AlreadyRunning
     """The data cannot be decoded; nothing helps until the file changes."""
+
+
+class Incomplete(Unreadable):
+    """The data are damaged or end early, as those of a file that is still being written do."""
 
 
 class SourceChanged(PictureError):  # noqa: N818 - see AlreadyRunning

@@ -6,16 +6,21 @@ the running daemon and a command that found none.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shaded.clock import spoken
+from shaded.configuration.places import known_as
 from shaded.daemon.audience import Flight
 from shaded.ledger import Job, LedgerReader, Placement, Queued, Record, State
 from shaded.ledger.records import times
 from shaded.settings import Settings
+
+if TYPE_CHECKING:
+    from shaded.publishing.sidecar_places import SidecarPlaces
 
 #: How many errors ``status`` names.
 MOST_ERRORS = 5
@@ -163,25 +168,29 @@ def explain_document(
     Args:
         reader: The ledger.
         settings: The watched folders and the ignore patterns.
-        path: An absolute path of a source or a published file.
+        path: An absolute path of a source, a published file or its sidecar, through whatever links.
         why_not: What the daemon itself knows to stand against the file.
         running: Whether there is a daemon.
         blocked: Outboxes whose pictures are not begun now, and why.
     """
-    records = [] if reader is None else reader.find(path)
+    from shaded.daemon.remembering import sidecar_places  # noqa: PLC0415 - `status` is quick without it
+
+    asked, path = path, path if reader is None else reader.known_path(path, settings.folders_named)
+    places = sidecar_places(settings, reader)
+    records = [] if reader is None else reader.find(path) or reader.find(places.picture_of(path))
     if reader is not None and records:
         waiting = {queued.job.id: queued for queued in reader.queue()}
         queued = waiting.get(records[-1].job.id)
         against = (blocked or {}).get(records[-1].placement.root, "")
         return {
-            "path": str(path),
-            "state": records[-1].job.state,
+            "path": str(asked),
+            "state": "left alone" if records[-1].job.left_alone else records[-1].job.state,
             "why": _why(records[-1], queued, against),
             "next": _next(records[-1], queued, settings),
-            "records": [_record(record) for record in records],
+            "records": [_record(record, places) for record in records],
         }
     return {
-        "path": str(path),
+        "path": str(asked),
         "state": "unknown",
         "why": why_not or _why_unknown(settings, path, running),
         "records": [],
@@ -194,6 +203,7 @@ def _why_unknown(settings: Settings, path: Path, running: bool) -> str:
     from shaded.outbox.ignore import IgnoreRules  # noqa: PLC0415 - `status` is quick without it
     from shaded.outbox.scan import why_not_taken  # noqa: PLC0415
 
+    path = known_as(path, [folder.outbox for folder in settings.folder])
     roots = [folder.outbox for folder in settings.folder if path.is_relative_to(folder.outbox)]
     if not roots:
         return "it lies in no watched outbox"
@@ -219,7 +229,7 @@ def _why(record: Record, queued: Queued | None, against: str = "") -> str:
         return "it is being shaded now"
     if job.state in ("rendered", "published"):
         return _why_here(record.placement)
-    verb = "it was refused" if job.state == "refused" else "it failed"
+    verb = "it is left alone" if job.left_alone else "it was refused" if job.state == "refused" else "it failed"
     return f"{verb}: {job.reason}" + (f". {job.remedy}" if job.remedy else "")
 
 
@@ -239,6 +249,8 @@ def _next(record: Record, queued: Queued | None, settings: Settings) -> str:
     For a person, what :data:`shaded.errors.POLICIES` and the ledger do.
     """
     scheduling, job = settings.scheduling, record.job
+    if job.left_alone:
+        return "it is looked at again when it changes"
     if job.state in ("refused", "failed") or record.placement.refusal:
         return "it is not tried again until the file changes, or you ask with `shaded retry`"
     if job.state != "settled" or queued is None or not (job.reason or job.interruptions):
@@ -288,10 +300,10 @@ def _queued(queued: Queued) -> dict[str, Any]:
     }
 
 
-def _record(record: Record) -> dict[str, Any]:
+def _record(record: Record, places: SidecarPlaces) -> dict[str, Any]:
     return {
         **_job(record.job),
-        **_place(record.placement),
+        **_place(record.placement, places),
         "story": [{"at": a, "what": w} for a, w in record.events],
     }
 
@@ -312,9 +324,12 @@ def _job(job: Job) -> dict[str, Any]:
     }
 
 
-def _place(placement: Placement) -> dict[str, Any]:
+def _place(placement: Placement, places: SidecarPlaces) -> dict[str, Any]:
+    published = placement.published
+    sidecar = None if published is None else places.find(published, published.parent).path
     return {
         "source": str(placement.path),
-        "published": None if placement.published is None else str(placement.published),
+        "published": None if published is None else str(published),
+        "sidecar": None if sidecar is None or not os.path.lexists(sidecar) else str(sidecar),
         "published_at": placement.published_at,
     }

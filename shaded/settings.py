@@ -6,39 +6,36 @@ value is a :class:`~shaded.errors.ConfigurationError` that names the key.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import re
-import sys
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from shaded.errors import ConfigurationError, Unavailable
+from shaded.configuration.environment import PREFIX, variables_set
+from shaded.configuration.mistakes import Sources, explained
+from shaded.configuration.places import default_state_dir, path_written, same_or_inside, settings_file
+from shaded.configuration.tomlfile import read_toml
+from shaded.errors import ConfigurationError
 
 Intensity = Literal["low", "default", "high"]
 Quality = Literal["fast", "balanced", "thorough"]
 OutputFormat = Literal["same", "jpeg", "png", "webp", "tiff", "avif"]
 
-
-def _absolute(path: Path) -> Path:
-    """Expand ``~`` and make absolute without resolving links: a link as a root is the user's own choice."""
-    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - Path.resolve would follow links
-
-
-FolderPath = Annotated[Path, AfterValidator(_absolute)]
+FolderPath = Annotated[Path, BeforeValidator(path_written)]
+#: A folder; ``None`` where ``"beside"`` is written.
+FolderOrBeside = Annotated[FolderPath | None, BeforeValidator(lambda value: None if value == "beside" else value)]
 
 
 class _Table(BaseModel):
     """A frozen table that refuses unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Rights(_Table):
@@ -83,6 +80,14 @@ class Folder(_Table):
     publish: FolderPath
     profile: str = "default"
     events: Literal["auto", "native", "polling"] = "auto"
+
+
+def _one_or_more(value: Any) -> Any:
+    """``[folder]`` means the one folder that ``[[folder]]`` would; the same in JSON."""
+    return [value] if isinstance(value, Mapping) else value
+
+
+Folders = Annotated[tuple[Folder, ...], BeforeValidator(_one_or_more)]
 
 
 class Watching(_Table):
@@ -201,9 +206,10 @@ class Cluster(_Table):
 
 
 class Publishing(_Table):
-    """Where rendered files wait before they are moved into place."""
+    """Where rendered files wait before they are moved into place, and where sidecars go."""
 
     staging: FolderPath | None = None
+    sidecars: FolderOrBeside = None
 
 
 class Space(_Table):
@@ -220,24 +226,6 @@ class Logging(_Table):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
     repeat_seconds: float = Field(default=3600.0, ge=0)
-
-
-def default_state_dir(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
-    """The platform's state folder for this program (XDG on Linux, Application Support on macOS)."""
-    home = Path(environment.get("HOME") or Path.home())
-    if platform == "darwin":
-        return home / "Library" / "Application Support" / "shaded"
-    base = environment.get("XDG_STATE_HOME", "")
-    return (Path(base) if base.startswith("/") else home / ".local" / "state") / "shaded"
-
-
-def default_config_file(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
-    """Where the settings file is looked for when no ``--config`` is given."""
-    home = Path(environment.get("HOME") or Path.home())
-    if platform == "darwin":
-        return home / "Library" / "Application Support" / "shaded" / "config.toml"
-    base = environment.get("XDG_CONFIG_HOME", "")
-    return (Path(base) if base.startswith("/") else home / ".config") / "shaded" / "config.toml"
 
 
 class _TomlSource(PydanticBaseSettingsSource):
@@ -258,12 +246,12 @@ class Settings(BaseSettings):
     """The whole tree."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="SHADED_", env_nested_delimiter="__", env_ignore_empty=True
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True
     )
     _file_table: ClassVar[Mapping[str, Any]] = {}
 
     state_dir: FolderPath = Field(default_factory=default_state_dir)
-    folder: tuple[Folder, ...] = ()
+    folder: Folders = ()
     profile: dict[str, Profile] = Field(default_factory=dict)
     watching: Watching = Watching()
     shading: Shading = Shading()
@@ -304,22 +292,28 @@ class Settings(BaseSettings):
             for kind, path in (("outbox", f.outbox), ("publish", f.publish))
         ]
         named.append(("state_dir", self.state_dir))
-        if self.publishing.staging is not None:
-            named.append(("publishing.staging", self.publishing.staging))
-        real = [(key, Path(os.path.realpath(path))) for key, path in named]
-        for i, (key, path) in enumerate(real):
-            for other_key, other in real[i + 1 :]:
+        apart = (("staging", self.publishing.staging), ("sidecars", self.publishing.sidecars))
+        named += [(f"publishing.{key}", path) for key, path in apart if path is not None]
+        for i, (key, path) in enumerate(named):
+            for other_key, other in named[i + 1 :]:
                 both_publish = key.endswith(".publish") and other_key.endswith(".publish")
                 state_pair = {key, other_key} == {"state_dir", "publishing.staging"}
                 if both_publish or state_pair:
                     continue
-                if path == other or path in other.parents or other in path.parents:
-                    raise ValueError(f"{key} and {other_key} overlap ({path} and {other}): give each its own folder")
+                around, within = same_or_inside(other, path), same_or_inside(path, other)
+                if around or within:
+                    how = "are one folder" if around and within else "overlap"
+                    raise ValueError(f"{key} and {other_key} {how} ({path} and {other}): give each its own folder")
         return self
 
     def profile_named(self, name: str) -> Profile:
         """The profile of that name; ``default`` exists without being written down."""
         return self.profile.get(name, Profile())
+
+    @property
+    def folders_named(self) -> tuple[Path, ...]:
+        """Every outbox and publish folder."""
+        return tuple(path for folder in self.folder for path in (folder.outbox, folder.publish))
 
     @property
     def staging_dir(self) -> Path:
@@ -334,43 +328,6 @@ class Settings(BaseSettings):
         return None if named in (self.state_dir, self.state_dir / "staging") else named
 
 
-def _explain(error: ValidationError) -> str:
-    """One sentence per mistake, each beginning with the key."""
-    sentences = []
-    for mistake in error.errors():
-        key = ".".join(str(part) for part in mistake["loc"]) or "settings"
-        message = mistake["msg"].removeprefix("Value error, ")
-        if mistake["type"] == "extra_forbidden":
-            message = "there is no such key"
-        sentences.append(message if key == "settings" else f"{key}: {message}")
-    return "; ".join(sentences)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Parse a settings file.
-
-    Raises:
-        ConfigurationError: The file is missing or not TOML.
-        Unavailable: It cannot be read now.
-    """
-    try:
-        with path.open("rb") as stream:
-            return tomllib.load(stream)
-    except FileNotFoundError as error:
-        raise ConfigurationError(
-            "there is no such settings file",
-            path=path,
-            remedy="Name another with --config, or copy config.example.toml",
-        ) from error
-    except OSError as error:
-        kind = ConfigurationError if error.errno == errno.EISDIR else Unavailable  # a network home may be away
-        raise kind(f"the settings file cannot be read: {error.strerror}", path=path) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"the settings file is not valid TOML: {error}", path=path, remedy="Mend that line"
-        ) from error
-
-
 def load_settings(config: Path | None = None, **flags: Any) -> Settings:
     """Read the file, then the environment, then ``flags``.
 
@@ -381,13 +338,15 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
     Raises:
         ConfigurationError: With the key and what is wrong about it.
     """
-    place = config if config is not None else default_config_file()
-    table = read_toml(place) if config is not None or place.exists() else {}
+    place = settings_file(config)
+    table = {} if place is None else read_toml(place)
+    sources = Sources(table, variables_set(Settings, os.environ))
     loader = type("Settings", (Settings,), {"_file_table": table, "__module__": __name__})
     try:
         settings: Settings = loader(**flags)
     except ValidationError as error:
-        raise ConfigurationError(_explain(error), path=place if table else None, remedy="Mend the setting") from error
-    except ValueError as error:  # pydantic-settings: a nested environment value that is not JSON
+        what, in_file = explained(error, Settings, sources)
+        raise ConfigurationError(what, path=place if in_file else None, remedy="Mend the setting") from error
+    except ValueError as error:  # pydantic-settings: a value of the environment that it cannot parse
         raise ConfigurationError(str(error), remedy="Mend the environment variable") from error
     return settings

@@ -35,6 +35,7 @@ def test_exit_codes_are_those_of_the_interface():
         "ModelError": 1,
         "PictureError": 3,
         "Refusal": 3,
+        "NoPicture": 3,
         "Unreadable": 3,
         "SourceChanged": 3,
         "Transient": 3,

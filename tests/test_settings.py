@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from shaded.configuration.places import default_config_file, default_state_dir
 from shaded.errors import ConfigurationError
 from shaded.settings import (
     Folder,
     Profile,
     Settings,
-    default_config_file,
-    default_state_dir,
     load_settings,
 )
 
@@ -148,6 +147,38 @@ def test_publish_folders_may_be_shared():
     assert load_settings(folder=folders).folder == folders
 
 
+@pytest.mark.parametrize(
+    ("sidecars", "key"),
+    [
+        ("/p", "folder.0.publish"), ("/p/sidecars", "folder.0.publish"), ("/", "folder.0.outbox"),
+        ("/a", "folder.0.outbox"), ("/a/sidecars", "folder.0.outbox"),
+        ("{state}", "state_dir"), ("{state}/sidecars", "state_dir"), ("/w/sidecars", "publishing.staging"),
+    ],
+)  # fmt: skip
+def test_a_folder_for_sidecars_is_one_of_its_own(tmp_path, monkeypatch, sidecars, key):
+    """Inside a publish folder it would be public, and inside any other it would be in the way: both keys are named."""
+    monkeypatch.setenv("SHADED_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("SHADED_PUBLISHING__STAGING", "/w")
+    monkeypatch.setenv("SHADED_PUBLISHING__SIDECARS", sidecars.format(state=tmp_path / "state"))
+    with pytest.raises(ConfigurationError, match="overlap") as caught:
+        load_settings(folder=(Folder(outbox="/a", publish="/p"),))
+    assert key in str(caught.value)
+    assert "publishing.sidecars" in str(caught.value) or sidecars == "/"
+
+
+def test_sidecars_go_beside_their_pictures_unless_a_folder_is_named(tmp_path, monkeypatch):
+    """The word "beside" is the default; anything else is a folder, as in any other setting of one."""
+    assert load_settings().publishing.sidecars is None
+    assert load_settings(_write(tmp_path, '[publishing]\nsidecars = "beside"\n')).publishing.sidecars is None
+    named = load_settings(_write(tmp_path, '[publishing]\nsidecars = "~/private"\n'))
+    assert named.publishing.sidecars == Path.home() / "private"
+    monkeypatch.setenv("SHADED_PUBLISHING__SIDECARS", "/elsewhere")
+    assert load_settings().publishing.sidecars == Path("/elsewhere")
+    monkeypatch.delenv("SHADED_PUBLISHING__SIDECARS")
+    with pytest.raises(ConfigurationError, match=r"publishing\.sidecars"):
+        load_settings(_write(tmp_path, "[publishing]\nsidecars = 7\n"))
+
+
 def test_a_named_file_must_exist(tmp_path):
     """A settings file that was named and is missing is an error; the default place may be empty."""
     with pytest.raises(ConfigurationError, match="no such settings file"):
@@ -197,3 +228,56 @@ def test_staging_is_in_the_state_folder_unless_set(tmp_path):
     assert loaded.staging_dir == loaded.state_dir / "staging"
     file = _write(tmp_path, f"[publishing]\nstaging = '{tmp_path}/waiting'\n")
     assert load_settings(file).staging_dir == tmp_path / "waiting" / "shaded-jobs"
+
+
+@pytest.mark.parametrize("header", ["[folder]", "[[folder]]"])
+def test_one_folder_may_be_written_as_one_table(tmp_path, header):
+    """``[folder]`` can mean nothing else, and mistakes in it are named without a number."""
+    file = _write(tmp_path, f"{header}\noutbox = 'out'\npublish = '/p'\n")
+    assert load_settings(file).folder == (Folder(outbox=tmp_path / "out", publish="/p"),)
+    with pytest.raises(ConfigurationError, match=r"folder\.(0\.)?publish: it is missing"):
+        load_settings(_write(tmp_path, f"{header}\noutbox = '/o'\n"))
+
+
+def test_all_relative_paths_of_the_file_begin_beside_it(tmp_path, monkeypatch):
+    """State, folders, staging, anchors and surrogates; those of the environment begin in the working directory."""
+    monkeypatch.delenv("SHADED_STATE_DIR")
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    text = (
+        "state_dir = 'state'\n[folder]\noutbox = 'out'\npublish = 'pub'\n"
+        "[publishing]\nstaging = 'staging'\n[shading]\nanchors = 'anchors'\nsurrogates = ['vae']\n"
+    )
+    loaded = load_settings(_write(tmp_path, text))
+    assert loaded.state_dir == tmp_path / "state"
+    assert loaded.folders_named == (tmp_path / "out", tmp_path / "pub")
+    assert loaded.publishing.staging == tmp_path / "staging"
+    assert loaded.shading.anchors == tmp_path / "anchors"
+    assert loaded.shading.surrogates == (tmp_path / "vae",)
+    monkeypatch.setenv("SHADED_SHADING__ANCHORS", "anchors")
+    assert load_settings(tmp_path / "config.toml").shading.anchors == tmp_path / "cwd" / "anchors"
+
+
+def test_a_link_to_the_settings_file_stands_for_itself(tmp_path):
+    """What is linked into the platform's place from a folder of dotfiles begins where the link is."""
+    (tmp_path / "dotfiles").mkdir()
+    (tmp_path / "dotfiles" / "c.toml").write_text("[folder]\noutbox = 'out'\npublish = 'pub'\n")
+    (tmp_path / "c.toml").symlink_to("dotfiles/c.toml")
+    assert load_settings(tmp_path / "c.toml").folder[0].outbox == tmp_path / "out"
+
+
+def test_one_outbox_under_two_names_is_refused(tmp_path):
+    """A link and its target are one folder, whichever comes first."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to("out")
+    names = [tmp_path / "out", tmp_path / "link"]
+    for one, other in (names, names[::-1]):
+        with pytest.raises(ConfigurationError, match=r"folder\.0\.outbox and folder\.1\.outbox are one folder"):
+            load_settings(folder=(Folder(outbox=one, publish="/p"), Folder(outbox=other, publish="/q")))
+
+
+def test_infinity_is_no_number_of_seconds(tmp_path):
+    """TOML has it, and nothing can wait for so long."""
+    for text in ("[watching]\nrescan_seconds = inf", "[scheduling]\nretry_seconds = nan"):
+        with pytest.raises(ConfigurationError, match="finite number"):
+            load_settings(_write(tmp_path, text))

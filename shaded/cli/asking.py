@@ -181,6 +181,8 @@ def explain_lines(document: dict[str, Any], now: float) -> list[str]:
     """The explanation in words, with the file's story."""
     lines = [f"{printable(document['path'])}: {printable(document['why']).rstrip('.')}."]
     lines += [f"  Next: {printable(document['next'])}."] if document.get("next") else []
+    sidecars = (record.get("sidecar") for record in document["records"])
+    lines += [f"  Its sidecar: {printable(sidecar)}" for sidecar in sidecars if sidecar]
     stories = [record["story"] for record in document["records"]] or [document.get("story", [])]
     for story in stories:
         lines += [f"  {spoken(now - event['at'])} ago: {printable(event['what'])}" for event in story]

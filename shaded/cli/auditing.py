@@ -121,6 +121,7 @@ def audit_pictures(
             tasks.append(
                 AuditTask(
                     job_id=str(number), published=one.path, root=one.root,
+                    sidecar=one.sidecar.path, sidecar_root=one.sidecar.root,
                     original=one.original, original_root=one.original_root,
                     max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, pictures=folder,
                 )
@@ -132,7 +133,7 @@ def audit_pictures(
 def _finding(one: Chosen, outcome: object) -> FileAudit:
     from shaded.evidence.findings import FileAudit  # noqa: PLC0415 - not needed to print help
     from shaded.publishing.sidecar import printable as text  # noqa: PLC0415
-    from shaded.publishing.sidecar import read_sidecar, sidecar_path  # noqa: PLC0415
+    from shaded.publishing.sidecar import read_sidecar  # noqa: PLC0415
 
     path, original = text(str(one.path)), None if one.original is None else text(str(one.original))
     if one.trouble is not None:
@@ -143,22 +144,23 @@ def _finding(one: Chosen, outcome: object) -> FileAudit:
         return FileAudit(path=path, original=original, ok=False, problem=said(outcome.what, outcome.remedy))
     assert isinstance(outcome, Audited)  # noqa: S101 - an audit task has no other outcome
     try:
-        stated = read_sidecar(sidecar_path(one.path), one.root)
+        stated = read_sidecar(*one.sidecar)
     except PictureError as error:  # it was there a moment ago
         return FileAudit(path=path, original=original, ok=False, problem=said(error.what, error.remedy))
     return FileAudit.of(path, original, outcome.result, stated.concept.tag, stated.target.concept)
 
 
 def _why_unknown(one: Chosen) -> str:
-    from shaded.publishing.sidecar import read_sidecar, sidecar_path  # noqa: PLC0415 - not needed to print help
+    from shaded.publishing.sidecar import read_sidecar  # noqa: PLC0415 - not needed to print help
 
     if not os.path.lexists(one.path):
         return "there is no such file"
-    sidecar = sidecar_path(one.path)
-    if not os.path.lexists(sidecar):
-        return f"it has no {sidecar.name} beside it. Only pictures that shaded published can be audited"
+    sidecar = one.sidecar
+    if not os.path.lexists(sidecar.path):
+        where = "beside it" if sidecar.path.parent == one.path.parent else f"beside it or in {sidecar.path.parent}"
+        return f"it has no {sidecar.path.name} {where}. Only pictures that shaded published can be audited"
     try:
-        read_sidecar(sidecar, one.root)
+        read_sidecar(*sidecar)
     except PictureError as error:
         return said(error.what, error.remedy)
     return "its original is not known here. Name it, or the folder it lies in, with --original"

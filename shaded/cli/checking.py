@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -12,8 +13,9 @@ from typing import Annotated
 import typer
 
 from shaded.cli.words import ConfigOption, JsonOption, print_json, printable
+from shaded.configuration.places import settings_file
 from shaded.errors import ConfigurationError, ShadedError
-from shaded.settings import Settings, default_config_file, load_settings
+from shaded.settings import Settings, load_settings
 
 WRONG_SETTINGS = 78
 _INOTIFY_WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
@@ -36,13 +38,15 @@ def check(
     if as_json:
         print_json({"ok": not problems, "problems": problems, "hints": hints})
     else:
-        place = config or default_config_file()
+        place = settings_file(config)
         typer.echo(
-            f"Settings: {printable(place) if place.exists() else 'the defaults, since there is no settings file'}."
+            f"Settings: {'the defaults, since there is no settings file' if place is None else printable(place)}."
         )
         for folder in settings.folder:
             line = f"{printable(folder.outbox)} -> {printable(folder.publish)} (profile {folder.profile})"
             typer.echo(line)
+        if settings.publishing.sidecars is not None:
+            typer.echo(f"sidecars -> {printable(settings.publishing.sidecars)}")
         for hint in hints:
             typer.echo(f"hint: {printable(hint)}")
         for problem in problems:
@@ -86,13 +90,20 @@ def folder_problems(settings: Settings) -> Iterator[str]:
         yield "folder: no folder is watched; write a [[folder]] table, or name --outbox and --publish with `run`"
     for number, folder in enumerate(settings.folder):
         outbox = f"folder.{number}.outbox: {folder.outbox}"
-        if not folder.outbox.exists():
+        try:
+            is_folder = stat.S_ISDIR(folder.outbox.stat().st_mode)
+        except FileNotFoundError:
             yield f"{outbox} does not exist; make it, or let `shaded run` make it"
-        elif not folder.outbox.is_dir():
-            yield f"{outbox} is no folder"
-        elif not os.access(folder.outbox, os.R_OK | os.X_OK):
-            yield f"{outbox} cannot be read by you"
+        except OSError as error:
+            yield f"{outbox} cannot be looked at ({error.strerror or error}); name another, or mend it"
+        else:
+            if not is_folder:
+                yield f"{outbox} is no folder"
+            elif not os.access(folder.outbox, os.R_OK | os.X_OK):
+                yield f"{outbox} cannot be read by you"
         yield from _writable(f"folder.{number}.publish", folder.publish)
+    if settings.publishing.sidecars is not None:
+        yield from _writable("publishing.sidecars", settings.publishing.sidecars)
     yield from _writable("state_dir", settings.state_dir)
     yield from _writable("publishing.staging", settings.staging_home or settings.staging_dir)
     yield from _foreign(settings)
@@ -111,12 +122,14 @@ def _foreign(settings: Settings) -> Iterator[str]:
             check_it()
         except ShadedError as error:
             yield str(error)
+        except OSError as error:  # permission on a folder above, say
+            yield f"state_dir: {error.filename} cannot be looked at ({error.strerror or error})"
 
 
 def _writable(key: str, folder: Path) -> Iterator[str]:
     """A folder that exists must be writable; a missing one must be possible to make."""
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if not existing.is_dir():
+    existing = _nearest(folder)
+    if not os.path.isdir(existing):  # noqa: PTH112 - see folder_problems
         yield f"{key}: {existing} is no folder"
     elif not os.access(existing, os.W_OK | os.X_OK):
         yield f"{key}: {existing} cannot be written by you"
@@ -131,7 +144,24 @@ def folder_hints(settings: Settings) -> Iterator[str]:
                 f"publishing.staging: {settings.staging_dir} is on another disk than folder.{number}.publish; "
                 "each picture is copied once more"
             )
+    yield from _seen_sidecars(settings)
     yield from _watch_limit([folder.outbox for folder in settings.folder])
+
+
+def _seen_sidecars(settings: Settings) -> Iterator[str]:
+    """Sidecars that were published before the settings named a folder for them."""
+    from shaded.cli.verifying import SIDECAR_SUFFIX  # noqa: PLC0415 - not needed to print help
+    from shaded.publishing.pairs import walk  # noqa: PLC0415
+
+    if settings.publishing.sidecars is None:
+        return
+    for publish in dict.fromkeys(folder.publish for folder in settings.folder if folder.publish.is_dir()):
+        seen = next(walk(publish, lambda name: name.endswith(SIDECAR_SUFFIX), lambda _: None), None)
+        if seen is not None:
+            yield (
+                f"publishing.sidecars: sidecars of earlier pictures are still beside them, such as {seen}. "
+                "Move them if nobody should see them; docs/commands.md says where to"
+            )
 
 
 def memory_hints(settings: Settings) -> Iterator[str]:
@@ -164,7 +194,12 @@ def memory_hints(settings: Settings) -> Iterator[str]:
 
 def _device(folder: Path) -> int:
     """The disk that a folder is on, or will be."""
-    return next(path for path in (folder, *folder.parents) if path.exists()).stat().st_dev
+    return _nearest(folder).stat().st_dev
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110 - see folder_problems
 
 
 def _watch_limit(outboxes: Sequence[Path]) -> Iterator[str]:

@@ -25,6 +25,7 @@ _STYLES: dict[Outcome, str] = {
     "refused": "yellow",
     "failed": "red",
     "waiting": "yellow",
+    "left alone": "dim",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from shaded.cli.process import unwound
-from shaded.cli.words import ConfigOption, absolute, path_of, printable
+from shaded.cli.words import ConfigOption, folder_named, printable
 from shaded.errors import ShadedError, UsageError
 from shaded.services import FINAL_CODES
 from shaded.settings import Folder, Settings, load_settings
@@ -18,16 +18,12 @@ from shaded.settings import Folder, Settings, load_settings
 
 def run(
     outbox: Annotated[
-        Path | None,
-        typer.Option(
-            "--outbox", metavar="DIR", parser=path_of, help="Where originals arrive; instead of the settings'."
-        ),
+        str | None,
+        typer.Option("--outbox", metavar="DIR", help="Where originals arrive; instead of the settings'."),
     ] = None,
     publish: Annotated[
-        Path | None,
-        typer.Option(
-            "--publish", metavar="DIR", parser=path_of, help="Where shaded copies go; instead of the settings'."
-        ),
+        str | None,
+        typer.Option("--publish", metavar="DIR", help="Where shaded copies go; instead of the settings'."),
     ] = None,
     config: ConfigOption = None,
     once: Annotated[bool, typer.Option("--once", help="Shade what is there, wait for it to settle, and exit.")] = False,
@@ -46,7 +42,7 @@ def run(
         typer.echo(f"shaded: {printable(error)} It is not started again (code {error.exit_code}).", err=True)
 
 
-def _run(outbox: Path | None, publish: Path | None, config: Path | None, *, once: bool) -> None:
+def _run(outbox: str | None, publish: str | None, config: Path | None, *, once: bool) -> None:
     from shaded import logs  # noqa: PLC0415 - only the daemon logs
     from shaded.daemon.assembly import run_daemon  # noqa: PLC0415
 
@@ -64,25 +60,24 @@ def _run(outbox: Path | None, publish: Path | None, config: Path | None, *, once
 
 
 def with_folders(
-    settings: Settings, outbox: Path | None, publish: Path | None, config: Path | None, **flags: Any
+    settings: Settings, outbox: Path | str | None, publish: Path | str | None, config: Path | None, **flags: Any
 ) -> Settings:
     """The settings with the folders that the command line names.
 
     Raises:
-        UsageError: One folder is named, and the settings do not say which one belongs to it.
+        UsageError: One folder is named, and the settings do not say which one belongs to it; or it means none here.
     """
     if outbox is None and publish is None:
         return settings
-    if outbox is None or publish is None:
-        if len(settings.folder) != 1:
-            raise UsageError(
-                "--outbox and --publish belong together",
-                remedy="Name both, or one where the settings have one [[folder]]",
-            )
-        outbox = outbox or settings.folder[0].outbox
-        publish = publish or settings.folder[0].publish
+    if (outbox is None or publish is None) and len(settings.folder) != 1:
+        raise UsageError(
+            "--outbox and --publish belong together",
+            remedy="Name both, or one where the settings have one [[folder]]",
+        )
+    outbox = settings.folder[0].outbox if outbox is None else folder_named(outbox, "--outbox")
+    publish = settings.folder[0].publish if publish is None else folder_named(publish, "--publish")
     profile = settings.folder[0].profile if len(settings.folder) == 1 else "default"
-    folder = Folder(outbox=absolute(outbox), publish=absolute(publish), profile=profile)
+    folder = Folder(outbox=outbox, publish=publish, profile=profile)
     return load_settings(config, folder=(folder,), **flags)
 
 
@@ -109,4 +104,4 @@ def _once(settings: Settings, style: str) -> int:
     if rows:
         console.print(summary_table(rows, roots))
     console.print(f"{summary_line(rows)}.", highlight=False)
-    return 3 if any(row.outcome != "published" for row in rows) else 0
+    return 3 if any(row.outcome not in ("published", "left alone") for row in rows) else 0

@@ -14,7 +14,8 @@ from pathlib import Path
 import typer
 
 from shaded.cli.words import ConfigOption, absolute, printable
-from shaded.errors import ShadedError
+from shaded.configuration import places
+from shaded.errors import ConfigurationError, ShadedError
 from shaded.services import (
     LABEL,
     PLIST_NAME,
@@ -26,7 +27,7 @@ from shaded.services import (
     launchd_plist,
     systemd_unit,
 )
-from shaded.settings import default_state_dir, load_settings
+from shaded.settings import load_settings
 from shaded.terminal import Guarded
 
 app = typer.Typer(help="Start the daemon at login: a systemd user unit or a launchd agent.", no_args_is_help=True)
@@ -71,12 +72,20 @@ def plan(config: Path | None, platform: str = sys.platform) -> Plan:
         ShadedError: The command is not installed.
     """
     settings = load_settings(config)
-    home = Path.home()
-    state_dir = None if settings.state_dir == default_state_dir() else settings.state_dir
+    home = places.home()
+    if home is None:
+        raise ConfigurationError("this user has no home folder for a service file", remedy="Set HOME")
+    file = None if config is None else places.settings_file(config)
+    if file is not None and not places.is_lasting(file):
+        raise ConfigurationError(
+            "a service reads its settings file at every start, and this is none that stays",
+            path=file,
+            remedy="Name a file",
+        )
     paths = ServicePaths(
         program=program(),
-        config=None if config is None else absolute(config),
-        state_dir=state_dir,
+        config=file,
+        state_dir=None if settings.state_dir == places.default_state_dir() else settings.state_dir,
         log=agent_log() if platform == "darwin" else None,
     )
     if platform == "darwin":

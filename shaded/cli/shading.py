@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,13 +24,13 @@ from shaded.cli.words import (
     unsayable,
 )
 from shaded.daemon.audience import Audience, Finished, Flight, Outcome
-from shaded.errors import TRIED_AGAIN, PictureError, Refusal, from_os_error
+from shaded.errors import TRIED_AGAIN, PictureError, Refusal, UsageError, from_os_error
 from shaded.scheduling.executor import AnyTask, Candidate, Executor
 from shaded.scheduling.messages import Failure, Progress, Rendered, ShadeTask
 from shaded.settings import Intensity, Profile, Quality, Settings
 
 if TYPE_CHECKING:
-    from shaded.cli.sources import Sources
+    from shaded.publishing.sidecar_places import SidecarPlaces
 
 
 def shade(
@@ -115,6 +116,7 @@ def shade_pictures(job: Job, sources: Sequence[Path], executor: Executor, audien
     from shaded.daemon.instance import installation_secret, prepare_folder  # noqa: PLC0415
 
     secret = installation_secret(job.settings)
+    places = _prepared_places(job)
     prepare_folder(job.out, "--out")
     rows: dict[int, Finished] = {}
     pixels: dict[str, int] = {}
@@ -151,7 +153,7 @@ def shade_pictures(job: Job, sources: Sequence[Path], executor: Executor, audien
     with scratch_folder() as scratch, _ended_before(executor), Sources(job.settings, again=job.again) as looking:
         for task, outcome in drive(executor, tasks(scratch, looking), told, candidate):
             number = int(task.job_id)
-            rows[number] = _row(sources[number], outcome, job.out)
+            rows[number] = _row(sources[number], outcome, job.out, places)
             audience.finished(rows[number])
     return [rows[number] for number in range(len(sources))]
 
@@ -164,6 +166,29 @@ def _ended_before(executor: Executor) -> Iterator[None]:
     except BaseException:
         executor.close(now=True)
         raise
+
+
+def _prepared_places(job: Job) -> SidecarPlaces:
+    """Where the sidecars go; a folder for them is made where it was never used.
+
+    Raises:
+        UsageError: They would go into the folder for shaded copies, or the other way round.
+        ConfigurationError, Unavailable: The folder cannot be used.
+    """
+    from shaded.daemon.holdings import prepare_folder  # noqa: PLC0415 - not needed to print help
+    from shaded.daemon.remembering import sidecar_places_before, used_before  # noqa: PLC0415
+
+    places = sidecar_places_before(job.settings)
+    folder = places.folder
+    if folder is not None:
+        out, real = Path(os.path.realpath(job.out)), Path(os.path.realpath(folder))
+        if out.is_relative_to(real) or real.is_relative_to(out):
+            raise UsageError(
+                f"--out and publishing.sidecars overlap ({out} and {real})", remedy="Give each its own folder"
+            )
+        if not used_before(job.settings, [("sidecars", folder)]):
+            prepare_folder(folder, "publishing.sidecars", private=True)
+    return places
 
 
 def _task(job_id: str, source: Path, job: Job, scratch: Path, secret: str) -> ShadeTask:
@@ -195,14 +220,14 @@ def _task(job_id: str, source: Path, job: Job, scratch: Path, secret: str) -> Sh
     )
 
 
-def _row(source: Path, outcome: object, out: Path) -> Finished:
+def _row(source: Path, outcome: object, out: Path, places: SidecarPlaces) -> Finished:
     """Publish a rendered picture, or tell why there is none."""
     if isinstance(outcome, Failure):
         state: Outcome = "refused" if outcome.outcome == "refused" else "failed"
         return Finished(source, state, reason=outcome.what, remedy=_for_now(outcome.remedy))
     assert isinstance(outcome, Rendered)  # noqa: S101 - a shade task has no other outcome
     try:
-        published = _publish(outcome, out)
+        published = _publish(outcome, out, places)
     except OSError as error:
         return _undone(source, from_os_error(error, out))
     except PictureError as error:
@@ -220,7 +245,7 @@ def _for_now(remedy: str) -> str:
     return "Try again" if remedy == TRIED_AGAIN else remedy.removesuffix(f"; {TRIED_AGAIN[0].lower()}{TRIED_AGAIN[1:]}")
 
 
-def _publish(rendered: Rendered, out: Path) -> Path:
+def _publish(rendered: Rendered, out: Path, places: SidecarPlaces) -> Path:
     """Move the result into place. A file of that name is replaced only by the same source's newer result."""
     from shaded.publishing.atomic import publish_pair  # noqa: PLC0415
     from shaded.publishing.ownership import Unrecorded  # noqa: PLC0415
@@ -228,9 +253,9 @@ def _publish(rendered: Rendered, out: Path) -> Path:
     from shaded.publishing.sidecar import read_sidecar  # noqa: PLC0415
 
     facts = read_sidecar(rendered.sidecar)
-    standing = find_pair(out, PurePath(facts.published.name), facts.source.sha256, lambda _found: True)
+    standing = find_pair(out, PurePath(facts.published.name), facts.source.sha256, lambda _found: True, places=places)
     earlier = Unrecorded() if standing is None else Unrecorded(standing.copy)
-    return publish_pair(rendered.picture, rendered.sidecar, out, facts.published.name, earlier)
+    return publish_pair(rendered.picture, rendered.sidecar, out, facts.published.name, earlier, places=places)
 
 
 def row_document(row: Finished) -> dict[str, Any]:

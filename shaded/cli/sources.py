@@ -11,11 +11,13 @@ from typing import Self
 
 from shaded.clock import SystemClock
 from shaded.daemon.instance import LEDGER_NAME
+from shaded.daemon.remembering import sidecar_places
 from shaded.errors import PictureError, Refusal, ShadedError, Unreadable
 from shaded.ledger import LedgerReader
 from shaded.outbox.screening import read_bytes, screen
 from shaded.publishing.naming import SIDECAR_SUFFIX
 from shaded.publishing.sidecar import parse_sidecar, read_document
+from shaded.publishing.sidecar_places import mirrored
 from shaded.settings import Settings
 
 _HASH = re.compile(rb"[0-9a-f]{64}")
@@ -25,7 +27,8 @@ _PATTERN = re.compile(r"[*?\[]")
 class Sources:
     """Looks at sources, and knows this program's own published copies: they are not shaded again by mistake.
 
-    A copy is known by a sidecar in its folder that names its hash, whatever either is called, and by the ledger.
+    A copy is known by a sidecar that names its hash and stands where those of its folder stand, whatever either is
+    called, and by the ledger.
 
     Args:
         settings: Where the ledger is, and the largest files and pictures that are read.
@@ -33,16 +36,17 @@ class Sources:
     """
 
     def __init__(self, settings: Settings, *, again: bool) -> None:
-        self._watching = settings.watching
+        self._settings = settings
         self._again = again
-        self._place = settings.state_dir / LEDGER_NAME
         self._ledger: LedgerReader | None = None
+        self._places = sidecar_places(settings, None)
         self._named: dict[Path, dict[bytes, list[Path]]] = {}
 
     def __enter__(self) -> Self:
         """Open the ledger, if there is one; a damaged one knows nothing, and keeps nobody from shading."""
         with suppress(ShadedError):
-            self._ledger = LedgerReader.open_readonly(self._place, SystemClock())
+            self._ledger = LedgerReader.open_readonly(self._settings.state_dir / LEDGER_NAME, SystemClock())
+            self._places = sidecar_places(self._settings, self._ledger)
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -58,7 +62,7 @@ class Sources:
         """
         _refuse_no_picture(path)
         try:
-            data = read_bytes(path, path.parent, self._watching.max_bytes)
+            data = read_bytes(path, path.parent, self._settings.watching.max_bytes)
         except (PictureError, OSError):
             return 0
         if not self._again and self._is_copy(path, hashlib.sha256(data).hexdigest()):
@@ -68,7 +72,7 @@ class Sources:
                 remedy="Name the original, or add --again to shade the copy once more",
             )
         with suppress(PictureError, OSError):
-            screened = screen(data, path, self._watching.max_pixels)
+            screened = screen(data, path, self._settings.watching.max_pixels)
             return screened.width * screened.height
         return 0
 
@@ -78,7 +82,9 @@ class Sources:
                 return True
         folder = path.parent
         if folder not in self._named:
-            self._named[folder] = _hashes_in_sidecars(folder)
+            found = self._named[folder] = {}
+            for place in self._places.all:
+                _note_hashes(folder if place is None else mirrored(place, folder), found)
         return any(_states(beside, sha256) for beside in self._named[folder].get(sha256.encode(), ()))
 
 
@@ -101,9 +107,8 @@ def _refuse_no_picture(path: Path) -> None:
         )  # fmt: skip
 
 
-def _hashes_in_sidecars(folder: Path) -> dict[bytes, list[Path]]:
-    """Everything that looks like a hash in the sidecars of a folder, and where it stands; hardly anything is parsed."""
-    found: dict[bytes, list[Path]] = {}
+def _note_hashes(folder: Path, found: dict[bytes, list[Path]]) -> None:
+    """Note what looks like a hash in the sidecars of a folder, and where it stands; nothing is parsed for it."""
     with suppress(OSError), os.scandir(folder) as listing:
         for entry in listing:
             if entry.name.endswith(SIDECAR_SUFFIX):
@@ -111,7 +116,6 @@ def _hashes_in_sidecars(folder: Path) -> dict[bytes, list[Path]]:
                 with suppress(PictureError):
                     for sha256 in set(_HASH.findall(read_document(beside))):
                         found.setdefault(sha256, []).append(beside)
-    return found
 
 
 def _states(sidecar: Path, sha256: str) -> bool:

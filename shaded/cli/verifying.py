@@ -20,6 +20,7 @@ from shaded.settings import Settings, Watching
 
 if TYPE_CHECKING:
     from shaded.publishing.sidecar import FileFacts
+    from shaded.publishing.sidecar_places import Located, SidecarPlaces
 
 SIDECAR_SUFFIX = ".shaded.json"
 
@@ -68,6 +69,7 @@ class Chosen:
     Attributes:
         path: The picture.
         root: The folder that was named, or the picture's own: below it no link is followed.
+        sidecar: Where its sidecar stands, or would stand.
         original: What it was made from, where that is known.
         original_root: The same as ``root`` for the original.
         trouble: Why nothing can be measured of it; of a folder, why nothing in it can.
@@ -75,6 +77,7 @@ class Chosen:
 
     path: Path
     root: Path
+    sidecar: Located
     original: Path | None = None
     original_root: Path | None = None
     trouble: PictureError | None = None
@@ -91,7 +94,9 @@ def choose(settings: Settings, published: Sequence[Path], original: Path | None)
     Raises:
         UsageError: There is no picture, no such original, or one original for several pictures.
     """
-    chosen = list(_named([absolute(path) for path in published]))
+    from shaded.daemon.remembering import sidecar_places_before  # noqa: PLC0415 - not needed to print help
+
+    chosen = list(_named([absolute(path) for path in published], sidecar_places_before(settings)))
     if not chosen:
         raise UsageError("there is no published picture there", path=published[0])
     usable = [one for one in chosen if one.trouble is None]
@@ -113,32 +118,36 @@ def choose(settings: Settings, published: Sequence[Path], original: Path | None)
     return chosen
 
 
-def _named(paths: Sequence[Path]) -> Iterator[Chosen]:
+def _named(paths: Sequence[Path], places: SidecarPlaces) -> Iterator[Chosen]:
     for path in paths:
-        if os.path.isdir(path):  # noqa: PTH112 - see choose
-            troubles: list[PictureError] = []
-            for picture in published_pictures([path], troubles.append):
-                yield Chosen(picture, path, trouble=unsayable(picture))
-            for trouble in troubles:
-                yield Chosen(trouble.path or path, path, trouble=trouble)
-        else:
-            yield from (Chosen(one, one.parent, trouble=unsayable(one)) for one in published_pictures([path]))
+        root = path if os.path.isdir(path) else path.parent  # noqa: PTH112 - see choose
+        troubles: list[PictureError] = []
+        for picture in published_pictures([path], troubles.append, places):
+            sidecar = places.find(picture, root)
+            yield Chosen(picture, root, sidecar, trouble=unsayable(picture) or unsayable(sidecar.path))
+        for trouble in troubles:
+            told = trouble.path or path
+            yield Chosen(told, root, places.find(told, root), trouble=trouble)
 
 
 def published_pictures(
-    paths: Sequence[Path], trouble: Callable[[PictureError], None] = lambda _: None
+    paths: Sequence[Path],
+    trouble: Callable[[PictureError], None] = lambda _: None,
+    places: SidecarPlaces | None = None,
 ) -> Iterator[Path]:
     """Sidecars are skipped; a folder stands for every picture below it that has one.
 
     Args:
         paths: What was named.
         trouble: Told of each folder that could not be looked into.
+        places: Where sidecars stand; ``None``: beside their pictures.
     """
     from shaded.publishing.pairs import pictures_with_sidecars  # noqa: PLC0415 - not needed to print help
+    from shaded.publishing.sidecar_places import BESIDE  # noqa: PLC0415
 
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112 - see choose
-            yield from pictures_with_sidecars(path, trouble)
+            yield from pictures_with_sidecars(path, trouble, places or BESIDE)
         elif not path.name.endswith(SIDECAR_SUFFIX):
             yield path
 
@@ -158,12 +167,12 @@ def find_originals(folder: Path, chosen: Sequence[Chosen]) -> None:
     from shaded.outbox.screening import hash_inside  # noqa: PLC0415 - not needed to print help
     from shaded.publishing.pairs import walk  # noqa: PLC0415
     from shaded.publishing.sidecar import printable as as_stated  # noqa: PLC0415
-    from shaded.publishing.sidecar import read_sidecar, sidecar_path  # noqa: PLC0415
+    from shaded.publishing.sidecar import read_sidecar  # noqa: PLC0415
 
     sought: defaultdict[str, list[tuple[Chosen, FileFacts]]] = defaultdict(list)
     for one in chosen:
         try:
-            source = read_sidecar(sidecar_path(one.path), one.root).source
+            source = read_sidecar(*one.sidecar).source
         except PictureError:
             continue  # the worker will say why
         sought[source.name].append((one, source))
@@ -226,6 +235,7 @@ def verify_pictures(
     tasks = [
         VerifyTask(
             job_id=str(number), published=one.path, root=one.root,
+            sidecar=one.sidecar.path, sidecar_root=one.sidecar.root,
             original=one.original, original_root=one.original_root,
             max_pixels=limits.max_pixels, max_bytes=limits.max_bytes, anchor_out=anchor_out,
         )

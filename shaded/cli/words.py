@@ -12,11 +12,12 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from shaded.clock import spoken
+from shaded.configuration import places
 from shaded.errors import PictureError, Refusal, UsageError, printable
 
 __all__ = [
-    "ConfigOption", "JsonOption", "absolute", "duration", "path_of", "print_json", "printable", "refuse_no_folder",
-    "spoken", "unsayable",
+    "ConfigOption", "JsonOption", "absolute", "duration", "folder_named", "path_of", "print_json", "printable",
+    "refuse_no_folder", "spoken", "unsayable",
 ]  # fmt: skip
 
 #: What begins like an address of the web, or holds a picture itself (RFC 3986, 3.1; RFC 2397).
@@ -82,8 +83,21 @@ def print_json(document: Any) -> None:
 
 def absolute(path: Path) -> Path:
     """The path as the daemon knows it: absolute, links not followed."""
-    # Path.resolve would follow links, and Path.expanduser raises for a file whose name begins with "~".
-    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111
+    # Path.expanduser raises for a file whose name begins with "~".
+    return places.absolute(os.path.expanduser(path))  # noqa: PTH111
+
+
+def folder_named(path: Path | str, option: str) -> Path:
+    """A folder that an option names, absolute.
+
+    Raises:
+        UsageError: It means no folder here.
+    """
+    path_of(path)
+    try:
+        return Path(places.path_written(os.fspath(path)))
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
 
 
 def unsayable(path: Path) -> PictureError | None:

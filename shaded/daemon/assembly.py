@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from shaded import logs
 from shaded.clock import Clock, SystemClock
@@ -20,6 +19,7 @@ from shaded.daemon.holdings import (
     LEDGER_NAME,
     claim_staging,
     claim_state,
+    named_folders,
     prepare_folder,
     refuse_foreign,
     staging_to_itself,
@@ -43,15 +43,6 @@ from shaded.settings import Settings
 logger = logs.get_logger("daemon")
 
 
-def _named(settings: Settings) -> list[tuple[str, str, Path]]:
-    """Each outbox and publish folder with its key in the settings and its kind."""
-    return [
-        (f"folder.{number}.{kind}", kind, path)
-        for number, folder in enumerate(settings.folder)
-        for kind, path in (("outbox", folder.outbox), ("publish", folder.publish))
-    ]
-
-
 def refuse_wrong_folders(settings: Settings) -> None:
     """Look at every folder before anything is made.
 
@@ -65,7 +56,7 @@ def refuse_wrong_folders(settings: Settings) -> None:
             remedy="Name --outbox and --publish, or write a [[folder]] table into the settings file",
         )
     refuse_foreign(settings)
-    for key, _, path in _named(settings):
+    for key, _, path in named_folders(settings):
         if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112 - these never fail
             raise ConfigurationError(f"{key}: that is no folder", path=path, remedy="Name a folder")
 
@@ -79,9 +70,10 @@ def prepare_folders(settings: Settings) -> None:
     """
     refuse_wrong_folders(settings)
     claim_staging(settings, claim_state(settings.state_dir))
-    used = used_before(settings)
-    for key, kind, path in _named(settings):
-        if path not in used and prepare_folder(path, key):
+    named = named_folders(settings)
+    used = used_before(settings, ((kind, path) for _, kind, path in named))
+    for key, kind, path in named:
+        if path not in used and prepare_folder(path, key, private=kind == "sidecars"):
             logger.info("made a missing folder", kind=kind, path=str(path))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-Outcome = Literal["published", "refused", "failed", "waiting"]
+Outcome = Literal["published", "refused", "failed", "waiting", "left alone"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Finished:
 
     Attributes:
         path: Its source.
-        outcome: ``waiting`` means that it is tried again later.
+        outcome: ``waiting`` means that it is tried again later, ``left alone`` that it is no picture.
         published: Where the shaded copy is.
         summary: The few numbers that a table shows; see ``Rendered.summary``.
         reason: Why it was refused, failed or put off.

@@ -23,8 +23,13 @@ LONGEST_PAUSE = 60.0
 
 
 def concerns_all(error: Exception) -> bool:
-    """Whether an error is about the whole daemon, which the loop takes, and not about one picture or a bug."""
-    return isinstance(error, Transient) or (isinstance(error, ShadedError) and not isinstance(error, PictureError))
+    """Whether an error is about the whole daemon, which the loop takes, and not about one picture or a bug.
+
+    A plain ``ShadedError`` is a statement that the ledger did not take: a mistake here, or one odd row there.
+    """
+    if isinstance(error, PictureError):
+        return isinstance(error, Transient)
+    return isinstance(error, ShadedError) and type(error) is not ShadedError
 
 
 class Boundary:

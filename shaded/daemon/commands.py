@@ -83,16 +83,20 @@ class Commands:
             daemon.resume()
             return {"paused": False}
         if command == "retry":
-            changed = daemon.ledger.retry(None if asked.get("path") is None else _path(asked))
+            changed = daemon.ledger.retry(None if asked.get("path") is None else self._known_path(asked))
             daemon.delivery.note()
             return {"retried": changed}
         if command == "reload":
             return {"reloaded": True, "not_changed": list(daemon.reload())}
         if command == "bump":
-            return {"bumped": daemon.ledger.bump(_path(asked))}
+            return {"bumped": daemon.ledger.bump(self._known_path(asked))}
         if command == "why_not":
             return {"why": daemon.why_not(_path(asked))}
         raise UsageError(f"there is no command {str(command)[:100]!r}")
+
+    def _known_path(self, asked: Mapping[str, Any]) -> Path:
+        """The path that a request names, as the ledger knows it: it may lead through a link to an outbox."""
+        return self._daemon.ledger.known_path(_path(asked), self._daemon.settings.folders_named)
 
 
 def _path(asked: Mapping[str, Any]) -> Path:

@@ -21,10 +21,13 @@ from shaded.daemon.space import LOOK_SECONDS, Disks
 from shaded.errors import PictureError, ShadedError, StateUnusable, Transient, from_os_error, policy_of
 from shaded.ledger import Job, Ledger, Placement
 from shaded.outbox.screening import hash_inside, open_inside
-from shaded.publishing.atomic import Alive, publish_pair, remove_temporaries
+from shaded.publishing.atomic import publish_pair
 from shaded.publishing.naming import published_name, sidecar_name
 from shaded.publishing.ownership import Copy
-from shaded.publishing.sidecar import read_document, read_sidecar, sidecar_path
+from shaded.publishing.sidecar import read_document, read_sidecar
+from shaded.publishing.sidecar_places import BESIDE, SidecarPlaces
+from shaded.publishing.standing import Alive
+from shaded.publishing.temporaries import remove_temporaries
 
 logger = logs.get_logger("delivery")
 
@@ -61,6 +64,7 @@ class Delivery:
         disks: Says whether there is room to publish.
         audience: Hears of what was published.
         alive: Called between pieces of a long copy; what it raises ends the copy.
+        places: Where the sidecars go.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Delivery:
         disks: Disks,
         audience: Audience,
         alive: Alive = lambda: None,
+        places: SidecarPlaces = BESIDE,
     ) -> None:
         self._ledger = ledger
         self._staging = staging
@@ -83,6 +88,7 @@ class Delivery:
         self._disks = disks
         self._audience = audience
         self._alive = alive
+        self._places = places
         self._queue: deque[int] = deque()
         self._not_before: dict[int, float] = {}
         self._failures: dict[int, int] = {}
@@ -111,7 +117,7 @@ class Delivery:
 
     def tidy(self) -> None:
         """Remove what a crash left in the staging folder and in the publish folders, and mend what claims one name."""
-        removed = remove_temporaries(self._ledger.copies.under_way())
+        removed = remove_temporaries(self._ledger.copies.under_way(), self._places)
         if removed:
             logger.info("removed what a crash left", files=removed)
         for published, claims in groupby(self._ledger.contested(), key=lambda place: place.published):
@@ -238,7 +244,7 @@ class Delivery:
         for place in self._ledger.published_copies(job.id):
             copies = self._ledger.copies.of(place.root, place.relative)
             own = [copy for copy in copies if copy.sha256 == job.output_sha256]
-            fetched = _fetch(place, job.output_bytes or 0, scratch, self._alive)
+            fetched = _fetch(place, job.output_bytes or 0, scratch, self._alive, self._places)
             if fetched is not None and self._is_sound(*fetched, job) and _is_unaltered(fetched[1], own):
                 return fetched
         return None
@@ -269,7 +275,7 @@ class Delivery:
         if not root.is_dir():
             raise Transient("the publish folder is missing", path=root, remedy="Mount it, or make it again")
         known = _Recorded(self._ledger, job, placement, lambda outbox: self._source_of(outbox) is not None)
-        return publish_pair(picture, sidecar, root, target, known, self._alive)
+        return publish_pair(picture, sidecar, root, target, known, self._alive, places=self._places)
 
 
 class _Recorded:
@@ -305,7 +311,7 @@ def _is_unaltered(sidecar: Path, own: Iterable[Copy]) -> bool:
     return None in hashes or file_sha256(sidecar) in hashes
 
 
-def _fetch(place: Placement, size: int, scratch: Path, alive: Alive) -> tuple[Path, Path] | None:
+def _fetch(place: Placement, size: int, scratch: Path, alive: Alive, places: SidecarPlaces) -> tuple[Path, Path] | None:
     """A published pair, copied into staging without following a link below the publish folder; ``None``: not to be had.
 
     Somebody may have put anything in the place of what was published; what has another size is not even read.
@@ -316,7 +322,7 @@ def _fetch(place: Placement, size: int, scratch: Path, alive: Alive) -> tuple[Pa
     pair = scratch / "fetched", scratch / sidecar_name("fetched")
     try:
         scratch.mkdir(exist_ok=True)
-        pair[1].write_bytes(read_document(sidecar_path(place.published), root))
+        pair[1].write_bytes(read_document(*places.find(place.published, root)))
         with (
             open_inside(place.published, root) as descriptor,
             open(descriptor, "rb", closefd=False) as reading,

@@ -46,6 +46,18 @@ _STAGED = re.compile(r"\Ashaded-(job|copy)-[0-9]+\Z")
 _LONGEST_MARKER = 16_384
 _NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
+Kind = Literal["outbox", "publish", "sidecars"]
+
+
+def named_folders(settings: Settings) -> list[tuple[str, Kind, Path]]:
+    """Each folder for pictures and for sidecars that the settings name: its key, its kind and its path."""
+    named: list[tuple[str, Kind, Path]] = []
+    for number, folder in enumerate(settings.folder):
+        named.append((f"folder.{number}.outbox", "outbox", folder.outbox))
+        named.append((f"folder.{number}.publish", "publish", folder.publish))
+    sidecars = settings.publishing.sidecars
+    return named if sidecars is None else [*named, ("publishing.sidecars", "sidecars", sidecars)]
+
 
 def prepare_folder(path: Path, key: str, *, private: bool = False) -> bool:
     """Make a folder and its parents; whether it was missing. The permissions of one that is there stay as they are.
@@ -349,7 +361,10 @@ def make_job_folder(settings: Settings, job_id: str) -> Path:
 
 def remove_staged(folder: Path) -> bool:
     """Remove a folder of the staging folder, if it has this program's own pattern of name and is no link."""
-    if not _STAGED.match(folder.name) or folder.is_symlink() or not folder.is_dir():
+    try:
+        if not _STAGED.match(folder.name) or folder.is_symlink() or not folder.is_dir():
+            return False
+    except OSError:  # the staging folder may not be looked into now: the next start tidies
         return False
     shutil.rmtree(folder, ignore_errors=True)
     return True

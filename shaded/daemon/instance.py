@@ -23,6 +23,7 @@ __all__ = [
 _TRIES = 5
 _PAUSE = 0.05
 _FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_LONGEST = 4096
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -121,6 +122,7 @@ def _lock(path: Path, flags: int, kind: int) -> int | None:
 
 
 def _write_down(descriptor: int | None, text: bytes) -> None:
-    if descriptor is not None:
+    """Write into the lock's file, if nothing but such a number stands there: it may be a hard link to anything."""
+    if descriptor is not None and not os.pread(descriptor, _LONGEST, 0).strip(b"0123456789\n"):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ def not_done(settings: Settings, daemon: Daemon) -> Iterator[Finished]:
         with reader:
             for record in reader.recent_errors(_EVERYTHING):
                 job, place = record.job, record.placement
-                if place.root in roots and place.path.exists():
+                if place.root in roots and os.path.lexists(place.path):
                     outcome: Outcome = "refused" if job.state == "refused" or place.refusal else "failed"
                     if job.state == "settled":
                         outcome = "waiting"

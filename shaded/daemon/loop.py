@@ -15,6 +15,7 @@ from pathlib import Path
 
 import shaded
 from shaded import logs
+from shaded.configuration.places import known_as
 from shaded.daemon.boundary import Boundary
 from shaded.daemon.commands import Commands, Order
 from shaded.daemon.delivery import Delivery
@@ -23,7 +24,7 @@ from shaded.daemon.machine import machine_state
 from shaded.daemon.parts import Parts
 from shaded.daemon.pausing import Pause
 from shaded.daemon.politeness import why_wait
-from shaded.daemon.remembering import root_memory
+from shaded.daemon.remembering import remembered_sidecar_places, root_memory
 from shaded.daemon.secretfile import installation_secret
 from shaded.daemon.shading import Shading
 from shaded.daemon.space import LOOK_SECONDS, Disks
@@ -39,6 +40,8 @@ logger = logs.get_logger("daemon")
 
 #: How long arrivals are taken up before the worker and the commands are looked after again, in seconds.
 INTAKE_SECONDS = 0.25
+#: How long pictures are begun, moved to another profile or set aside, in seconds: there may be very many of the latter.
+BEGIN_SECONDS = 0.25
 #: `status` names so many files that cannot be read now, and as many that cannot be published now.
 MOST_TROUBLES = 100
 #: How long a ledger that could not be written is left alone, in seconds.
@@ -91,19 +94,17 @@ class Daemon:
         """Make what depends on the settings."""
         self._settings = parts.settings
         self._part = Boundary(parts.clock, strict=self._once)
-        self.disks = Disks(parts.settings, parts.clock, partial(root_memory, parts.ledger, "publish"))
-        self.intake = Intake(parts.ledger, parts.settings, parts.audience, self._heart.between_pieces)
+        self.disks = Disks(parts.settings, parts.clock, partial(root_memory, parts.ledger))
+        places = remembered_sidecar_places(parts.settings, parts.ledger)
+        self.intake = Intake(
+            parts.ledger, parts.settings, parts.audience, self._heart.between_pieces, places, parts.clock
+        )
         self._outboxes = tuple(parts.outboxes(self.intake))
         self.delivery = Delivery(
-            parts.ledger,
-            parts.settings.staging_dir,
-            self.intake.source,
-            clock=parts.clock,
-            retry_seconds=parts.settings.scheduling.retry_seconds,
-            disks=self.disks,
-            audience=parts.audience,
-            alive=self._heart.between_pieces,
-        )
+            parts.ledger, parts.settings.staging_dir, self.intake.source, clock=parts.clock,
+            retry_seconds=parts.settings.scheduling.retry_seconds, disks=self.disks, audience=parts.audience,
+            alive=self._heart.between_pieces, places=places,
+        )  # fmt: skip
 
     # The life of a daemon --------------------------------------------------------------------------------------
 
@@ -263,8 +264,11 @@ class Daemon:
 
     def _begin(self) -> None:
         blocked = self._blocked()
+        end = self._clock.monotonic() + BEGIN_SECONDS
         while self._may_start() and self._shading.start_next(blocked):
-            pass
+            if self._clock.monotonic() >= end:
+                self._owed_since = None  # it goes on in the next round
+                return
         self._note_what_is_owed()
 
     def _note_what_is_owed(self) -> None:
@@ -282,7 +286,8 @@ class Daemon:
         unsettled = any(outbox.unsettled for outbox in self._outboxes)
         due = self.delivery.next_deadline
         publishing = due is not None and due <= self._clock.monotonic()
-        return not (unsettled or len(self.intake) or publishing or self._ledger.next_ready_in(self._blocked()) == 0)
+        waiting = unsettled or not self.intake.idle or publishing
+        return not waiting and self._ledger.next_ready_in(self._blocked()) != 0
 
     def _sleep_seconds(self) -> float | None:
         now = self._clock.monotonic()
@@ -292,7 +297,7 @@ class Daemon:
             return 0.0
         deadlines = [self._shading.next_deadline, self.delivery.next_deadline]
         if not self._signals:
-            deadlines += [outbox.next_deadline() for outbox in self._outboxes]
+            deadlines += [self.intake.next_deadline, *(outbox.next_deadline() for outbox in self._outboxes)]
         if self._may_start() and not self._executor.full:
             blocked = self._blocked()
             ready = self._ledger.next_ready_in(blocked)
@@ -343,6 +348,7 @@ class Daemon:
 
     def why_not(self, path: Path) -> str | None:
         """Why a path that is no job is none, as far as only a running daemon knows."""
+        path = known_as(path, [outbox.folder.outbox for outbox in self._outboxes])
         for outbox in self._outboxes:
             if path.is_relative_to(outbox.folder.outbox):
                 return outbox.why_not(path.relative_to(outbox.folder.outbox)) or self.intake.why_not(path)

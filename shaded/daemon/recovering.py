@@ -1,6 +1,6 @@
 """A ledger made again from what lies in the outboxes and publish folders; nothing is rendered twice.
 
-A published pair is known by itself: its sidecar names the hashes of the picture beside it and of its source. A picture
+A published pair is known by itself: its sidecar names the hashes of its picture and of that one's source. A picture
 in an outbox whose hash such a sidecar names is done. Everything else is left to the daemon, which takes it up.
 """
 
@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shaded.clock import SystemClock
-from shaded.daemon.holdings import LEDGER_NAME, claim_staging, claim_state, make_job_folder
+from shaded.daemon.holdings import LEDGER_NAME, claim_staging, claim_state, make_job_folder, named_folders
 from shaded.daemon.instance import only_instance
 from shaded.daemon.intake import Source, is_as_wanted, is_stated_beside, was_made_for
+from shaded.daemon.remembering import sidecar_places
 from shaded.daemon.secretfile import installation_secret
+from shaded.durable import write_durably
 from shaded.errors import LedgerDamaged, PictureError, ShadedError, Transient, Unavailable
 from shaded.filestat import FileStat
 from shaded.ledger import Ledger
@@ -26,7 +28,6 @@ from shaded.ledger.connection import insist_on_a_file, peek
 from shaded.outbox.ignore import IgnoreRules
 from shaded.outbox.scan import look, scan
 from shaded.outbox.screening import read_bytes, screen
-from shaded.publishing.atomic import write_durably
 from shaded.publishing.naming import names_for, published_name
 from shaded.publishing.pairs import FREE_NAMES, FoundPair, pictures_with_sidecars, read_pair
 from shaded.publishing.sidecar import sidecar_path, summary_of
@@ -77,57 +78,59 @@ def recover(settings: Settings, progress: Progress = lambda _folder, _count: Non
     """
     _insist_on_folders(settings)
     state = claim_state(settings.state_dir)
-    found = Recovered()
     with only_instance(settings.state_dir):
         claim_staging(settings, state)
         try:
-            with _opened(settings, found) as ledger:
-                installation_secret(settings, ledger)
-                ledger.recover()
-                _Recovery(settings, ledger, found, progress).run()
+            try:
+                return _walk(settings, progress)
+            except LedgerDamaged:
+                _keep_the_secret(settings)
+                return _walk(settings, progress, _move_aside(settings.state_dir / LEDGER_NAME))
         except Transient as error:
             raise Unavailable(error.what, path=error.path, remedy=error.remedy) from error
-    return found
 
 
 def _insist_on_folders(settings: Settings) -> None:
     """A folder that is away would count as one without a picture, and everything would be shaded again."""
-    for number, folder in enumerate(settings.folder):
-        for kind, path in (("outbox", folder.outbox), ("publish", folder.publish)):
-            if not path.is_dir():
-                raise Unavailable(
-                    f"folder.{number}.{kind}: the folder is missing",
-                    path=path,
-                    remedy="Mount its disk first; or make the folder, if it was never there",
-                )
+    for key, _, path in named_folders(settings):
+        if not os.path.isdir(path):  # noqa: PTH112 - never fails
+            raise Unavailable(
+                f"{key}: the folder is missing",
+                path=path,
+                remedy="Mount its disk first; or make the folder, if it was never there",
+            )
 
 
-def _opened(settings: Settings, found: Recovered) -> Ledger:
-    """The ledger, after a damaged one was moved aside."""
+def _walk(settings: Settings, progress: Progress, moved_to: Path | None = None) -> Recovered:
+    """Complete the ledger that is there, or make one, from what lies in the folders.
+
+    Raises:
+        LedgerDamaged: It is, which may show only on the way.
+    """
     place = settings.state_dir / LEDGER_NAME
-    if not os.path.lexists(place):
-        found.ledger = "made"
-    else:
-        try:
-            _insist_on_soundness(place)
-            return Ledger.open(place, SystemClock(), settings.scheduling)
-        except LedgerDamaged:
-            _keep_the_secret(settings)
-            found.moved_to = _move_aside(place)
-            found.ledger = "made again"
-    return Ledger.open(place, SystemClock(), settings.scheduling)
+    found = Recovered("made again" if moved_to is not None else "made", moved_to)
+    if os.path.lexists(place):
+        found.ledger = "kept"
+        _insist_on_soundness(place)
+    with Ledger.open(place, SystemClock(), settings.scheduling) as ledger:
+        installation_secret(settings, ledger)
+        ledger.recover()
+        _Recovery(settings, ledger, found, progress).run()
+    return found
 
 
 def _insist_on_soundness(place: Path) -> None:
-    """Look at every page, since damage need not show where a file is opened.
+    """Look at every page and every index, since damage need not show where a file is opened.
 
     Raises:
         LedgerDamaged: Something is wrong.
     """
     insist_on_a_file(place)
-    told = [str(row[0]) for row in peek(place, "PRAGMA quick_check(1)")]
-    if told not in ([], ["ok"]):
-        raise LedgerDamaged(f"the ledger is damaged: {told[0]}", path=place)
+    told = [str(row[0]) for row in peek(place, "PRAGMA integrity_check(1)")]
+    lost = peek(place, "PRAGMA foreign_key_check")
+    if lost or told not in ([], ["ok"]):
+        what = "rows refer to others that are gone" if lost else told[0]
+        raise LedgerDamaged(f"the ledger is damaged: {what}", path=place)
 
 
 def _keep_the_secret(settings: Settings) -> None:
@@ -162,6 +165,7 @@ class _Recovery:
         self._found = found
         self._progress = progress
         self._pairs: dict[str, list[FoundPair]] = {}
+        self._places = sidecar_places(settings, ledger)
 
     def run(self) -> None:
         """Look at the published pairs first, then at the originals."""
@@ -174,10 +178,10 @@ class _Recovery:
 
     def _index(self, publish: Path) -> None:
         """Read every pair below a publish folder."""
-        for count, picture in enumerate(pictures_with_sidecars(publish, self._trouble)):
+        for count, picture in enumerate(pictures_with_sidecars(publish, self._trouble, self._places)):
             self._progress(publish, count)
             try:
-                pair = read_pair(picture, publish)
+                pair = read_pair(picture, publish, self._places)
             except Transient as error:
                 self._trouble(error)
                 continue

@@ -17,7 +17,7 @@ from shaded.daemon.intake import Source
 from shaded.daemon.machine import machine_state
 from shaded.daemon.profiles import candidates, profile_of
 from shaded.daemon.space import Disks
-from shaded.errors import ConfigurationError, ModelError, ShadedError, Transient, Unavailable, Unreadable
+from shaded.errors import ConfigurationError, ModelError, ShadedError, StateUnusable, Transient, Unavailable, Unreadable
 from shaded.ledger import Claim, Job, Ledger
 from shaded.publishing.naming import published_name
 from shaded.scheduling.executor import LOOKAHEAD, AnyEvent, Executor, Pick
@@ -182,9 +182,9 @@ class Shading:
             with logs.about_job(claim.job.id):
                 try:
                     self._failed(claim, failure_of(claim.job.id, error))
-                except ShadedError:
-                    raise
-                except Exception:
+                except Exception as again:
+                    if concerns_all(again):
+                        raise
                     logger.exception("nor can the picture be set aside; it is put back when its lease is over")
                     self._forget(claim.job.id, remove_staging=True)
 
@@ -228,6 +228,8 @@ class Shading:
                     self._forget(job.id, remove_staging=False)
                     return None
                 task = self._task(claim, pick.canvas_pixels)
+            except StateUnusable:  # a broken ledger is no picture's fault
+                raise
             except Exception as error:
                 failure = failure_of(job.id, error)
                 logger.warning("the picture could not be begun", why=failure.what, exc_info=failure.outcome == "failed")

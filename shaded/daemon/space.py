@@ -24,8 +24,10 @@ LOOK_SECONDS = 5.0
 GROWTH = 4
 #: For a sidecar, the ledger's log and the file system's own books, in bytes.
 OVERHEAD = 1 << 20
+#: For a finished sidecar alone, in bytes.
+_SIDECAR = OVERHEAD // 4
 
-Kind = Literal["publish", "staging", "state"]
+Kind = Literal["publish", "staging", "state", "sidecars"]
 Look = Callable[[Path], os.statvfs_result]
 
 
@@ -36,6 +38,11 @@ class Disk:
     kind: Kind
     path: Path
     min_free: str
+
+    @property
+    def setting(self) -> str:
+        """Which setting says ``min_free``."""
+        return "space.publish" if self.kind == "sidecars" else f"space.{self.kind}"
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ def _trouble(disk: Disk, found: os.statvfs_result, free: int, least: int) -> Tra
         return Transient(
             f"the disk {where} is full: {_spoken(free)} are free, {_spoken(least)} are needed",
             path=disk.path,
-            remedy=f"Free some space, or lower space.{disk.kind}; it goes on by itself",
+            remedy=f"Free some space, or lower {disk.setting}; it goes on by itself",
         )
     return None
 
@@ -121,8 +128,8 @@ class Disks:
     Args:
         settings: The folders and the minimums.
         clock: A look is good for ``LOOK_SECONDS`` of it.
-        memory_of: Remembers what a publish folder was mounted on, so that the mount point of a disk that is away is not
-            taken for it.
+        memory_of: Remembers what a folder for pictures or sidecars was mounted on, so that the mount point of a disk
+            that is away is not taken for it.
         look: The system call; tests put another in.
     """
 
@@ -130,13 +137,17 @@ class Disks:
         self,
         settings: Settings,
         clock: Clock,
-        memory_of: Callable[[Path], Memory] = lambda _path: ShortMemory(),
+        memory_of: Callable[[Literal["publish", "sidecars"], Path], Memory] = lambda _kind, _path: ShortMemory(),
         look: Look = os.statvfs,
     ) -> None:
         self._clock = clock
         self._look = look
         publish_folders = {folder.publish for folder in settings.folder}
-        self._roots = {path: Root(path, memory_of(path), marks=False) for path in publish_folders}
+        self._roots = {path: Root(path, memory_of("publish", path), marks=False) for path in publish_folders}
+        self._sidecars = None
+        if (sidecars := settings.publishing.sidecars) is not None:
+            self._roots[sidecars] = Root(sidecars, memory_of("sidecars", sidecars), marks=False)
+            self._sidecars = Disk("sidecars", sidecars, settings.space.publish)
         self._staging = Disk("staging", settings.staging_home or settings.staging_dir, settings.space.staging)
         self._state = Disk("state", settings.state_dir, settings.space.state)
         self._publish = {f.outbox: Disk("publish", f.publish, settings.space.publish) for f in settings.folder}
@@ -147,8 +158,8 @@ class Disks:
     def rooms(self) -> Sequence[Room]:
         """Every disk as it was a moment ago."""
         if self._clock.monotonic() >= self._good_until:
-            disks = dict.fromkeys((self._state, self._staging, *self._publish.values()))
-            self._rooms = tuple(self._look_at(disk) for disk in disks)
+            disks = dict.fromkeys((self._state, self._staging, self._sidecars, *self._publish.values()))
+            self._rooms = tuple(self._look_at(disk) for disk in disks if disk is not None)
             self._good_until = self._clock.monotonic() + LOOK_SECONDS
         return self._rooms
 
@@ -166,7 +177,7 @@ class Disks:
     def blocked(self) -> dict[Path, str]:
         """The outboxes whose pictures are not begun now because a disk has no room or is away, and which."""
         against = {room.disk: room.trouble.what for room in self.rooms if room.trouble is not None}
-        for_all = against.get(self._state) or against.get(self._staging)
+        for_all = next((against[disk] for disk in (self._state, self._staging, self._sidecars) if disk in against), "")
         found = {}
         for outbox, disk in self._publish.items():
             why = for_all or against.get(disk)
@@ -178,12 +189,13 @@ class Disks:
         """Before a picture of ``size`` bytes is begun.
 
         Raises:
-            Transient: Staging or publish folder have no room for it.
+            Transient: Staging or publish folder have no room for it, or the folder for sidecars none for its sidecar.
         """
         needed = needed_bytes(size)
         publish = self._publish.get(outbox)
         together = publish is not None and _same_device(publish.path, self._staging.path)
-        for disk, bytes_needed in ((self._staging, 2 * needed if together else needed), (publish, needed)):
+        staging = self._staging, 2 * needed if together else needed
+        for disk, bytes_needed in (staging, (publish, needed), (self._sidecars, _SIDECAR)):
             if disk is not None:
                 _raise(self._look_at(disk, bytes_needed))
 
@@ -194,8 +206,9 @@ class Disks:
             Transient: There is no room for it.
         """
         publish = self._publish.get(outbox)
-        if publish is not None:
-            _raise(self._look_at(publish, size + OVERHEAD // 4))
+        for disk, bytes_needed in ((publish, size + _SIDECAR), (self._sidecars, _SIDECAR)):
+            if disk is not None:
+                _raise(self._look_at(disk, bytes_needed))
 
 
 def _raise(room: Room) -> None:

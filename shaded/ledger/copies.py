@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import unicodedata
 from pathlib import Path
 from typing import Any
 
-from shaded.ledger.connection import reading, writing
+from shaded.errors import LedgerDamaged
+from shaded.ledger.connection import RECOVER, fetch, reading, writing
 from shaded.ledger.records import path_from_blob, path_to_blob
 from shaded.publishing.ownership import Copy, real_name
 
@@ -59,7 +61,8 @@ class Copies:
     def held_by_another(self, copy: Copy, root: Path, relative: Path) -> bool:
         """Whether a file that stands there is another source's, also under a name that the disk takes for the same.
 
-        Where a disk ignores case, ``Fox.png`` and ``fox.png`` are one file.
+        Where a disk ignores case, ``Fox.png`` and ``fox.png`` are one file. Two names that differ otherwise are two
+        copies, even where somebody saved space with a hard link: replacing one leaves the other.
         """
         if self.named_by_another(copy.path, root, relative):
             return True
@@ -69,7 +72,7 @@ class Copies:
             relative=path_to_blob(relative),
             sha256=copy.sha256,
         )
-        return any(_is_same_file(twin.path, copy.path) for twin in twins)
+        return any(_is_same_name(twin.path, copy.path) for twin in twins)
 
     def under_way(self) -> list[Copy]:
         """What was begun and not ended: its temporary files may be left over from a crash."""
@@ -80,6 +83,9 @@ class Copies:
 
         Returns:
             The token for the names of its temporary files, the same one for the same row.
+
+        Raises:
+            LedgerDamaged: The row is not there afterwards.
         """
         values = self._values(root, relative, copy)
         with writing(self._connection, self._path):
@@ -94,16 +100,26 @@ class Copies:
                 "AND sha256 = :sha256 AND sidecar_sha256 = :sidecar",
                 values,
             ).fetchone()
+        if row is None:  # an index has a row that the table has otherwise
+            raise LedgerDamaged("the ledger is damaged", path=self._path, remedy=RECOVER)
         return str(row[0])
 
     def settle(self, root: Path, relative: Path, published: Path, sha256: str) -> None:
-        """Inside a transaction: the copy is in place, so whatever else the source put is not its own any more."""
+        """Inside a transaction: the copy is in place, so whatever else the source put is not its own any more.
+
+        Whoever held the name before gave it up: an outbox that is not watched any more. Its place is forgotten, so that
+        it gets a copy of its own where it is watched again.
+        """
         where = "root = :root AND relative = :relative"
         same = "path = :path AND sha256 = :sha256"
         values = self._values(root, relative, Copy(published, sha256, None))
         self._connection.execute(f"DELETE FROM copies WHERE {where} AND NOT ({same})", values)  # noqa: S608
         self._connection.execute(f"UPDATE copies SET token = '' WHERE {where} AND {same}", values)  # noqa: S608
-        # Whoever held the name before gave it up: an outbox that is not watched any more.
+        self._connection.execute(
+            "DELETE FROM placements WHERE published IS NOT NULL AND (root, relative) IN "  # noqa: S608
+            f"(SELECT root, relative FROM copies WHERE path = :path AND NOT ({where}))",
+            values,
+        )
         self._connection.execute(f"DELETE FROM copies WHERE path = :path AND NOT ({where})", values)  # noqa: S608
         # Of several rows for the same picture the latest has the sidecar that stands there.
         self._connection.execute(
@@ -137,11 +153,16 @@ class Copies:
 
     def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         with reading(self._connection, self._path) as connection:
-            return connection.execute(query, values).fetchall()
+            return fetch(connection.cursor(), query, values)
 
 
-def _is_same_file(one: Path, other: Path) -> bool:
+def _is_same_name(one: Path, other: Path) -> bool:
+    """Whether a disk takes two spellings, which differ in case or in how letters are composed, for one name."""
     try:
-        return one.samefile(other)
+        return _folded(one) == _folded(other) and one.samefile(other)
     except OSError:
         return False
+
+
+def _folded(path: Path) -> str:
+    return unicodedata.normalize("NFC", str(path).casefold())

@@ -19,9 +19,7 @@ found at the start is stale.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import sqlite3
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -30,12 +28,12 @@ from typing import Any
 from shaded.clock import Clock
 from shaded.errors import LedgerAway, Transient
 from shaded.filestat import FileStat
-from shaded.ledger.connection import explain, identity, open_writable, write_again, writing
+from shaded.ledger.connection import ERRORS, explain, identity, open_writable, write_again, writing
 from shaded.ledger.places import LedgerPlaces
 from shaded.ledger.profiles import LedgerProfiles
-from shaded.ledger.reader import RANK, WAITING, hex_paths, stat_columns
+from shaded.ledger.reader import RANK, WAITING, hex_paths
 from shaded.ledger.records import Admission, Claim, State, path_to_blob
-from shaded.ledger.steps import UNREAD, admission_kind, source_path
+from shaded.ledger.steps import admission_kind, source_path
 from shaded.settings import Scheduling
 
 #: A job that was under way when the program ended waits no longer than this many doublings of the first pause.
@@ -118,7 +116,7 @@ class Ledger(LedgerPlaces, LedgerProfiles):
             if empty > max(MOST_EMPTY_PAGES, pages // 4):
                 ask("VACUUM")
             ask("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise explain(error, self._path) from error
 
     # --- Arrivals ---
@@ -142,24 +140,6 @@ class Ledger(LedgerPlaces, LedgerProfiles):
             if kind in _ADMITTED:
                 self._tell(job_id, _ADMITTED[kind], root / relative)
             return Admission(job, placement, kind)
-
-    def set_aside(
-        self, root: Path, relative: Path, stat: FileStat, profile_digest: str, reason: str, remedy: str = ""
-    ) -> Admission:
-        """Refuse a file without reading it, until its stat changes or ``retry`` is asked for."""
-        parts = (path_to_blob(root), path_to_blob(relative), repr(stat_columns(stat)).encode())
-        identity = UNREAD + hashlib.sha256(b"\0".join(parts)).hexdigest()
-        with writing(self._connection, self._path):
-            job_id, _ = self._job_for(identity, profile_digest, "{}", "refused", 0)
-            self._do(
-                "UPDATE jobs SET reason = :reason, remedy = :remedy, changed_at = :now WHERE id = :job",
-                job=job_id,
-                reason=reason,
-                remedy=remedy,
-            )
-            job, placement = self._place(root, relative, stat, job_id)
-            self._tell(job_id, f"It was set aside: {reason}.", root / relative)
-            return Admission(job, placement, "refused")
 
     def changed(self, job_id: str, placement_id: int) -> bool:
         """Forget a place whose file is gone or no longer what settled.
@@ -258,8 +238,9 @@ class Ledger(LedgerPlaces, LedgerProfiles):
                 if down and self._count_death(row["id"], "the machine ran out of memory or went down"):
                     continue
                 self._tell(row["id"], "The program ended while it was shaded; it is done again.")
-                wait = self._scheduling.retry_seconds * 2 ** min(row["before"] - 1, MOST_DOUBLINGS)
-                self._put_back(row["id"], counted=False, seconds=wait if row["before"] else 0.0)
+                before = row["before"] or 0
+                wait = self._scheduling.retry_seconds * 2 ** min(before - 1, MOST_DOUBLINGS)
+                self._put_back(row["id"], counted=False, seconds=wait if before else 0.0)
             return [str(row["id"]) for row in rows]
 
     # --- Outcomes ---

@@ -1,7 +1,8 @@
-"""What becomes of a finished result at each of its places: published, refused there, or found in place."""
+"""What becomes of one place: a file set aside, a finished result published, refused there, or found in place."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 from shaded.filestat import FileStat
 from shaded.ledger.connection import writing
-from shaded.ledger.reader import BOTH
+from shaded.ledger.reader import BOTH, stat_columns
 from shaded.ledger.records import (
+    OTHER,
     PLACEMENT_COLUMNS,
+    UNREAD,
     Admission,
     Placement,
     both_from,
@@ -25,6 +28,36 @@ from shaded.publishing.ownership import Copy
 
 class LedgerPlaces(LedgerSteps):
     """The transactions of :class:`~shaded.ledger.ledger.Ledger` that are about one place, and not about its job."""
+
+    def set_aside(
+        self,
+        root: Path,
+        relative: Path,
+        stat: FileStat,
+        profile_digest: str,
+        reason: str,
+        remedy: str = "",
+        *,
+        is_picture: bool = True,
+    ) -> Admission:
+        """Refuse a file without reading it, until its stat changes or ``retry`` is asked for.
+
+        One that is no picture counts nowhere.
+        """
+        parts = (path_to_blob(root), path_to_blob(relative), repr(stat_columns(stat)).encode())
+        identity = (UNREAD if is_picture else OTHER) + hashlib.sha256(b"\0".join(parts)).hexdigest()
+        with writing(self._connection, self._path):
+            job_id, _ = self._job_for(identity, profile_digest, "{}", "refused", 0)
+            self._do(
+                "UPDATE jobs SET reason = :reason, remedy = :remedy, changed_at = :now WHERE id = :job",
+                job=job_id,
+                reason=reason,
+                remedy=remedy,
+            )
+            job, placement = self._place(root, relative, stat, job_id)
+            became = "set aside" if is_picture else "left alone"
+            self._tell(job_id, f"It was {became}: {reason}.", root / relative)
+            return Admission(job, placement, "refused")
 
     def published(self, placement_id: int, path: Path, sha256: str) -> bool:
         """The job's result stands complete at ``path``; ``False``: this is not the placement's result."""

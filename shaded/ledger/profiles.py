@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from shaded.ledger.connection import writing
+from shaded.errors import LedgerDamaged
+from shaded.ledger.connection import RECOVER, writing
 from shaded.ledger.records import PLACEMENT_COLUMNS, Claim, Placement, placement_from
 from shaded.ledger.steps import LedgerSteps
 
@@ -36,6 +37,9 @@ class LedgerProfiles(LedgerSteps):
 
         Returns:
             The places that were moved.
+
+        Raises:
+            LedgerDamaged: The job has two profiles.
         """
         job = claim.job
         stale = [
@@ -48,6 +52,8 @@ class LedgerProfiles(LedgerSteps):
         with writing(self._connection, self._path):
             for place, (digest, text) in stale:
                 other, made = self._job_for(job.sha256, digest, text, "settled", job.priority, job.pixels)
+                if other == job.id:  # an index has another digest than the row: it would be moved for ever
+                    raise LedgerDamaged("the ledger is damaged", path=self._path, remedy=RECOVER)
                 if made:
                     self._do("UPDATE jobs SET queued_at = :at WHERE id = :job", job=other, at=job.queued_at)
                 self._move(place, other)

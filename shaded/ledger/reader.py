@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from shaded.clock import Clock
+from shaded.configuration.places import known_as
 from shaded.filestat import FileStat
-from shaded.ledger.connection import explain, open_readable, reading
+from shaded.ledger.connection import ERRORS, explain, fetch, open_readable, reading
 from shaded.ledger.copies import Copies
 from shaded.ledger.records import (
     JOB_COLUMNS,
+    OTHER,
     PLACEMENT_COLUMNS,
     STATES,
     Claim,
@@ -34,7 +36,7 @@ from shaded.ledger.records import (
 from shaded.settings import Scheduling
 
 #: A job's rank: its priority, plus one point for each ageing period waited, less one for each interruption.
-RANK = "(priority - interruptions + MAX(0.0, :now - queued_at) / :ageing)"
+RANK = "COALESCE(priority - interruptions + MAX(0.0, :now - queued_at) / :ageing, 0.0)"
 #: A wait that began in the future was measured by a clock that was set back since; it is over.
 #: So is one whose end is no number.
 READY = "(not_before <= :now OR changed_at > :now OR typeof(not_before) = 'text')"
@@ -62,6 +64,8 @@ _STAT_KNOWN = (
     "WHERE root = :root AND relative = :relative AND size = :size AND mtime_ns = :mtime_ns "
     "AND inode = :inode AND (ctime_ns IS NULL OR ctime_ns = :ctime_ns) AND profile_digest = :profile_digest"
 )
+#: What is no picture; an index finds these.
+_OTHERS = f"(sha256 GLOB '{OTHER}*')"
 _LONGEST_STORY = 50
 
 
@@ -105,9 +109,10 @@ class LedgerReader:
         self.close()
 
     def counts(self) -> dict[State, int]:
-        """How many jobs are in each state; every state is there."""
+        """How many pictures are in each state; every state is there."""
         found = dict(tuple(row) for row in self._rows("SELECT state, COUNT(*) FROM jobs GROUP BY state"))
-        return {state: found.get(state, 0) for state in STATES}
+        ((others,),) = self._rows(f"SELECT COUNT(*) FROM jobs WHERE {_OTHERS}")  # noqa: S608 - a constant
+        return {state: found.get(state, 0) - (others if state == "refused" else 0) for state in STATES}
 
     def queue(self, limit: int = 1000) -> list[Queued]:
         """What waits, in the order in which it will run: first what may run now, by rank; then by date."""
@@ -156,6 +161,23 @@ class LedgerReader:
             rows += self._rows(f"{BOTH} WHERE published = :path", path=path_to_blob(path))
             return [Record(job, place, self._story(job.id, place.path)) for job, place in map(both_from, rows)]
 
+    def known_path(self, path: Path, folders: Iterable[Path]) -> Path:
+        """The source path that the ledger knows for a file, however it is written: through links, or by its copy.
+
+        Args:
+            path: An absolute path.
+            folders: The outboxes and publish folders of the settings, as they are written there.
+        """
+        for known in (path, known_as(path, folders), known_as(path, self.roots())):
+            if self.find(known):
+                return known
+        return next((root / relative for root, relative in self.copies.owners(path)), path)
+
+    def roots(self) -> list[Path]:
+        """Every outbox that something was ever taken from, as it was written then."""
+        rows = self._rows("SELECT DISTINCT root FROM placements")
+        return [path_from_blob(row["root"]) for row in rows]
+
     def story(self, path: Path) -> tuple[tuple[float, str], ...]:
         """What happened at a source path, even if nothing lies there now: (seconds since 1970, sentence)."""
         return self._story("", path)
@@ -172,7 +194,8 @@ class LedgerReader:
         """What was refused, failed or put off last, pictures and single places of them, the newest first."""
         rows = self._rows(
             f"SELECT {JOB_COLUMNS}, {PLACEMENT_COLUMNS} FROM jobs JOIN placements ON {SOURCE} "  # noqa: S608
-            "WHERE state IN ('refused', 'failed') OR (state = 'settled' AND reason != '') "
+            "WHERE (state IN ('refused', 'failed') OR (state = 'settled' AND reason != '')) "
+            f"AND NOT {_OTHERS} "
             "ORDER BY changed_at DESC, jobs.id DESC LIMIT :limit",
             limit=limit,
         )
@@ -185,7 +208,7 @@ class LedgerReader:
         asked = {"root": path_to_blob(root), "relative": path_to_blob(relative), "profile_digest": profile_digest}
         try:  # a scan asks this for every file, so it is one statement without a transaction around it
             found = self._connection.execute(_STAT_KNOWN, asked | stat_columns(stat)).fetchone()
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise explain(error, self._path) from error
         return found is not None
 
@@ -277,14 +300,7 @@ class LedgerReader:
         with reading(self._connection, self._path) as connection:
             cursor = connection.cursor()
             cursor.row_factory = sqlite3.Row
-            asked = self._parameters(parameters)
-            try:
-                return cursor.execute(query, asked).fetchall()
-            except sqlite3.OperationalError as error:
-                if "decode" not in str(error):
-                    raise
-                connection.text_factory = words  # slower, but text that is not UTF-8 does not fail the whole question
-                return cursor.execute(query, asked).fetchall()
+            return fetch(cursor, query, self._parameters(parameters))
 
     def _parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The given ones and the usual ones; text is made sound, since a file name in it may not be."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from shaded.filestat import FileStat
 from shaded.settings import Profile
@@ -25,13 +25,18 @@ STATES: tuple[State, ...] = get_args(State)
 AdmissionKind = Literal["new", "known", "publish_again", "waiting", "refused", "failed"]
 
 
+#: Begins the stand-in for a content's hash where the file was never read, and where it is no picture.
+UNREAD: Final = "unread:"
+OTHER: Final = f"{UNREAD}other:"
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One content with one profile.
 
     Attributes:
         id: Names it everywhere, in logs and messages too.
-        sha256: The content's hash; ``unread:...`` where the file was set aside without being read.
+        sha256: The content's hash; ``unread:...`` where the file was set aside without being read, or is no picture.
         profile_digest: The profile's hash.
         profile: The profile as JSON.
         state: ``settled`` waits, ``running`` is leased, ``rendered`` stands in staging, ``published`` is in
@@ -75,6 +80,11 @@ class Job:
     remedy: str
     changed_at: float
     pixels: int
+
+    @property
+    def left_alone(self) -> bool:
+        """Whether this is no picture, and refused for nothing else."""
+        return self.sha256.startswith(OTHER)
 
 
 @dataclass(frozen=True, slots=True)

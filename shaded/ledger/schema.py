@@ -140,11 +140,11 @@ def version(connection: sqlite3.Connection) -> int:
 
 def columns(connection: sqlite3.Connection) -> set[tuple[str, str]]:
     """Every table with each of its columns."""
-    rows = connection.execute(
-        "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c "
+    rows = connection.execute(  # as bytes: in a damaged file a name need not be text
+        "SELECT CAST(m.name AS BLOB), CAST(c.name AS BLOB) FROM sqlite_master AS m, pragma_table_info(m.name) AS c "
         "WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'"
     )
-    return {(str(table), str(column)) for table, column in rows}
+    return {(table.decode("utf-8", "replace"), column.decode("utf-8", "replace")) for table, column in rows}
 
 
 def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> int:

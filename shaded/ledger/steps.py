@@ -9,6 +9,7 @@ from typing import Any, Final
 from shaded.filestat import FileStat
 from shaded.ledger.reader import BOTH, LedgerReader, stat_columns
 from shaded.ledger.records import (
+    UNREAD,
     AdmissionKind,
     Job,
     Placement,
@@ -23,8 +24,6 @@ from shaded.ledger.records import (
 
 #: How many events are kept.
 MOST_EVENTS: Final = 20_000
-#: Begins the stand-in for a content's hash where the file was never read.
-UNREAD: Final = "unread:"
 _FRESH = (
     "UPDATE jobs SET state = 'settled', queued_at = :now, not_before = 0, attempts = 0, interruptions = 0, "
     "deaths = 0, deferrals = 0, lease_until = NULL, picture = NULL, sidecar = NULL, output_sha256 = NULL, "

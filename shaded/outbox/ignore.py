@@ -1,8 +1,8 @@
 """Which names in an outbox are never pictures to take, and why.
 
-Three layers of gitignore-style patterns, later ones win and ``!pattern`` takes back: the built-in list
-below, a ``.shadedignore`` file in the outbox, the settings' ``watching.ignore``. As in git, nothing inside an
-ignored folder can be taken back without taking back the folder.
+Three layers of gitignore-style patterns, later ones win and ``!pattern`` takes back: the names of other programs
+(``other_programs.py``), a ``.shadedignore`` file in the outbox, the settings' ``watching.ignore``. As in git, nothing
+inside an ignored folder can be taken back without taking back the folder.
 
 Anybody who can write into the outbox writes patterns, so they are matched by RE2, in time that grows with the length of
 the name and never with its powers. Python's own engine would need years for ``*a*a*a*a*b``; it matches nothing here.
@@ -25,6 +25,7 @@ import re2
 from pathspec import GitIgnoreSpec
 
 from shaded.errors import ConfigurationError
+from shaded.outbox.other_programs import ANY_CASE, AS_WRITTEN, whose
 
 IGNORE_FILE = ".shadedignore"
 #: How much of an ignore file is read, in bytes.
@@ -42,49 +43,6 @@ _NAMED = 5
 _PROBE = ".probe"
 #: RE2 wants text. Bytes of a name that are none stand as lone surrogates, and become characters of a private plane.
 _AS_TEXT = {code: 0x100000 + code for code in range(0xD800, 0xE000)}
-
-#: Written in lower case; they match any case, since cameras, NAS devices and Windows do not agree on one.
-BUILT_IN = (
-    ".*",  # hidden files and folders; the more telling patterns below win as the reason
-    ".~*",
-    "._*",
-    "*~",
-    "~$*",
-    "*.tmp",
-    "*.temp",
-    "*.part",
-    "*.partial",
-    "*.crdownload",
-    "*.download",
-    "*.opdownload",
-    "*.aria2",
-    "*.swp",
-    "*.lock",
-    "*.pdnsave",
-    "*.sb-????????-??????",  # macOS safe save
-    ".goutputstream-*",
-    ".krita-*-autosave.kra",
-    "*_ottmp*.*",  # OpenToonz: a picture's suffix on a file that is being written
-    "*.shaded.json",
-    ".shaded-outbox",  # the marker of a watched folder
-    "~syncthing~*",
-    ".syncthing.*",
-    ".stfolder",
-    ".stversions",
-    ".sync*",
-    "*.!sync",
-    ".dropbox*",
-    ".git/",
-    ".ds_store",
-    "thumbs.db",
-    "desktop.ini",
-    "__macosx/",
-    "@eadir/",
-    "#recycle/",
-    "$recycle.bin/",
-    "system volume information/",
-    "lost+found/",
-)
 
 
 def _any_case(pattern: str) -> str:
@@ -178,7 +136,8 @@ class IgnoreRules:
     """
 
     def __init__(self, patterns: Iterable[str] = (), file_patterns: Iterable[str] = ()) -> None:
-        built_in = [(_any_case(pattern), f"{pattern} (built in)") for pattern in BUILT_IN]
+        built_in = [(_any_case(pattern), f"{pattern} (built in)") for pattern in ANY_CASE]
+        built_in += [(pattern, f"{pattern} (built in)") for pattern in AS_WRITTEN]
         wanted = [(line, f"{line} (watching.ignore)") for line in _of_settings(tuple(patterns))]
         for lines, unfit in _ever_fewer(file_patterns):
             layers = [*built_in, *((line, f"{line} ({IGNORE_FILE})") for line in lines), *wanted]
@@ -189,6 +148,7 @@ class IgnoreRules:
         else:
             raise ConfigurationError("watching.ignore: these are too much together", remedy="Use fewer patterns")
         self._spec = spec
+        self._lines = tuple(line for line, _ in layers)
         self._reasons = tuple(reason for _, reason in layers)
         self._of_folder = lru_cache(_FOLDERS_KEPT)(partial(self.own, is_dir=True))
 
@@ -199,9 +159,13 @@ class IgnoreRules:
 
     def own(self, relative: str, is_dir: bool) -> str | None:
         """Why a path is ignored, given that no folder above it is."""
-        name = f"{relative}/" if is_dir else relative
-        verdict = self._spec.check_file(name if name.isascii() else name.translate(_AS_TEXT))
-        return self._reasons[verdict.index] if verdict.include and verdict.index is not None else None
+        text = relative if relative.isascii() else relative.translate(_AS_TEXT)
+        verdict = self._spec.check_file(f"{text}/" if is_dir else text)
+        if verdict.include and verdict.index is not None:
+            return self._reasons[verdict.index]
+        name = text.rpartition("/")[2]
+        taken_back = verdict.index is not None and _means(self._lines[verdict.index], name, is_dir)
+        return None if taken_back else whose(name, is_dir)
 
     def ignored(self, relative: PurePath, is_dir: bool = False) -> str | None:
         """Why a path relative to the outbox is ignored: the pattern and where it stands; or ``None``."""
@@ -213,6 +177,14 @@ class IgnoreRules:
                 return reason
             above += "/"
         return self.own(above + relative.name, is_dir) if relative.name else None
+
+
+def _means(pattern: str, name: str, is_dir: bool) -> bool:
+    """Whether a pattern that fits a path is about its name, and not about a folder on the way to it."""
+    if pattern.rstrip().endswith("/"):
+        return is_dir
+    last = pattern.translate(_AS_TEXT).rstrip().removeprefix("!").rpartition("/")[2]
+    return last == name or any(wildcard in last for wildcard in "*?[\\")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Screening: a settled file is opened without following links, read once, recognised, and bounded before decoding.
 
-Everything that is said about a file comes from one open descriptor and the bytes read from it, never from its name; so
-what was checked is what is shaded. Pure Python: the idle daemon screens without loading an imaging library.
+Everything that is said about a picture comes from one open descriptor and the bytes read from it, never from its name;
+so what was checked is what is shaded. Only of a file that is no picture the name says whether it was meant to be one.
+Pure Python: the idle daemon screens without loading an imaging library.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shaded.errors import PictureError, Refusal, SourceChanged, Unreadable, from_os_error
+from shaded.errors import Incomplete, NoPicture, PictureError, Refusal, SourceChanged, Unreadable, from_os_error
 from shaded.filestat import FileStat
-from shaded.publishing import formats
+from shaded.publishing import documents, formats
 from shaded.publishing.formats import Format, sniff
+from shaded.publishing.holes.screening import has_doubtful_zeros
 from shaded.publishing.probing import probe
 
 __all__ = [
@@ -28,17 +30,28 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: O_NONBLOCK: opening a pipe that nobody writes to must not hang; it is refused right after.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _STEP = 1 << 20
+_SECTOR = 512
+_AGAIN = "Copy the file again, or save the picture again"
 #: No published picture has more bytes. A file may claim any size and hold nothing, and is read for hours all the same.
 LARGEST_PICTURE = 4 << 30
 
 
 @dataclass(frozen=True)
 class Screened:
-    """A file that may be decoded: its format, from the content, and its size in pixels as stored."""
+    """A file that may be decoded.
+
+    Attributes:
+        format: From the content.
+        width: In pixels, as stored.
+        height: In pixels, as stored.
+        doubtful: Whether a part of it holds only zeros, which may be a flat area or a copy that is not written to its
+            end; decoding tells.
+    """
 
     format: Format
     width: int
     height: int
+    doubtful: bool = False
 
 
 def _parts_below(path: Path, root: Path) -> tuple[str, ...]:
@@ -143,7 +156,13 @@ def _read_exactly(descriptor: int, size: int, alive: Callable[[], None]) -> byte
     return b"".join(pieces)
 
 
-def read_bytes(path: Path, root: Path, max_bytes: int, alive: Callable[[], None] = lambda: None) -> bytes:
+def read_bytes(
+    path: Path,
+    root: Path,
+    max_bytes: int,
+    alive: Callable[[], None] = lambda: None,
+    head: Callable[[bytes], None] = lambda _: None,
+) -> bytes:
     """Read a settled file once, from one descriptor.
 
     Args:
@@ -151,6 +170,7 @@ def read_bytes(path: Path, root: Path, max_bytes: int, alive: Callable[[], None]
         root: The watched folder; it may itself be a link, since the user named it.
         max_bytes: Larger files are refused before they are read.
         alive: Called between pieces; what it raises ends the read.
+        head: Called with the first bytes, before the rest is read and its size is judged; what it raises ends the read.
 
     Raises:
         Refusal: See :func:`open_inside`; or the file is larger than ``max_bytes``.
@@ -162,6 +182,7 @@ def read_bytes(path: Path, root: Path, max_bytes: int, alive: Callable[[], None]
         before = os.fstat(descriptor)
         if before.st_size == 0:
             raise Unreadable("the file is empty", path=path, remedy="Save the picture again")
+        _look_at_head(descriptor, path, head)
         if before.st_size > max_bytes:
             raise Refusal(
                 f"the file has {before.st_size:,} bytes and the limit is {max_bytes:,}",
@@ -175,6 +196,26 @@ def read_bytes(path: Path, root: Path, max_bytes: int, alive: Callable[[], None]
     if FileStat.of(before) != FileStat.of(after) or len(data) != before.st_size:
         raise SourceChanged("the file changed while it was read", path=path, remedy="It is looked at again by itself")
     return data
+
+
+def _look_at_head(descriptor: int, path: Path, head: Callable[[bytes], None]) -> None:
+    try:
+        first = os.pread(descriptor, documents.HEAD, 0)
+    except OSError as error:
+        raise from_os_error(error, path) from error
+    head(first)
+
+
+def leave_alone_no_picture(head: bytes, path: Path) -> None:
+    """See from its first bytes that a file is a picture, or is meant to be one.
+
+    Raises:
+        NoPicture: It is of another kind.
+    """
+    if sniff(head) is None:
+        error = _unfit(head, path)
+        if isinstance(error, NoPicture):
+            raise error
 
 
 def hash_inside(path: Path, root: Path, size: int, alive: Callable[[], None] = lambda: None) -> str:
@@ -236,25 +277,20 @@ def screen(data: bytes, path: Path | None, max_pixels: int) -> Screened:
         max_pixels: The largest width times height that is decoded.
 
     Raises:
-        Refusal: It is a known kind that is not shaded (an animation, a document, CMYK, too many pixels).
-        Unreadable: It is no picture, or cut off, or damaged.
+        Refusal: It is a known kind that is not shaded (an animation, CMYK, too many pixels).
+        NoPicture: It is something else, and its name says nothing different.
+        Incomplete: It is damaged or cut off, perhaps because it is still being written.
+        Unreadable: It is no picture although its name says so.
     """
     if not data:
         raise Unreadable("the file is empty", path=path, remedy="Save the picture again")
     form = sniff(data)
     if form is None:
-        known = formats.foreign(data)
-        if known is not None:
-            raise Refusal(f"it is {known[0]}", path=path, remedy=known[1])
-        raise Unreadable(
-            "it is not a picture that is known here", path=path, remedy="JPEG, PNG, WebP, TIFF and AVIF are shaded"
-        )
+        raise _unfit(data, path)
     try:
         found = probe(data, form)
     except ValueError as error:
-        raise Unreadable(
-            f"the {form.upper()} file is damaged or incomplete ({error})", path=path, remedy="Save the picture again"
-        ) from error
+        raise _incomplete(error, form, path) from error
     if found.obstacle is not None:
         raise Refusal(found.obstacle[0], path=path, remedy=found.obstacle[1])
     if found.width * found.height > max_pixels:
@@ -262,4 +298,33 @@ def screen(data: bytes, path: Path | None, max_pixels: int) -> Screened:
             f"it has {found.width} x {found.height} pixels and the limit is {max_pixels:,} in all",
             path=path, remedy="Save it smaller, or raise watching.max_pixels",
         )  # fmt: skip
-    return Screened(form, found.width, found.height)
+    try:
+        return Screened(form, found.width, found.height, has_doubtful_zeros(data, form))
+    except ValueError as error:
+        raise _incomplete(error, form, path) from error
+
+
+def _incomplete(error: ValueError, form: Format, path: Path | None) -> Incomplete:
+    return Incomplete(f"the {form.upper()} file is damaged or incomplete ({error})", path=path, remedy=_AGAIN)
+
+
+def _unfit(data: bytes, path: Path | None) -> PictureError:
+    """Why a file is no picture of a format that is shaded.
+
+    What is called like a picture is one to whoever put it there; other files are no failure.
+    """
+    meant = path is None or documents.is_picture_name(path.name)
+    # A note may begin with "BM" or "P2", as pictures do.
+    found = None if not meant and documents.is_text(data) else formats.foreign(data)
+    other = found is None or found[0] in formats.NO_PICTURES
+    if found is None:
+        found = documents.document(data, "" if path is None else path.name)
+    if found is not None:
+        return (NoPicture if other and not meant else Refusal)(f"it is {found[0]}", path=path, remedy=found[1])
+    if not meant:
+        return NoPicture("it is no picture", path=path, remedy="Nothing needs doing, unless you expected one")
+    if not any(data[:_SECTOR]):
+        return Incomplete("it begins with zeros: it was never written, or not to its end", path=path, remedy=_AGAIN)
+    return Unreadable(
+        "it is not a picture that is known here", path=path, remedy="JPEG, PNG, WebP, TIFF, AVIF and HEIC are shaded"
+    )

@@ -1,97 +1,144 @@
-r"""EXIF blocks: what of them is published.
+"""EXIF blocks: what of them is read, and what is published.
 
-A block is built anew from the entries that are kept, so that nothing unreferenced can hide in it. Always left out: the
-thumbnail directory and every other stored preview (an unshaded copy of the picture) and the maker note, which holds
-previews, serial numbers and absolute offsets. Left out by default: the place (GPS).
-(CIPA DC-008 "Exif 2.32", 4.6; block: from the TIFF header on, without a JPEG's ``Exif\0\0``.)
+A block is built anew from the entries that are kept, so that nothing unreferenced can hide in it. Kept is what
+:mod:`shaded.publishing.exif_tags` lists as harmless, and the place only where the settings keep it.
+(CIPA DC-008-2023, "Exif 3.0", 4.6; a block goes from the TIFF header on.)
 """
 
 from __future__ import annotations
 
+import math
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from shaded.publishing.embedded import holds_picture
+from shaded.publishing import exif_tags as tags
+from shaded.publishing.embedded import Objection, holds_picture, left_out, objection
+from shaded.publishing.exif_texts import readings, text_of, trimmed
 from shaded.publishing.ifd import ByteOrder, Directory, Entry, Header, read_directory, read_header, write_directory
 
-ORIENTATION = 274
-_EXIF, _GPS, _INTEROPERABILITY = 34665, 34853, 40965
-_RESOLUTION = (282, 283, 296)
 _PER_UNIT = {2: 1.0, 3: 2.54}
-#: Tags of the file's structure, of previews, and of metadata that has its own place. 50706 on: camera raw (DNG).
-_STRUCTURE = frozenset({
-    254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 277, 278, 279, 280, 281, 284, 288, 289, 290, 291, 292, 293, 301,
-    317, 318, 319, 320, 322, 323, 324, 325, 330, 332, 334, 338, 339, 340, 341, 347, 512, 513, 514, 515, 517, 518, 519,
-    520, 521, 529, 530, 532, 559, 700, 33723, 34377, 34675, 37724, _EXIF, _GPS, _INTEROPERABILITY,
+_LONGEST, _FEW = 60_000, 64
+_INTEGERS, _FRACTIONS, _GEOTIFF = frozenset({1, 3, 4, 6, 8, 9}), frozenset({5, 10}), frozenset({3, 12})
+_TEXT_TYPES = frozenset({1, 2, 7, 129})
+_SHORT, _LONG, _DOUBLE = 3, 4, 12
+#: Tags in which somebody may be named; one that is there and cannot be read is not the same as one that is absent.
+_NAMING = frozenset({
+    tags.ARTIST, tags.COPYRIGHT, tags.XP_AUTHOR, tags.XP_TITLE, tags.IMAGE_TITLE, tags.PHOTOGRAPHER, tags.EXIF_POINTER,
 })  # fmt: skip
-_MAKER_NOTE = 37500
-_LONGEST = 60_000
+#: Where a block begins, behind what various writers put before it: ``Exif`` once or twice, an offset, zeros.
+_BEGIN = re.compile(rb"(?:II|MM|ii|mm)(?:[*+]\0|\0[*+])")
+_FURTHEST = 64
 
 
 @dataclass(frozen=True)
 class Exif:
-    """The directories of a block that can be published, and its byte order."""
+    """The directories of a block, its byte order, and the tags that may name somebody and cannot be read."""
 
     order: ByteOrder
     main: Mapping[int, Entry] = field(default_factory=dict)
     photo: Mapping[int, Entry] = field(default_factory=dict)
     gps: Mapping[int, Entry] = field(default_factory=dict)
     interoperability: Mapping[int, Entry] = field(default_factory=dict)
+    lost: frozenset[int] = frozenset()
 
     @property
-    def orientation(self) -> int:
-        """How a viewer turns the picture: 1 (not at all) to 8."""
-        value = Directory(self.main).number(ORIENTATION, self.order, 1)
-        return value if 1 <= value <= 8 else 1
+    def orientation(self) -> int | None:
+        """How a viewer turns the picture: 1 (not at all) to 8; 1 for another value, ``None`` when it is not stated."""
+        entry = self.main.get(tags.ORIENTATION)
+        if entry is None:
+            return None
+        value = next(iter(entry.numbers(self.order)), 1.0)
+        return int(value) if value in range(1, 9) else 1
 
     @property
     def dpi(self) -> tuple[float, float] | None:
         """Dots per inch by the resolution tags."""
-        across, down, unit = (self.main.get(tag) for tag in _RESOLUTION)
-        scale = _PER_UNIT.get(unit.integers(self.order)[0] if unit and unit.type == 3 else 2)
-        if across is None or down is None or across.type != 5 or down.type != 5 or scale is None:
-            return None
-        found = [
-            top / bottom * scale if bottom else 0.0
-            for top, bottom in (struct.unpack(f"{self.order}II", entry.raw[:8]) for entry in (across, down))
-        ]
-        return (found[0], found[1]) if min(found) > 0 else None
+        across, down, unit = (
+            next(iter(self.main[tag].numbers(self.order)), math.nan) if tag in self.main else math.nan
+            for tag in tags.RESOLUTION
+        )
+        scale = 1.0 if math.isnan(unit) else _PER_UNIT.get(int(unit), math.nan)
+        found = across * scale, down * scale
+        return found if all(0 < value < math.inf for value in found) else None
 
     def text(self, tag: int) -> str:
-        """A text tag of the main directory, such as 315 (artist) or 33432 (copyright); empty when it is absent."""
-        entry = self.main.get(tag)
-        return entry.text() if entry is not None and entry.type == 2 else ""
+        """A text tag, such as 315 (artist) or 33432 (copyright); empty when it is absent or no text."""
+        entry = self.main.get(tag) or self.photo.get(tag)
+        return text_of(tag, entry, self.order) if entry is not None and entry.type in _TEXT_TYPES else ""
 
 
-def _kept(directory: Directory) -> dict[int, Entry]:
+def block_of(data: bytes) -> bytes:
+    """The block in what a container holds as EXIF, without whatever stands before its TIFF header."""
+    found = _BEGIN.search(data, 0, _FURTHEST)
+    return data[found.start() :] if found is not None else data
+
+
+def _fits(tag: int, entry: Entry, order: ByteOrder) -> bool:
+    """Whether a tag is one that can be published and looks like itself."""
+    if tag in tags.TEXTS:
+        return entry.type in _TEXT_TYPES
+    if tag in tags.WIDE_TEXTS:
+        return entry.type in (1, 7)
+    if tag == tags.ORIENTATION:  # written as it should be, however it was written
+        return bool(entry.numbers(order))
+    if tag in tags.CODES:
+        return len(entry.raw) <= 4
+    fractional = entry.type in _FRACTIONS
+    if tag in tags.FRACTIONS or (tag in tags.OF_FULL_SIZE and fractional):
+        return fractional and entry.count <= tags.COUNTS.get(tag, 1)
+    whole = tag in tags.INTEGERS or tag in tags.OF_FULL_SIZE
+    return whole and entry.type in _INTEGERS and entry.count <= tags.COUNTS.get(tag, 1)
+
+
+def _described(directory: Directory, order: ByteOrder) -> dict[int, Entry]:
+    return {tag: entry for tag, entry in directory.entries.items() if _fits(tag, entry, order)}
+
+
+def _placed(directory: Directory, allowed: frozenset[int], *, many: frozenset[int] = frozenset()) -> dict[int, Entry]:
+    """What tells the place: texts and numbers that hold no picture; of many numbers those of the types ``many``."""
     return {
         tag: entry
         for tag, entry in directory.entries.items()
-        if tag not in _STRUCTURE and tag != _MAKER_NOTE and not 50706 <= tag <= 52600
-        and len(entry.raw) <= _LONGEST and not holds_picture(entry.raw)
+        if tag in allowed and len(entry.raw) <= _LONGEST
+        and not holds_picture(entry.raw) and not holds_picture(entry.raw.replace(b"\0", b""))
+        and (entry.type in _TEXT_TYPES or entry.type in many or len(entry.raw) <= _FEW)
     }  # fmt: skip
 
 
+def _interoperating(directory: Directory) -> dict[int, Entry]:
+    return {
+        tag: entry
+        for tag, entry in directory.entries.items()
+        if tag in (tags.INTEROPERABILITY_TEXT, tags.INTEROPERABILITY_VERSION) and len(entry.raw) <= 4
+    }
+
+
 def _pointed(data: bytes, directory: Directory, tag: int, header: Header) -> Directory:
+    """The directory that a tag points at; one that cannot be read is empty, and the tag is lost."""
     at = directory.number(tag, header.order)
     if not at:
         return Directory()
     try:
         return read_directory(data, at, header)
     except ValueError:
-        return Directory()
+        return Directory(lost=frozenset({tag}))
 
 
 def read_tree(data: bytes, main: Directory, header: Header) -> Exif:
     """Everything publishable that hangs on a main directory (a TIFF's page, or the first of an EXIF block)."""
-    photo = _pointed(data, main, _EXIF, header)
+    order = header.order
+    photo = _pointed(data, main, tags.EXIF_POINTER, header)
+    shown = _described(photo, order)
+    shown.pop(tags.ORIENTATION, None)
     return Exif(
-        header.order,
-        _kept(main),
-        _kept(photo),
-        _kept(_pointed(data, main, _GPS, header)),
-        _kept(_pointed(data, photo, _INTEROPERABILITY, header)),
+        order,
+        {**_described(main, order), **_placed(main, tags.GEOTIFF, many=_GEOTIFF)},
+        shown,
+        _placed(_pointed(data, main, tags.GPS_POINTER, header), tags.GPS),
+        _interoperating(_pointed(data, photo, tags.INTEROPERABILITY_POINTER, header)),
+        (main.lost | photo.lost) & _NAMING,
     )
 
 
@@ -106,7 +153,7 @@ def parse(block: bytes) -> Exif:
 
 
 def _pointer(order: ByteOrder, at: int) -> Entry:
-    return Entry(4, 1, struct.pack(f"{order}I", at))
+    return Entry(_LONG, 1, struct.pack(f"{order}I", at))
 
 
 def write_tree(exif: Exif, at: int) -> tuple[bytes, dict[int, Entry]]:
@@ -115,13 +162,13 @@ def write_tree(exif: Exif, at: int) -> tuple[bytes, dict[int, Entry]]:
     pointers: dict[int, Entry] = {}
     photo = dict(exif.photo)
     if exif.interoperability:
-        photo[_INTEROPERABILITY] = _pointer(exif.order, at)
+        photo[tags.INTEROPERABILITY_POINTER] = _pointer(exif.order, at)
         out += write_directory(exif.interoperability, at, exif.order)
     if photo:
-        pointers[_EXIF] = _pointer(exif.order, at + len(out))
+        pointers[tags.EXIF_POINTER] = _pointer(exif.order, at + len(out))
         out += write_directory(photo, at + len(out), exif.order)
     if exif.gps:
-        pointers[_GPS] = _pointer(exif.order, at + len(out))
+        pointers[tags.GPS_POINTER] = _pointer(exif.order, at + len(out))
         out += write_directory(exif.gps, at + len(out), exif.order)
     return bytes(out), pointers
 
@@ -139,15 +186,97 @@ def build(exif: Exif) -> bytes | None:
     return head + write_directory({**main, **pointers}, 8, exif.order) + branches
 
 
-def publishable(exif: Exif, *, keep: bool, gps: bool) -> Exif:
-    """What of a tree is published.
+def turned(exif: Exif, orientation: int) -> Exif:
+    """The tree with an orientation, as the one type that every reader knows; upright is only stated where it was."""
+    main = {tag: entry for tag, entry in exif.main.items() if tag != tags.ORIENTATION}
+    if orientation != 1 or tags.ORIENTATION in exif.main:
+        main[tags.ORIENTATION] = Entry(_SHORT, 1, struct.pack(f"{exif.order}H", orientation))
+    return replace(exif, main=main)
+
+
+def publishable(exif: Exif, *, gps: bool, notes: list[str]) -> Exif:
+    """The tree without a place, unless ``gps`` keeps it, and without texts that hold what they must not.
+
+    What was left out of the texts goes to ``notes``, in sentences for a person.
+    """
+    main = {tag: entry for tag, entry in exif.main.items() if gps or tag not in tags.GEOTIFF}
+    return replace(
+        exif,
+        main=_checked(main, exif.order, gps=gps, notes=notes),
+        photo=_checked(exif.photo, exif.order, gps=gps, notes=notes),
+        gps=exif.gps if gps else {},
+    )
+
+
+def _checked(entries: Mapping[int, Entry], order: ByteOrder, *, gps: bool, notes: list[str]) -> dict[int, Entry]:
+    kept: dict[int, Entry] = {}
+    for tag, whole in entries.items():
+        if tag not in tags.TEXTS and tag not in tags.WIDE_TEXTS:
+            kept[tag] = whole
+            continue
+        entry = trimmed(tag, whole)
+        against = _against(tag, entry, order, gps=gps)
+        if against is not None:
+            notes.append(left_out(f"EXIF's {tags.name_of(tag)}", against))
+        elif text_of(tag, entry, order):
+            kept[tag] = entry
+    return kept
+
+
+def _against(tag: int, entry: Entry, order: ByteOrder, *, gps: bool) -> Objection | None:
+    """What speaks against a text, also where a reader mistakes its encoding."""
+    if len(entry.raw) > _LONGEST:
+        return "too much"
+    found = [objection(text, gps=gps) for text in readings(tag, entry, order)]
+    return found[0] or next((one for one in found[1:] if one not in (None, "no text")), None)
+
+
+def resized(exif: Exif, size: tuple[int, int], full_size: tuple[int, int] | None) -> Exif:
+    """The tree with true numbers of pixels.
 
     Args:
         exif: The source's.
-        keep: Keep it at all; without it only the orientation stays, since pixels are never turned.
-        gps: Keep the place as well.
+        size: Width and height of the published picture.
+        full_size: Those of the source, where the picture was reduced.
     """
-    if not keep:
-        turned = exif.orientation != 1
-        return Exif(exif.order, {ORIENTATION: exif.main[ORIENTATION]} if turned else {})
-    return exif if gps else replace(exif, gps={})
+    truth = {tags.PIXEL_WIDTH: size[0], tags.PIXEL_HEIGHT: size[1]}
+
+    def true(entries: Mapping[int, Entry]) -> dict[int, Entry]:
+        return {
+            tag: Entry(_LONG, 1, struct.pack(f"{exif.order}I", truth[tag])) if tag in truth else entry
+            for tag, entry in entries.items()
+            if full_size is None or tag not in tags.OF_FULL_SIZE
+        }
+
+    main = true(exif.main)
+    if full_size is not None:
+        main = _rescaled(main, exif.order, full_size[0] / size[0], full_size[1] / size[1])
+    return replace(exif, main=main, photo=true(exif.photo))
+
+
+def _rescaled(main: dict[int, Entry], order: ByteOrder, across: float, down: float) -> dict[int, Entry]:
+    """GeoTIFF's ties between pixels and places, where a pixel is now so many of the source's pixels wide and high."""
+    factors = {
+        tags.PIXEL_SCALE: (across, down, 1.0),
+        tags.TIE_POINTS: (1 / across, 1 / down, 1.0, 1.0, 1.0, 1.0),
+        tags.TRANSFORMATION: (across, down, 1.0, 1.0),
+    }
+    scaled: dict[int, Entry] = {}
+    for tag, entry in main.items():
+        if tag not in factors:
+            scaled[tag] = entry
+        elif entry.type == _DOUBLE and entry.count % len(factors[tag]) == 0:
+            values = [
+                value * factors[tag][place % len(factors[tag])] for place, value in enumerate(entry.numbers(order))
+            ]
+            scaled[tag] = Entry(_DOUBLE, entry.count, struct.pack(f"{order}{len(values)}d", *values))
+    return scaled
+
+
+def as_ascii(exif: Exif) -> Exif:
+    """The tree with its UTF-8 texts under the type that TIFF readers know."""
+
+    def plain(entries: Mapping[int, Entry]) -> dict[int, Entry]:
+        return {tag: replace(entry, type=2) if entry.type == 129 else entry for tag, entry in entries.items()}
+
+    return replace(exif, main=plain(exif.main), photo=plain(exif.photo))

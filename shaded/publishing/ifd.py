@@ -6,6 +6,7 @@ Entries keep their value as raw bytes in the block's own byte order, so that cop
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,9 +14,13 @@ from typing import Literal
 
 ByteOrder = Literal["<", ">"]
 
-#: Bytes of one value per TIFF type; 0 for unknown types, whose entries are skipped.
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+#: Bytes of one value per TIFF type; 0 for unknown types, whose entries are skipped. 129: UTF-8 (EXIF 3.0, 4.6.2).
+_SIZES = {
+    1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1,
+}  # fmt: skip
 _CODES = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
+_RATIONAL_CODES = {5: "I", 10: "i"}
+_REAL_CODES = {11: "f", 12: "d"}
 _MOST_ENTRIES = 4096
 #: Values may share bytes, but a small file must not fill the memory: all together are at most so often its size.
 _MOST_TIMES = 2
@@ -34,9 +39,16 @@ class Entry:
         code = _CODES.get(self.type)
         return () if code is None else struct.unpack(f"{order}{self.count}{code}", self.raw)
 
-    def text(self) -> str:
-        """The value as text, without the closing zero."""
-        return self.raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip()
+    def numbers(self, order: ByteOrder) -> tuple[float, ...]:
+        """The values as numbers, fractions divided out (``nan`` where that is impossible); empty for no numbers."""
+        if self.type in _REAL_CODES:
+            return struct.unpack(f"{order}{self.count}{_REAL_CODES[self.type]}", self.raw)
+        if self.type not in _RATIONAL_CODES:
+            return self.integers(order)
+        halves = struct.unpack(f"{order}{2 * self.count}{_RATIONAL_CODES[self.type]}", self.raw)
+        return tuple(
+            top / bottom if bottom else math.nan for top, bottom in zip(halves[::2], halves[1::2], strict=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -50,10 +62,11 @@ class Header:
 
 @dataclass(frozen=True)
 class Directory:
-    """The entries of one directory by tag, and where the next one is (0: none)."""
+    """The entries of one directory by tag, where the next one is (0: none), and the tags that could not be read."""
 
     entries: Mapping[int, Entry] = field(default_factory=dict)
     following: int = 0
+    lost: frozenset[int] = frozenset()
 
     def number(self, tag: int, order: ByteOrder, default: int = 0) -> int:
         """The first whole number of a tag."""
@@ -63,21 +76,22 @@ class Directory:
 
 
 def read_header(data: bytes) -> Header:
-    """The first bytes of a TIFF block.
+    """The first bytes of a TIFF block. A magic number in the other byte order is forgiven, as other readers do.
 
     Raises:
         ValueError: It is not one.
     """
     order: ByteOrder
-    if data[:2] == b"II":
+    mark = data[:2].upper()
+    if mark == b"II":
         order = "<"
-    elif data[:2] == b"MM":
+    elif mark == b"MM":
         order = ">"
     else:
         raise ValueError("not a TIFF block")
     if len(data) < 8:
         raise ValueError("the TIFF block is cut off")
-    magic = struct.unpack(f"{order}H", data[2:4])[0]
+    magic = max(data[2:4]) if 0 in data[2:4] else 0
     if magic == 42:
         return Header(order, struct.unpack(f"{order}I", data[4:8])[0], big=False)
     if magic == 43 and len(data) >= 16:
@@ -101,6 +115,7 @@ def read_directory(data: bytes, at: int, header: Header) -> Directory:
     if count > _MOST_ENTRIES or end > len(data):
         raise ValueError("a directory is cut off")
     entries: dict[int, Entry] = {}
+    lost: set[int] = set()
     left = _MOST_TIMES * len(data)
     for place in range(at + lead, end, size):
         tag, kind, values = struct.unpack_from(f"{order}HH{offset_code}", data, place)
@@ -113,10 +128,12 @@ def read_directory(data: bytes, at: int, header: Header) -> Directory:
             if left < 0:
                 raise ValueError("the values of a directory overlap")
             entries[tag] = Entry(kind, values, data[start : start + length])
+        elif values and tag not in entries:
+            lost.add(tag)
     following = 0
     if end + inline <= len(data):
         following = struct.unpack_from(f"{order}{offset_code}", data, end)[0]
-    return Directory(entries, following)
+    return Directory(entries, following, frozenset(lost - entries.keys()))
 
 
 def write_directory(entries: Mapping[int, Entry], at: int, order: ByteOrder) -> bytes:

@@ -1,88 +1,168 @@
 """IPTC-IIM records and the Photoshop resource block that carries them in a JPEG.
 
-Only the descriptive records are published: the preview (datasets 2:200 to 2:202), the object data (records 7 to 9) and
-all other Photoshop resources, thumbnails among them, are left out.
+Published are the datasets that are listed here as harmless, and the names of places only where the settings keep the
+place. Everything else is left out: previews, object data, identifiers, and all other Photoshop resources.
 (IPTC-IIM 4.2; Photoshop File Formats, "Image Resources".)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
 
-_RESOURCE = b"8BIM"
-_IPTC_RESOURCE = 0x0404
+from shaded.publishing.embedded import left_out, objection
+from shaded.publishing.exif_texts import decode_text
+
+Resource = Literal["iptc", "exif", "xmp", "icc"]
+
+_SIGNATURES = frozenset({b"8BIM", b"PHUT", b"AgHg", b"DCSR", b"MeSa"})
 _APP13 = b"Photoshop 3.0\0"
-_PREVIEW = range(200, 203)
-OBJECT_NAME, KEYWORDS, BYLINE, COPYRIGHT = 5, 25, 80, 116
+_MARK = 0x1C
+_CHARSET = (1, 90)
+_MOST_DATASETS = 10_000
+OBJECT_NAME, KEYWORDS, BYLINE, COPYRIGHT, CAPTION = 5, 25, 80, 116, 120
+
+#: Datasets of the application record that are published: titles, subjects, dates, people, notices, descriptions.
+_HARMLESS = frozenset({
+    0, 3, 4, OBJECT_NAME, 7, 8, 10, 12, 15, 20, KEYWORDS, 30, 35, 37, 38, 40, 42, 55, 60, 62, 63, 65, 70, 75, BYLINE,
+    85, 103, 105, 110, 115, COPYRIGHT, 118, CAPTION, 121, 122, 135,
+})  # fmt: skip
+#: Content location (code and name), city, sublocation, province, country (code and name).
+_PLACES = frozenset({26, 27, 90, 92, 95, 100, 101})
+#: The escape sequences that are met in dataset 1:90 (ISO 2022).
+_ENCODINGS = {
+    b"%G": "utf-8", b"%/G": "utf-8", b"%/I": "utf-8", b".A": "latin-1", b"-A": "latin-1", b".B": "iso8859-2",
+    b"-B": "iso8859-2", b"-F": "iso8859-7", b".F": "iso8859-7", b"-L": "iso8859-5", b"-M": "iso8859-9",
+    b"-b": "iso8859-15",
+}  # fmt: skip
+
+#: Photoshop resources that are metadata of a kind that other containers hold on their own.
+_RESOURCES: dict[int, Resource] = {
+    0x0404: "iptc", 0x0422: "exif", 0x0424: "xmp", 0x040F: "icc",
+}  # fmt: skip
+
+
+class Dataset(NamedTuple):
+    """One entry: record, number and value."""
+
+    record: int
+    number: int
+    value: bytes
 
 
 def resources(block: bytes) -> Iterator[tuple[int, bytes]]:
-    """The resources of a Photoshop block (without its ``Photoshop 3.0`` heading): number and content."""
+    """The resources of a Photoshop block (without its ``Photoshop 3.0`` heading): number and content.
+
+    Raises:
+        ValueError: The block is damaged; what stands before the damage was given.
+    """
     at = 0
-    while block[at : at + 4] == _RESOURCE and at + 12 <= len(block):
+    while len(block) - at >= 12:
+        if block[at : at + 4] not in _SIGNATURES:
+            break
         number = int.from_bytes(block[at + 4 : at + 6], "big")
         name = 1 + block[at + 6]
         at += 6 + name + (name & 1)
         size = int.from_bytes(block[at : at + 4], "big")
         at += 4
+        if at + size > len(block):
+            raise ValueError("a Photoshop resource is cut off")
         yield number, block[at : at + size]
         at += size + (size & 1)
+    if block[at:].strip(b"\0 "):
+        raise ValueError("the Photoshop resources are damaged")
 
 
-def records_of(block: bytes) -> bytes | None:
-    """The IPTC records inside a Photoshop block, or ``None``."""
-    for number, content in resources(block):
-        if number == _IPTC_RESOURCE and content:
-            return content
-    return None
+def blocks_of(block: bytes) -> tuple[list[tuple[Resource, bytes]], bool]:
+    """The metadata in a Photoshop block by kind, and whether all of it could be read. Bare records are forgiven."""
+    if block[:1] == bytes([_MARK]):
+        return [("iptc", block)], True
+    found: list[tuple[Resource, bytes]] = []
+    try:
+        for number, content in resources(block):
+            if number in _RESOURCES and content:
+                found.append((_RESOURCES[number], content))
+    except ValueError:
+        return found, False
+    return found, True
 
 
-def records_of_segments(segments: list[bytes]) -> bytes | None:
-    """The IPTC records of a JPEG's APP13 segments, which continue each other."""
-    block = b"".join(part.removeprefix(_APP13) for part in segments if part.startswith(_APP13))
-    return records_of(block)
+def photoshop_block(segments: list[bytes]) -> bytes:
+    """The Photoshop block of a JPEG's APP13 segments, which continue each other; empty without any."""
+    return b"".join(part.removeprefix(_APP13) for part in segments if part.startswith((_APP13, bytes([_MARK]))))
 
 
-def datasets(records: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Record number, dataset number and value of each entry, up to the first that is damaged."""
+def datasets(records: bytes) -> tuple[list[Dataset], bool]:
+    """The entries up to the first that is damaged, and whether that is all of them."""
+    found: list[Dataset] = []
     at = 0
-    while at + 5 <= len(records) and records[at] == 0x1C:
-        size = int.from_bytes(records[at + 3 : at + 5], "big")
-        if size & 0x8000 or at + 5 + size > len(records):
-            return
-        yield records[at + 1], records[at + 2], records[at + 5 : at + 5 + size]
-        at += 5 + size
+    while at + 5 <= len(records) and records[at] == _MARK:
+        size, start = int.from_bytes(records[at + 3 : at + 5], "big"), at + 5
+        if size & 0x8000:  # an extended dataset: its length has a length
+            start += size & 0x7FFF
+            size = int.from_bytes(records[at + 5 : start], "big") if start - at <= 13 else len(records)
+        if start + size > len(records) or len(found) == _MOST_DATASETS:
+            return found, False
+        found.append(Dataset(records[at + 1], records[at + 2], records[start : start + size]))
+        at = start + size
+    return found, not records[at:].strip(b"\0 ")
 
 
-def publishable(records: bytes) -> bytes:
-    """The envelope and application records without the preview."""
+def in_order(records: bytes) -> bytes:
+    """The records of a TIFF's tag, whose writers may have turned the bytes of each group of four around."""
+    if records[:1] == bytes([_MARK]) or records[3:4] != bytes([_MARK]):
+        return records
+    return b"".join(records[at : at + 4][::-1] for at in range(0, len(records), 4))
+
+
+def build(entries: Sequence[Dataset]) -> bytes:
+    """The entries as records."""
     return b"".join(
-        bytes([0x1C, record, number]) + len(value).to_bytes(2, "big") + value
-        for record, number, value in datasets(records)
-        if record in (1, 2) and number not in _PREVIEW
+        bytes([_MARK, record, number]) + len(value).to_bytes(2, "big") + value for record, number, value in entries
     )
+
+
+def publishable(entries: Sequence[Dataset], *, gps: bool, notes: list[str]) -> list[Dataset]:
+    """What of the entries is published; what was left out of the texts goes to ``notes``, in sentences."""
+    kept: list[Dataset] = []
+    for entry in entries:
+        if entry[:2] == _CHARSET and _escape(entry.value) in _ENCODINGS:
+            kept.append(entry)
+        if entry.record != 2 or entry.number not in (_HARMLESS | _PLACES if gps else _HARMLESS):
+            continue
+        against = None if entry.number == 0 and len(entry.value) == 2 else objection(_decoded(entry, entries), gps=gps)
+        if against is None and len(entry.value) < 0x8000:
+            kept.append(entry)
+        else:
+            notes.append(left_out(f"IPTC dataset 2:{entry.number}", against or "too much"))
+    return kept if any(entry.record == 2 and entry.number for entry in kept) else []
 
 
 def app13(records: bytes) -> bytes:
     """A JPEG APP13 segment, marker included, that carries the records; empty when they are too long for one."""
-    content = (
-        _APP13 + _RESOURCE + _IPTC_RESOURCE.to_bytes(2, "big") + b"\0\0" + len(records).to_bytes(4, "big") + records
-    )
+    content = _APP13 + b"8BIM\x04\x04\0\0" + len(records).to_bytes(4, "big") + records
     content += b"\0" * (len(records) & 1)
     if len(content) > 65533:
         return b""
     return b"\xff\xed" + (len(content) + 2).to_bytes(2, "big") + content
 
 
-def texts(records: bytes, number: int) -> list[str]:
+def _escape(value: bytes) -> bytes:
+    return value.strip(b"\x1b\0 ")
+
+
+def _decoded(entry: Dataset, entries: Sequence[Dataset]) -> str:
+    stated = next((one.value for one in entries if (one.record, one.number) == _CHARSET), b"")
+    encoding = _ENCODINGS.get(_escape(stated))
+    if encoding is not None:
+        try:
+            return entry.value.decode(encoding)
+        except UnicodeDecodeError:
+            pass
+    return decode_text(entry.value)
+
+
+def texts(entries: Sequence[Dataset], number: int) -> list[str]:
     """The texts of a dataset of the application record (2:``number``)."""
-    found = []
-    for record, dataset, value in datasets(records):
-        if record == 2 and dataset == number:
-            try:
-                text = value.decode("utf-8")
-            except UnicodeDecodeError:
-                text = value.decode("latin-1")
-            if text.strip("\0 "):
-                found.append(text.strip("\0 "))
-    return found
+    found = [_decoded(entry, entries).strip("\0 ") for entry in entries if entry[:2] == (2, number)]
+    return [text for text in found if text]

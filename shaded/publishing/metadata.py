@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from xml.dom.minidom import Document
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from shaded.publishing import exif, iptc, xmp
+from shaded.publishing import exif, iptc, statements, texts, xmp
+from shaded.publishing import xmp_names as names
+from shaded.publishing.colour import fitting_profile
+from shaded.publishing.embedded import objection
+from shaded.publishing.exif_texts import decode_text
 from shaded.publishing.formats import Format
+from shaded.publishing.orientation import Turn, turn_of
 from shaded.publishing.picture import Picture
 from shaded.publishing.sidecar import RightsFacts
+from shaded.publishing.statements import Described, Statements, normal
 from shaded.settings import Metadata, Rights
 
-_ARTIST, _COPYRIGHT = 315, 33432
 _VALUES = {"prohibited": "DMI-PROHIBITED", "prohibited-ai-training": "DMI-PROHIBITED-AIMLTRAINING"}
 #: Statements already in a file that forbid as much as the setting, or point at terms of their own: they stand.
 _STANDING = {
@@ -20,6 +26,21 @@ _STANDING = {
 }
 _JPEG_EXIF = 65533 - len(b"Exif\0\0")
 _JPEG_XMP = 65533 - len(b"http://ns.adobe.com/xap/1.0/\0")
+_UNKNOWN = "some of the source's metadata could not be read, and may name somebody"
+#: What a notice says that is nobody's name.
+_NO_NAME = re.compile(
+    r"©|\(c\)|\b(?:copyright|copr|all|some|rights|reserved|alle rechte vorbehalten|tous droits réservés|todos los"
+    r" derechos reservados|no ai|training|not for|public domain|cc|by|nc|nd|sa)\b|[\W\d_]",
+    re.IGNORECASE,
+)
+#: IPTC datasets beyond titles and people that XMP has a place for.
+_AS_XMP = {
+    10: (names.PHOTOSHOP, "Urgency"), 15: (names.PHOTOSHOP, "Category"), 40: (names.PHOTOSHOP, "Instructions"),
+    85: (names.PHOTOSHOP, "AuthorsPosition"), 103: (names.PHOTOSHOP, "TransmissionReference"),
+    105: (names.PHOTOSHOP, "Headline"), 110: (names.PHOTOSHOP, "Credit"), 115: (names.PHOTOSHOP, "Source"),
+    122: (names.PHOTOSHOP, "CaptionWriter"), 90: (names.PHOTOSHOP, "City"), 95: (names.PHOTOSHOP, "State"),
+    101: (names.PHOTOSHOP, "Country"), 92: (names.IPTC_CORE, "Location"), 100: (names.IPTC_CORE, "CountryCode"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,6 +52,7 @@ class Carried:
     iptc: bytes | None
     icc: bytes | None
     comment: bytes | None
+    texts: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
 
     @property
@@ -39,105 +61,192 @@ class Carried:
         return None if self.exif is None else exif.build(self.exif)
 
 
-def _exif(picture: Picture, keep: Metadata, warnings: list[str]) -> exif.Exif | None:
-    block = picture.container.exif
-    if block is None:
-        return None
-    try:
-        return exif.publishable(exif.parse(block), keep=keep.exif, gps=keep.gps)
-    except ValueError:
-        warnings.append("The EXIF data are damaged and were left out.")
-        return None
-
-
-def _state_rights(document: Document, rights: Rights, *, artist: bool, notice: bool) -> None:
-    if rights.data_mining != "keep":
-        stated, wanted = xmp.data_mining(document), _VALUES[rights.data_mining]
-        stands = stated == "DMI-PROHIBITED" or stated.startswith(_STANDING[rights.data_mining])
-        if not stands:
-            xmp.set_data_mining(document, wanted)
-    if rights.creator and not artist:
-        xmp.add_creator(document, rights.creator)
-    if rights.notice and not notice:
-        xmp.add_notice(document, rights.notice)
-
-
-def _packet(
-    source: bytes | None, keep: Metadata, rights: Rights, named: tuple[bool, bool], warnings: list[str]
-) -> bytes | None:
-    try:
-        document = xmp.parse(source if keep.xmp else None)
-    except xmp.BadPacket as error:
-        warnings.append(f"The XMP packet was left out: {error}.")
-        document = xmp.parse(None)
-    xmp.strip(document, gps=keep.gps)
-    _state_rights(document, rights, artist=named[0], notice=named[1])
-    return None if xmp.is_empty(document) else xmp.serialise(document)
-
-
-def _profile(picture: Picture, form: Format, *, gray: bool, warnings: list[str]) -> bytes | None:
-    """The ICC profile, unless the picture goes from gray to colour and the profile only knows gray, or the reverse."""
-    icc = picture.container.icc
-    if icc is None:
-        return None
-    if (icc[16:20] == b"GRAY") != gray and (gray != picture.is_gray or form != picture.container.format):
-        warnings.append("The colour profile does not fit the output's colour model and was left out.")
-        return None
-    return icc
-
-
 def carried(picture: Picture, form: Format, metadata: Metadata, rights: Rights, *, gray: bool) -> Carried:
     """Decide what metadata goes into a file of format ``form`` that is gray or not.
 
-    The rights are stated whatever else is kept. IPTC records and comments follow ``metadata.xmp``, as descriptions.
+    The rights are stated whatever else is kept. IPTC records, PNG texts and comments follow ``metadata.xmp``, as
+    descriptions. What is said in a block that the format cannot hold is said in XMP.
     """
-    warnings: list[str] = []
-    tree = _exif(picture, metadata, warnings)
-    records = picture.container.iptc if metadata.xmp else None
-    records = iptc.publishable(records) if records else None
-    artist = bool(tree and tree.text(_ARTIST)) or bool(records and iptc.texts(records, iptc.BYLINE))
-    notice = bool(tree and tree.text(_COPYRIGHT)) or bool(records and iptc.texts(records, iptc.COPYRIGHT))
-    packet = _packet(picture.container.xmp, metadata, rights, (artist, notice), warnings)
-    if form == "jpeg":
-        if tree is not None and len(exif.build(tree) or b"") > _JPEG_EXIF:
-            warnings.append("The EXIF data are too long for a JPEG and were left out, except for the orientation.")
-            tree = exif.publishable(tree, keep=False, gps=False)
-        if packet is not None and len(packet) > _JPEG_XMP:
-            warnings.append("The XMP packet is too long for a JPEG; only the rights were written.")
-            packet = _packet(None, metadata, rights, (artist, notice), warnings)
-    elif records and form != "tiff":
-        warnings.append(f"IPTC records have no place in a {form.upper()} file and were left out.")
-        records = None
-    icc = _profile(picture, form, gray=gray, warnings=warnings)
-    comment = picture.container.comment if metadata.xmp and form == "jpeg" else None
-    return Carried(tree, packet, records or None, icc, comment, tuple(warnings))
+    source, unreadable, warnings = statements.read(picture.container)
+    warnings += [f"The {name} could not be read to the end; the rest was left out." for name in unreadable
+                 if name != "XMP packet"]  # fmt: skip
+    turn = turn_of(picture.container)
+    kept = _kept(source, metadata, picture.container.comment, warnings)
+    written = _written(kept, form, picture, turn, warnings)
+    packet = _merged(written.xmp)
+    _say(packet, statements.stated(kept).beyond(statements.stated(written)), statements.stated(written))
+    if kept.iptc and not written.iptc:
+        _say_as_xmp(packet, kept.iptc[0])
+    if turn.by_xmp and turn.orientation != 1:
+        xmp.set_orientation(packet, turn.orientation)
+    now = statements.stated(replace(written, xmp=(packet,)))
+    _state_rights(packet, rights, source, now, warnings, readable=not unreadable)
+    if form == "jpeg" and packet.properties:
+        packet, dropped = xmp.shrink(packet, _JPEG_XMP)
+        warnings += [f"XMP's {name} was left out: a JPEG has no room for it." for name in dropped]
+    icc, remarks = fitting_profile(
+        picture.container, form, gray=gray, was_gray=picture.is_gray, exif_kept=metadata.exif
+    )
+    warnings += remarks
+    comments = texts.texts_of(kept.texts, "Comment") if form == "jpeg" else []
+    return Carried(
+        exif=written.exif[0] if written.exif else None,
+        xmp=xmp.serialise(packet) if packet.properties else None,
+        iptc=iptc.build(written.iptc[0]) if written.iptc else None,
+        icc=icc,
+        comment=comments[0].encode("utf-8") if comments else None,
+        texts=written.texts,
+        warnings=tuple(warnings),
+    )
 
 
-def _document(picture: Picture) -> Document:
-    try:
-        return xmp.parse(picture.container.xmp)
-    except xmp.BadPacket:
-        return xmp.parse(None)
+def _kept(source: Described, metadata: Metadata, comment: bytes | None, warnings: list[str]) -> Described:
+    """What of the source's metadata the settings keep."""
+    gps = metadata.gps
+    described = Described()
+    if metadata.exif:
+        trees = [exif.publishable(tree, gps=gps, notes=warnings) for tree in source.exif]
+        if gps and not any(tree.gps for tree in trees):
+            first = trees[0] if trees else exif.Exif("<")
+            trees[:1] = [replace(first, gps=texts.gps_of(source.texts, first.order))]
+        described = replace(described, exif=tuple(trees))
+    if metadata.xmp:
+        records = [iptc.publishable(entries, gps=gps, notes=warnings) for entries in source.iptc]
+        packets = [xmp.publishable(packet, gps=gps, notes=warnings) for packet in source.xmp]
+        found = texts.publishable(
+            [*source.texts, *([("Comment", decode_text(comment))] if comment else [])], gps=gps, notes=warnings
+        )
+        described = replace(
+            described,
+            iptc=tuple(tuple(entries) for entries in records if entries),
+            xmp=tuple(packets),
+            texts=found,
+        )
+    return described
 
 
-def subject_of(picture: Picture) -> tuple[list[str], str | None]:
-    """What the artist wrote about the picture: the subjects (keywords), each once, and the title.
+def _written(kept: Described, form: Format, picture: Picture, turn: Turn, warnings: list[str]) -> Described:
+    """What of that the format has a place for, true for the published picture."""
+    tree = kept.exif[0] if kept.exif else exif.Exif("<")
+    tree = exif.resized(tree, picture.size, picture.container.full_size)
+    if not turn.by_xmp:
+        tree = exif.turned(tree, turn.orientation)
+    if form == "jpeg" and len(exif.build(tree) or b"") > _JPEG_EXIF:
+        warnings.append("The EXIF data are too long for a JPEG and were left out, except for the orientation.")
+        tree = exif.turned(exif.Exif(tree.order), 1 if turn.by_xmp else turn.orientation)
+    if form == "tiff":
+        tree = exif.as_ascii(tree)
+    records = kept.iptc[:1]
+    if records and form == "jpeg" and not iptc.app13(iptc.build(records[0])):
+        warnings.append("The IPTC records are too long for a JPEG; what they say was written as XMP.")
+        records = ()
+    if records and form not in ("jpeg", "tiff"):
+        warnings.append(f"IPTC records have no place in {form.upper()}; what they say was written as XMP.")
+        records = ()
+    return Described((tree,) if exif.build(tree) else (), records, kept.xmp, kept.texts if form == "png" else ())
 
-    From XMP ``dc:subject`` and ``dc:title``, then from IPTC keywords (2:25) and object name (2:05).
+
+def _merged(packets: tuple[xmp.Packet, ...]) -> xmp.Packet:
+    """One packet: the first, and from the others the properties that it lacks."""
+    merged = xmp.Packet()
+    for packet in packets:
+        present = {element.tag for element in merged.properties}
+        merged.properties += [element for element in packet.properties if element.tag not in present]
+    return merged
+
+
+def _say(packet: xmp.Packet, missing: Statements, said: Statements) -> None:
+    """Say in XMP what would be lost: every person and keyword, and a title, notice and description where none is."""
+    people = [
+        one for one in missing.creators if not any(normal(more).startswith(normal(one)) for more in said.creators)
+    ]
+    box: Literal["Alt", "Bag", "Seq"]
+    for name, box, words in (
+        ("creator", "Seq", people),
+        ("subject", "Bag", list(missing.keywords)),
+        ("rights", "Alt", [] if said.notices else list(missing.notices[:1])),
+        ("title", "Alt", [] if said.titles else list(missing.titles[:1])),
+        ("description", "Alt", [] if said.descriptions else list(missing.descriptions[:1])),
+    ):
+        if words:
+            xmp.add(packet, names.DC, name, words, box)
+
+
+def _say_as_xmp(packet: xmp.Packet, entries: tuple[iptc.Dataset, ...]) -> None:
+    for number, (space, name) in _AS_XMP.items():
+        found = iptc.texts(entries, number)
+        if found and not xmp.values(packet, space, name):
+            xmp.add(packet, space, name, found)
+
+
+def _state_rights(
+    packet: xmp.Packet, rights: Rights, source: Described, now: Statements, warnings: list[str], *, readable: bool
+) -> None:
+    """Write what the settings say about rights, as far as the source does not speak for itself.
+
+    Args:
+        packet: What is written to.
+        rights: The settings.
+        source: All of the source's metadata, also what is not published: it may name somebody.
+        now: What the published file says so far.
+        warnings: What was not written, in sentences.
+        readable: Whether all of the source's metadata could be read.
     """
-    document = _document(picture)
-    records = picture.container.iptc or b""
-    subjects = [*xmp.values(document, xmp.DC, "subject"), *iptc.texts(records, iptc.KEYWORDS)]
-    titles = [*xmp.values(document, xmp.DC, "title"), *iptc.texts(records, iptc.OBJECT_NAME)]
-    return list(dict.fromkeys(subjects)), titles[0] if titles else None
+    if rights.data_mining != "keep":
+        stated = next((value for one in source.xmp if (value := xmp.data_mining(one))), "")
+        stands = stated == "DMI-PROHIBITED" or stated.startswith(_STANDING[rights.data_mining])
+        xmp.set_data_mining(packet, stated if stands else _VALUES[rights.data_mining])
+    said = statements.stated(source)
+    if rights.creator and not now.creators:
+        if _may_name(rights.creator, said, readable=readable):
+            xmp.add(packet, names.DC, "creator", [rights.creator], "Seq")
+        else:
+            why = "the source names somebody" if said.creators or said.notices else _UNKNOWN
+            warnings.append(f"rights.creator was not written: {why}.")
+    if rights.notice and not now.notices:
+        if readable and _may_claim(rights, said):
+            xmp.add(packet, names.DC, "rights", [rights.notice], "Alt")
+        else:
+            why = "the source speaks for itself" if said.notices or said.creators else _UNKNOWN
+            warnings.append(f"rights.notice was not written: {why}.")
+
+
+def _may_name(creator: str, said: Statements, *, readable: bool) -> bool:
+    """Whether a creator can be written on a picture that says so much: nobody else is named, and all could be read."""
+    mine = normal(creator)
+    if said.creators:
+        return mine in {normal(one) for one in said.creators}
+    others = (text for text in said.notices if mine not in normal(text))
+    return readable and all(not _NO_NAME.sub("", text) for text in others)
+
+
+def _may_claim(rights: Rights, said: Statements) -> bool:
+    """Whether a notice can be written on a picture that says so much: none of its own, and no name against another."""
+    mine = normal(rights.creator)
+    if any(normal(text) == normal(rights.notice) for text in said.notices):
+        return True
+    if mine and any(mine in normal(text) for text in (*said.creators, *said.notices)):
+        return True
+    names_another = bool(mine) and mine in normal(rights.notice) and bool(said.creators)
+    return not said.notices and not names_another
+
+
+def subject_of(picture: Picture, *, gps: bool = False) -> tuple[list[str], str | None]:
+    """What the artist wrote about the picture, in whatever block: the keywords, each once, and the title.
+
+    A title that reads like a position is none, unless ``gps`` keeps positions: it would stand in the sidecar.
+    """
+    said = statements.of(picture.container)
+    return list(said.keywords), next((title for title in said.titles if objection(title, gps=gps) is None), None)
 
 
 def rights_in(picture: Picture) -> RightsFacts:
     """What a decoded file states about rights: the full address of its data mining value, the creator, the notice."""
-    document = _document(picture)
-    stated = xmp.data_mining(document)
+    described = statements.read(picture.container)[0]
+    said = statements.stated(described)
+    mining = next((value for packet in described.xmp if (value := xmp.data_mining(packet))), "")
     return RightsFacts(
-        data_mining=xmp.VOCABULARY + stated if stated else "",
-        creator="; ".join(xmp.values(document, xmp.DC, "creator")),
-        notice=next(iter(xmp.values(document, xmp.DC, "rights")), ""),
+        data_mining=xmp.VOCABULARY + mining if mining else "",
+        creator="; ".join(said.creators),
+        notice=said.notices[0] if said.notices else "",
     )

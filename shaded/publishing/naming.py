@@ -1,13 +1,15 @@
 """How a published file is called: as its source, so that the publish folder mirrors the outbox.
 
 When another output format is set, the format's suffix is added to the whole name (``fox.png`` gives ``fox.png.webp``),
-so that two sources never share one published name; a source that already has that suffix keeps its name. The rule looks
-at names only, never at content, and is injective for each output format (a test tries to break it).
+so that two sources never share one published name; a source that already has that suffix keeps its name. HEIC is only
+read, so that ``fox.heic`` gives ``fox.heic.jpg`` without one. The rule looks at names only, never at content, and is
+injective for each output format (a test tries to break it).
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
@@ -20,6 +22,8 @@ SIDECAR_SUFFIX = ".shaded.json"
 _UNNAMED = ".shaded"
 LONGEST_NAME = 255
 _MOST_NAMES = 10_000
+#: What :func:`numbered` puts behind a stem.
+_NUMBER = re.compile(r" \(shaded(?: ([0-9]+))?\)\Z")
 
 
 def _suffix(name: str) -> str:
@@ -31,6 +35,13 @@ def format_of(name: str) -> Format | None:
     return SUFFIXES.get(_suffix(name))
 
 
+def _was_heic(name: str) -> bool:
+    """Whether a name promises HEIC, which is published as JPEG, or is one that such a file would get."""
+    while name.endswith(SUFFIX["jpeg"]):
+        name = name.removesuffix(SUFFIX["jpeg"])
+    return format_of(name) == "heic"
+
+
 def published_name(name: str, output_format: OutputFormat) -> str:
     """The published file's name for a source's name.
 
@@ -38,7 +49,7 @@ def published_name(name: str, output_format: OutputFormat) -> str:
         Refusal: The sidecar's name would be longer than a file system allows.
     """
     if output_format == "same":
-        result = name
+        result = name + SUFFIX["jpeg"] if _was_heic(name) else name
     else:
         stem = name[: len(name) - len(_suffix(name))]
         ambiguous = format_of(stem) is not None or _suffix(stem) == _UNNAMED
@@ -86,3 +97,9 @@ def numbered(published: str, number: int) -> str:
     while stem and len(os.fsencode(sidecar_name(stem + ending))) > LONGEST_NAME:
         stem = stem[:-1]
     return stem + ending
+
+
+def is_numbered(candidate: str, name: str) -> bool:
+    """Whether a name is among those that a picture called ``name`` may get."""
+    number = _NUMBER.search(PurePath(candidate).stem)
+    return candidate == name or (number is not None and numbered(name, int(number[1] or 1)) == candidate)

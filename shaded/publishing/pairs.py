@@ -1,4 +1,4 @@
-"""Published pairs, a picture and the sidecar beside it, found and read in a folder where others may write too.
+"""Published pairs, a picture and its sidecar, found and read in a folder where others may write too.
 
 A publish folder is as hostile as an outbox: what has a picture's or a sidecar's name may be a link, a pipe or of any
 size. Below the folder that a person named no link is followed, and nothing is held but the sidecar.
@@ -19,7 +19,8 @@ from shaded.outbox.scan import DEEPEST
 from shaded.outbox.screening import hash_inside, open_folder
 from shaded.publishing.naming import SIDECAR_SUFFIX, names_for
 from shaded.publishing.ownership import Copy
-from shaded.publishing.sidecar import Sidecar, parse_sidecar, read_document, sidecar_path
+from shaded.publishing.sidecar import Sidecar, parse_sidecar, read_document
+from shaded.publishing.sidecar_places import BESIDE, SidecarPlaces, mirrored
 
 #: So many of the names that a picture may get are looked at, where others hold the first ones.
 MOST_LOOKED_AT = 100
@@ -45,8 +46,11 @@ class Pair:
 
     @property
     def agrees(self) -> bool:
-        """Whether the sidecar describes these very bytes, so that this is a pair that was published and not altered."""
-        return self.stated.published.sha256 == self.sha256
+        """Whether the sidecar describes these very bytes, so that this is a pair that was published and not altered.
+
+        Bytes that are said to be their own source were not shaded, whoever says so.
+        """
+        return self.stated.published.sha256 == self.sha256 != self.stated.source.sha256
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class FoundPair:
         return Copy(self.path, self.pair.sha256, beside, self.pair.stated.published.bytes)
 
 
-def read_pair(picture: Path, root: Path) -> Pair:
+def read_pair(picture: Path, root: Path, places: SidecarPlaces = BESIDE) -> Pair:
     """Read a published picture's sidecar and hash the picture, without following a link below ``root``.
 
     The picture may have any size: it is hashed piece by piece, after its sidecar was found to be one.
@@ -75,9 +79,9 @@ def read_pair(picture: Path, root: Path) -> Pair:
         Unreadable: The sidecar is none.
         Transient: It cannot be read now.
     """
-    beside = sidecar_path(picture)
-    document = read_document(beside, root)
-    stated = parse_sidecar(document, beside)
+    sidecar = places.find(picture, root)
+    document = read_document(*sidecar)
+    stated = parse_sidecar(document, sidecar.path)
     return Pair(document, stated, hash_inside(picture, root, stated.published.bytes))
 
 
@@ -116,12 +120,16 @@ def walk(root: Path, wanted: Callable[[str], bool], trouble: Trouble) -> Iterato
         waiting += [folder / name for name in sorted(folders, reverse=True)]
 
 
-def pictures_with_sidecars(root: Path, trouble: Trouble) -> Iterator[Path]:
-    """Everything below ``root`` beside which something has its sidecar's name; neither was opened yet."""
-    for beside in walk(root, lambda name: name.endswith(SIDECAR_SUFFIX) and name != SIDECAR_SUFFIX, trouble):
-        picture = beside.with_name(beside.name.removesuffix(SIDECAR_SUFFIX))
-        if os.path.lexists(picture):
-            yield picture
+def pictures_with_sidecars(root: Path, trouble: Trouble, places: SidecarPlaces = BESIDE) -> Iterator[Path]:
+    """Everything below ``root`` where something has its sidecar's name; neither was opened yet."""
+    for place in places.all:
+        top = root if place is None else mirrored(place, root)
+        if place is not None and not os.path.lexists(top):
+            continue
+        for sidecar in walk(top, lambda name: name.endswith(SIDECAR_SUFFIX) and name != SIDECAR_SUFFIX, trouble):
+            picture = root / sidecar.relative_to(top).with_name(sidecar.name.removesuffix(SIDECAR_SUFFIX))
+            if os.path.lexists(picture) and places.find(picture, root).path == sidecar:
+                yield picture
 
 
 def find_pair(
@@ -130,6 +138,7 @@ def find_pair(
     source_sha256: str,
     usable: Callable[[FoundPair], bool],
     alive: Callable[[], None] = lambda: None,
+    places: SidecarPlaces = BESIDE,
 ) -> FoundPair | None:
     """The pair that was made from these source bytes and stands where it would be published; ``None``: there is none.
 
@@ -140,6 +149,7 @@ def find_pair(
         source_sha256: Of the source; a sidecar that names another source is somebody else's.
         usable: Whether a pair may be taken; asked last.
         alive: Called between pieces of a long read; what it raises ends it.
+        places: Where sidecars stand.
     """
     folder, free = root / relative.parent, 0
     for name in islice(names_for(relative.name), MOST_LOOKED_AT):
@@ -150,7 +160,7 @@ def find_pair(
                 return None
             continue
         with suppress(PictureError):
-            document = read_document(sidecar_path(path), root)
+            document = read_document(*places.find(path, root))
             stated = parse_sidecar(document)
             if stated.source.sha256 == source_sha256:
                 found = FoundPair(

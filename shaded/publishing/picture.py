@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shaded.publishing.colour import Colour
 from shaded.publishing.formats import Format
 
-__all__ = ["Container", "Format", "Picture", "Pixels"]
+__all__ = ["Container", "Format", "Kind", "Picture", "Pixels", "arranged"]
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Kind = Literal["exif", "iptc", "xmp"]
 
 
 @dataclass(frozen=True)
@@ -26,16 +30,24 @@ class Container:
         exif: The EXIF block from its TIFF header on (orientation included; pixels are never turned).
         xmp: The XMP packet.
         iptc: The IPTC-IIM records (of a JPEG's APP13 or a TIFF's tag 33723).
+        further: More blocks of these kinds, which count where the first says nothing: a second EXIF segment, a JPEG's
+            extended XMP, what programs store in a PNG's texts or a Photoshop block.
+        texts: A PNG's texts: keyword and text of each.
         comment: A JPEG's comment.
+        unreadable: What of the metadata was there and could not be read, by name.
+        orientation: How a viewer turns the picture where the container itself says so (AVIF, HEIC), 1 to 8; where it is
+            ``None`` EXIF and XMP decide. Everybody asks :func:`shaded.publishing.orientation.orientation_of`.
+        full_size: Width and height before the picture was reduced, where it was.
         dpi: Dots per inch, horizontal and vertical.
         jpeg_tables: A JPEG's quantisation tables, one per component in their order.
         jpeg_subsampling: A JPEG's chroma subsampling as Pillow numbers it: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0.
         jpeg_progressive: Whether a JPEG was stored in several scans.
         jpeg_rgb: Whether a JPEG stores red, green and blue instead of luminance and chroma.
         lossless: Whether a WebP was stored without loss.
-        png_chunks: A PNG's chunks on colour and text that are written back as they are.
+        png_chunks: A PNG's chunks on colour that are written back as they are.
         tiff_compression: A TIFF's compression scheme and predictor, by their TIFF numbers.
-        avif_colour: An AVIF's coded primaries and transfer function, by their H.273 numbers.
+        colour: The colour space where it is stated in another way than by a profile, and counts before one; ``None``
+            where the file says nothing, or its profile counts.
         warnings: What decoding could not keep, in sentences for a person.
     """
 
@@ -45,7 +57,12 @@ class Container:
     exif: bytes | None = None
     xmp: bytes | None = None
     iptc: bytes | None = None
+    further: tuple[tuple[Kind, bytes], ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
     comment: bytes | None = None
+    unreadable: tuple[str, ...] = ()
+    orientation: int | None = None
+    full_size: tuple[int, int] | None = None
     dpi: tuple[float, float] | None = None
     jpeg_tables: tuple[tuple[int, ...], ...] | None = None
     jpeg_subsampling: int | None = None
@@ -54,8 +71,20 @@ class Container:
     lossless: bool = False
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     tiff_compression: tuple[int, int] | None = None
-    avif_colour: tuple[int, int] | None = None
+    colour: Colour | None = None
     warnings: tuple[str, ...] = ()
+
+
+def arranged(found: Iterable[tuple[Kind, bytes]]) -> dict[str, Any]:
+    """Metadata blocks as the container's fields: the first of each kind, and ``further`` ones. Empty ones are none."""
+    first: dict[str, bytes] = {}
+    further: list[tuple[Kind, bytes]] = []
+    for kind, block in found:
+        if block and kind in first:
+            further.append((kind, block))
+        elif block:
+            first[kind] = block
+    return {**first, "further": tuple(further)}
 
 
 @dataclass(frozen=True)

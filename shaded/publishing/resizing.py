@@ -21,6 +21,7 @@ def fit_side(picture: Picture, max_side: int) -> Picture:
     width, height = picture.size
     if max_side == 0 or max(width, height) <= max_side:
         return picture
+    picture = replace(picture, container=replace(picture.container, full_size=(width, height)))
     scale = max_side / max(width, height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if picture.alpha is None:

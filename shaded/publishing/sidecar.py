@@ -1,8 +1,11 @@
-"""The sidecar: what was done to a picture and what was measured on the published bytes, as JSON beside it.
+"""The sidecar: what was done to a picture and what was measured on the published bytes, as JSON.
 
 Schema version 1. Fields may be added within a version; unknown ones are ignored when a sidecar is read, so that an
 older program reads a newer one's. Everything under ``published``, ``budget``, ``strength`` and ``survival`` is measured
 on the bytes on disk. JSON has no NaN: what could not be measured is ``null``.
+
+Where others may read it (beside its picture) it is written in its public form, :meth:`Sidecar.public`. That leaves out
+what only the owner has a use for, and what the owner's original gives again.
 
 A published folder is no safer than an outbox: others may write there too. So a sidecar is opened without following
 links, and its length, its number of values and everything in it that the program uses have bounds.
@@ -111,8 +114,8 @@ class Anchor(_Part):
 class Target(_Part):
     """The unrelated concept; ``ground`` is what the anchor was drawn on: a square of colours, a row a string.
 
-    ``shift`` is where along the canvas' longer side it was drawn, 0 to 1; ``mirrored`` whether left and right were
-    exchanged.
+    Those are the original's colours, so it is empty in the public form. ``shift`` is where along the canvas' longer
+    side the anchor was drawn, 0 to 1; ``mirrored`` whether left and right were exchanged.
     """
 
     concept: Words
@@ -180,13 +183,16 @@ class Model(_Part):
 
 
 class Engine(_Part):
-    """How it was made: enough to make it again. ``canvas`` is width and height, ``batch`` is N, C, H, W."""
+    """How it was made: enough to make it again. ``canvas`` is width and height, ``batch`` is N, C, H, W.
+
+    ``seed`` comes from the original's hash, and is ``null`` in the public form.
+    """
 
     models: list[Model] = Field(max_length=1000)
     intensity: Name
     quality: Name
     steps: Count
-    seed: Count
+    seed: Count | None
     device: Name
     dtype: Name
     canvas: tuple[Side, Side]
@@ -231,6 +237,15 @@ class Sidecar(_Part):
     def to_json(self) -> str:
         """The document as it is written: two spaces, fields in the order of the schema, a closing line end."""
         return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def public(self) -> Sidecar:
+        """The document as strangers may read it: without the anchor's ground and without the seed."""
+        return self.model_copy(
+            update={
+                "target": self.target.model_copy(update={"ground": []}),
+                "engine": self.engine.model_copy(update={"seed": None}),
+            }
+        )
 
     def with_names(self, *, source: str | None = None, published: str | None = None) -> Sidecar:
         """The same result under other names, for a renamed or copied source."""
@@ -277,7 +292,7 @@ def summary_of(stated: Sidecar) -> dict[str, Any]:
 
 
 def sidecar_path(picture: Path) -> Path:
-    """Where the sidecar of a published picture stands."""
+    """Where a sidecar stands that is beside its picture."""
     return picture.with_name(sidecar_name(picture.name))
 
 

@@ -15,7 +15,9 @@ from typing import NamedTuple
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: A marker in coded data that is neither a stuffed zero, a fill byte nor a restart.
 _MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
-_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+#: The next marker: fill bytes, and markers that stand alone, may come first.
+_NEXT_MARKER = re.compile(rb"(?:\xff+[\x01\xd0-\xd7])*\xff+([^\x01\xd0-\xd7\xff])", re.DOTALL)
+_START, _END, _SCAN = b"\xd8", b"\xd9", b"\xda"
 
 
 class Cut(ValueError):  # noqa: N818 - says what happened to the file
@@ -30,42 +32,72 @@ class Part(NamedTuple):
     content: bytes
 
 
+def _jpeg_segment(data: bytes, at: int) -> tuple[Part, int]:
+    """The marker segment that begins at a place, and where the next one begins. An end mark has no content."""
+    found = _NEXT_MARKER.match(data, at)
+    if found is None:
+        raise Cut("a marker is missing")
+    kind, at = found[1], found.end()
+    if kind == _END:
+        return Part(kind, at, b""), at
+    if kind == _START:
+        raise Cut("another picture begins before this one ends")
+    size = int.from_bytes(data[at : at + 2], "big")
+    if size < 2 or at + size > len(data):
+        raise Cut("a segment is cut off")
+    return Part(kind, at + 2, data[at + 2 : at + size]), at + size
+
+
 def jpeg_segments(data: bytes) -> Iterator[Part]:
     """Marker segments up to and with the first start of scan; ``kind`` is the one-byte marker code (JPEG, B.1.1)."""
     at = 2
     while True:
-        if at + 2 > len(data) or data[at] != 0xFF:
-            raise Cut("a marker is missing")
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill bytes may precede a marker
-            at += 1
-            continue
-        at += 2
-        if marker in _STANDALONE:
-            continue
-        if marker == 0xD9:
+        part, at = _jpeg_segment(data, at)
+        if part.kind == _END:
             raise Cut("the picture ends before it begins")
-        if at + 2 > len(data):
-            raise Cut("a segment is cut off")
-        size = int.from_bytes(data[at : at + 2], "big")
-        if size < 2 or at + size > len(data):
-            raise Cut("a segment is cut off")
-        yield Part(bytes([marker]), at + 2, data[at + 2 : at + size])
-        if marker == 0xDA:
+        yield part
+        if part.kind == _SCAN:
             return
-        at += size
 
 
-def jpeg_scans(data: bytes) -> int:
-    """How many scans a JPEG has before its end mark; what follows that (a phone's film, say) is no part of it.
+class Scan(NamedTuple):
+    """One scan of a JPEG.
+
+    Attributes:
+        header: The content of its start-of-scan segment.
+        start: Where its coded data begin in the file.
+        end: Where they end.
+        ahead: The segments since the scan before.
+    """
+
+    header: bytes
+    start: int
+    end: int
+    ahead: tuple[Part, ...]
+
+
+def jpeg_scans(data: bytes) -> Iterator[Scan]:
+    """The scans of a JPEG up to its end mark; what follows that (a phone's film, say) is no part of it.
 
     In coded data a byte 0xFF is followed by 0 or a restart marker (JPEG, B.1.1.5); any other marker ends the scan.
+
+    Raises:
+        Cut: There is no end mark.
     """
-    scans, at = 0, next((part.at - 4 for part in jpeg_segments(data) if part.kind == b"\xda"), len(data))
-    while (found := _MARKER.search(data, at)) is not None and found[1] != b"\xd9":
-        scans += found[1] == b"\xda"
-        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
-    return scans
+    ahead: list[Part] = []
+    at = 2
+    while True:
+        part, at = _jpeg_segment(data, at)
+        if part.kind == _END:
+            return
+        if part.kind != _SCAN:
+            ahead.append(part)
+            continue
+        found = _MARKER.search(data, at)
+        if found is None:
+            raise Cut("the file ends before its end mark")
+        yield Scan(part.content, at, found.start(), tuple(ahead))
+        ahead, at = [], found.start()
 
 
 def png_chunks(data: bytes) -> Iterator[Part]:
@@ -74,13 +106,19 @@ def png_chunks(data: bytes) -> Iterator[Part]:
     while at + 12 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")
         kind = data[at + 4 : at + 8]
-        if at + 12 + size > len(data):
+        if at + 12 + size > len(data) or not kind.isalpha():
             break
         yield Part(kind, at + 8, data[at + 8 : at + 8 + size])
         if kind == b"IEND":
             return
         at += 12 + size
     raise Cut("the file ends before its end mark")
+
+
+def png_is_sound(data: bytes, chunk: Part) -> bool:
+    """Whether a chunk's check sum fits."""
+    end = chunk.at + len(chunk.content)
+    return zlib.crc32(chunk.content, zlib.crc32(chunk.kind)) == int.from_bytes(data[end : end + 4], "big")
 
 
 def png_chunk(kind: bytes, content: bytes) -> bytes:
@@ -98,12 +136,14 @@ def riff_chunks(data: bytes) -> Iterator[Part]:
         size = int.from_bytes(data[at + 4 : at + 8], "little")
         if at + 8 + size > len(data):
             raise Cut("a chunk is cut off")
+        if data[at : at + 4] == b"\0\0\0\0":
+            raise Cut("a chunk has no name")
         yield Part(data[at : at + 4], at + 8, data[at + 8 : at + 8 + size])
         at += 8 + size + (size & 1)
 
 
-def iso_boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Part]:
-    """The boxes between two places of an ISO base media file (ISO/IEC 14496-12, 4.2)."""
+def iso_places(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and end of the content of each box between two places, without a copy (ISO/IEC 14496-12, 4.2)."""
     stop = len(data) if end is None else end
     at = start
     while at + 8 <= stop:
@@ -116,5 +156,11 @@ def iso_boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[P
             size = stop - at
         if size < head or at + size > stop:
             raise Cut("a box is cut off")
-        yield Part(data[at + 4 : at + 8], at + head, data[at + head : at + size])
+        yield data[at + 4 : at + 8], at + head, at + size
         at += size
+
+
+def iso_boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Part]:
+    """The same boxes with their content."""
+    for kind, first, last in iso_places(data, start, end):
+        yield Part(kind, first, data[first:last])

@@ -1,241 +1,178 @@
-"""XMP packets: read safely, stripped of places and previews, given the machine-readable rights.
+"""XMP packets: what of them is published, and the rights in a form that machines read.
 
-A packet is somebody's XML: it is parsed only when it has no document type (so no entities), is not absurdly deep, and
-is not huge. What is unknown stays as it was. (XMP specification part 1; PLUS License Data Format 2.0.1 for
-``plus:DataMining``, as recommended by the IPTC Photo Metadata Standard 2023.1.)
+(XMP specification part 1; PLUS License Data Format 2.0.1 for ``plus:DataMining``, as recommended by the IPTC Photo
+Metadata Standard 2023.1.)
 """
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Iterator
-from xml.dom.minidom import Document, Element, Node, parseString
-from xml.parsers import expat
+from bisect import bisect_left
+from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
 
-from shaded.publishing.embedded import holds_picture
+from shaded.publishing.embedded import Objection, left_out, objection
+from shaded.publishing.xmp_names import CC, DC, META, PHOTOSHOP, PLUS, PREFIXES, RDF, RIGHTS, XML, is_place, shown_name
+from shaded.publishing.xmp_reading import ORIENTATION, BadPacket, Packet, parse
 
-RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-DC = "http://purl.org/dc/elements/1.1/"
-PLUS = "http://ns.useplus.org/ldf/xmp/1.0/"
+__all__ = [
+    "DC", "PLUS", "VOCABULARY", "BadPacket", "Packet", "add", "data_mining", "named", "orientation", "parse",
+    "publishable", "serialise", "set_data_mining", "set_orientation", "shrink", "values",
+]  # fmt: skip
+
 VOCABULARY = "http://ns.useplus.org/ldf/vocab/"
-_XMLNS = "http://www.w3.org/2000/xmlns/"
-_XML = "http://www.w3.org/XML/1998/namespace"
-_EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}"/></x:xmpmeta>'.encode()
 _OPEN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
 _CLOSE = '\n<?xpacket end="r"?>'
-_DEEPEST = 60
-_LARGEST = 4_000_000
-#: Elements and attributes; a document of more would take a hundred times its size in memory.
-_MOST_NODES = 20_000
+_LI, _RESOURCE, _LANG = f"{{{RDF}}}li", f"{{{RDF}}}resource", f"{{{XML}}}lang"
+_LISTS = tuple(f"{{{RDF}}}{name}" for name in ("Alt", "Bag", "Seq"))
+_FORM = (_LANG, f"{{{RDF}}}parseType")
+_DATA_MINING = f"{{{PLUS}}}DataMining"
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: Left out last where a container has too little room: what is said about rights and people, then other words.
+_LAST = (f"{{{PLUS}}}", f"{{{RIGHTS}}}", f"{{{CC}}}", f"{{{DC}}}creator", f"{{{DC}}}rights", f"{{{PHOTOSHOP}}}Credit")
 
-#: Properties that hold or point at further pictures: (namespace, local name; empty: all of the namespace).
-_PREVIEWS = (
-    ("http://ns.adobe.com/xap/1.0/", "Thumbnails"),
-    ("http://ns.adobe.com/xap/1.0/g/img/", ""),
-    ("http://ns.adobe.com/xmp/note/", "HasExtendedXMP"),
-    ("http://ns.google.com/photos/", ""),
-    ("http://ns.adobe.com/hdr-gain-map/1.0/", ""),
-    ("http://ns.apple.com/HDRGainMap/1.0/", ""),
-    ("http://ns.apple.com/pixeldatainfo/1.0/", ""),
-)
+for _prefix, _space in PREFIXES.items():
+    register_namespace(_prefix, _space)
 
 
-class BadPacket(ValueError):  # noqa: N818 - says what the packet is
-    """The packet cannot be read, or is not safe to read."""
-
-
-def _guard(packet: bytes) -> None:
-    """One pass that builds nothing and stops at a document type, great depth, too many nodes, and bad XML."""
-    depth = nodes = 0
-    parser = expat.ParserCreate()
-
-    def opened(_name: str, attributes: dict[str, str]) -> None:
-        nonlocal depth, nodes
-        depth += 1
-        nodes += 1 + len(attributes)
-        if depth > _DEEPEST:
-            raise BadPacket("it is nested too deeply")
-        if nodes > _MOST_NODES:
-            raise BadPacket("it has too many parts")
-
-    def closed(_name: str) -> None:
-        nonlocal depth
-        depth -= 1
-
-    def typed(*_declaration: object) -> None:
-        raise BadPacket("it declares a document type")
-
-    parser.StartElementHandler = opened
-    parser.EndElementHandler = closed
-    parser.StartDoctypeDeclHandler = typed
-    try:
-        parser.Parse(packet, True)
-    except (expat.ExpatError, LookupError) as error:
-        raise BadPacket("it is not well-formed XML") from error
-
-
-def parse(packet: bytes | None) -> Document:
-    """Read a packet; ``None`` gives an empty one.
-
-    Raises:
-        BadPacket: It is not XMP, or not safe to read.
-    """
-    content = _EMPTY if packet is None else packet.strip(b"\0 \t\r\n")
-    if len(content) > _LARGEST:
-        raise BadPacket("it is too large")
-    _guard(content)
-    try:
-        document = parseString(content)  # noqa: S318 - guarded above
-    except (expat.ExpatError, ValueError, LookupError) as error:
-        raise BadPacket("it is not well-formed XML") from error
-    if not document.getElementsByTagNameNS(RDF, "RDF"):
-        raise BadPacket("it is not XMP")
-    return document
-
-
-def serialise(document: Document) -> bytes:
+def serialise(packet: Packet) -> bytes:
     """The packet as it is written into a file: UTF-8, read-only wrapper, no padding."""
-    root = document.documentElement
-    if root is None:  # an empty document is never parsed into one
-        raise BadPacket("it is not XMP")
-    return (_OPEN + root.toxml() + _CLOSE).encode("utf-8")
+    root = Element(f"{{{META}}}xmpmeta")
+    description = SubElement(SubElement(root, f"{{{RDF}}}RDF"), f"{{{RDF}}}Description", {f"{{{RDF}}}about": ""})
+    description.extend(packet.properties)
+    return (_OPEN + tostring(root, "unicode") + _CLOSE).encode("utf-8")
 
 
-def is_empty(document: Document) -> bool:
-    """Whether the packet states no property."""
-    return not any(_properties(document))
+def values(packet: Packet, space: str, name: str) -> list[str]:
+    """The texts of a property: of its list items, of the element itself, or the address that it points at.
 
-
-def _elements(node: Node) -> Iterator[Element]:
-    for child in list(node.childNodes):
-        if isinstance(child, Element):
-            yield child
-            yield from _elements(child)
-
-
-def _attributes(element: Element) -> list[tuple[str, str, str]]:
-    """Namespace, local name and value of each attribute that is no namespace declaration."""
-    return [
-        (space or "", name, value)
-        for (space, name), value in element.attributes.itemsNS()
-        if space != _XMLNS and name != "xmlns"
-    ]
-
-
-def _descriptions(document: Document) -> list[Element]:
-    return [
-        child
-        for root in document.getElementsByTagNameNS(RDF, "RDF")
-        for child in root.childNodes
-        if isinstance(child, Element) and child.namespaceURI == RDF
-    ]
-
-
-def _properties(document: Document) -> Iterator[tuple[str, str]]:
-    for description in _descriptions(document):
-        for space, name, _ in _attributes(description):
-            if space not in (RDF, _XML, ""):
-                yield space, name
-        for child in description.childNodes:
-            if isinstance(child, Element):
-                yield child.namespaceURI or "", child.localName
-
-
-def _text(element: Element) -> str:
-    return "".join(
-        child.data for child in element.childNodes if child.nodeType in (Node.TEXT_NODE, Node.CDATA_SECTION_NODE)
-    ).strip()
-
-
-def values(document: Document, space: str, name: str) -> list[str]:
-    """The texts of a top-level property: of its list items, of the element itself, or of the short (attribute) form."""
+    Of alternatives in several languages the default comes first.
+    """
     found: list[str] = []
-    for description in _descriptions(document):
-        found += [value.strip() for where, local, value in _attributes(description) if (where, local) == (space, name)]
-        for child in description.childNodes:
-            if isinstance(child, Element) and (child.namespaceURI, child.localName) == (space, name):
-                items = child.getElementsByTagNameNS(RDF, "li")
-                texts = [_text(item) for item in items] if items else [_text(child)]
-                found += [*texts, child.getAttributeNS(RDF, "resource").strip()]
+    for element in packet.properties:
+        if element.tag == f"{{{space}}}{name}":
+            items = sorted(element.iter(_LI), key=lambda item: item.get(_LANG) != "x-default") or [element]
+            for item in items:
+                found += ["".join(part.text or "" for part in item.iter()).strip(), item.get(_RESOURCE, "").strip()]
     return [text for text in found if text]
 
 
-def _unwanted(space: str, name: str, value: str, *, gps: bool) -> bool:
-    if not gps and name.casefold().startswith("gps"):
-        return True
-    if any(space.startswith(where) and local in ("", name) for where, local in _PREVIEWS):
-        return True
-    return holds_picture(value.encode("utf-8", "replace"))
+def named(packet: Packet, space: str, name: str) -> list[str]:
+    """The texts of a field wherever it stands in the packet, such as the names in a list of people."""
+    tag = f"{{{space}}}{name}"
+    return [
+        text.strip()
+        for whole in packet.properties
+        for part in whole.iter()
+        for text in (part.text if part.tag == tag else "", part.get(tag, ""))
+        if text and text.strip()
+    ]
 
 
-def strip(document: Document, *, gps: bool) -> None:
-    """Take out everything that holds another picture, at any depth, and the place unless ``gps`` keeps it."""
-    for element in [*_elements(document)]:
-        if _unwanted(element.namespaceURI or "", element.localName, _text(element), gps=gps):
-            if element.parentNode is not None:
-                element.parentNode.removeChild(element)
+def _texts(element: Element) -> list[str]:
+    written = (value for name, value in element.attrib.items() if name not in _FORM)
+    return [text for text in (element.text, *written) if text and not text.isspace()]
+
+
+def publishable(packet: Packet, *, gps: bool, notes: list[str]) -> Packet:
+    """The packet without places, unless ``gps`` keeps them, and without texts that hold what they must not.
+
+    What was left out of the texts goes to ``notes``, in sentences for a person.
+    """
+    kept: list[Element] = []
+    for element in packet.properties:
+        if element.tag == ORIENTATION or (not gps and is_place(element.tag)):
             continue
-        for space, name, value in _attributes(element):
-            if _unwanted(space, name, value, gps=gps):
-                element.removeAttributeNS(space, name)
+        mine = copy.deepcopy(element)
+        whole = _first_objection(_texts(mine), gps=gps)
+        part = None if whole else _cleaned(mine, gps=gps)
+        if whole:
+            notes.append(left_out(f"XMP's {shown_name(element.tag)}", whole))
+        elif part:
+            notes.append(left_out(f"A part of XMP's {shown_name(element.tag)}", part))
+        if not whole and (_texts(mine) or len(mine)):
+            kept.append(mine)
+    return Packet(kept)
 
 
-def _remove(document: Document, space: str, name: str) -> None:
-    for description in _descriptions(document):
-        if description.hasAttributeNS(space, name):
-            description.removeAttributeNS(space, name)
-        for child in list(description.childNodes):
-            if isinstance(child, Element) and (child.namespaceURI, child.localName) == (space, name):
-                description.removeChild(child)
+def _first_objection(texts: list[str], *, gps: bool) -> Objection | None:
+    return next((against for text in texts if (against := objection(text, gps=gps)) is not None), None)
 
 
-def _description(document: Document) -> Element:
-    """A new, last description of the same subject; its prefixes are its own, whatever the packet uses."""
-    about = next((one.getAttributeNS(RDF, "about") for one in _descriptions(document)), "")
-    made = document.createElementNS(RDF, "rdf:Description")
-    for prefix, space in (("rdf", RDF), ("dc", DC), ("plus", PLUS)):
-        made.setAttributeNS(_XMLNS, f"xmlns:{prefix}", space)
-    made.setAttributeNS(RDF, "rdf:about", about)
-    document.getElementsByTagNameNS(RDF, "RDF")[0].appendChild(made)
-    return made
+def _cleaned(element: Element, *, gps: bool) -> Objection | None:
+    """Take out of an element what may not be published, and what is empty then; the last objection to a text."""
+    found: Objection | None = None
+    for name in [name for name in element.attrib if not gps and is_place(name)]:
+        del element.attrib[name]
+    for child in list(element):
+        if not gps and is_place(child.tag):
+            element.remove(child)
+            continue
+        against = _first_objection(_texts(child), gps=gps)
+        found = against or _cleaned(child, gps=gps) or found
+        if against is not None or not (len(child) or _texts(child)):
+            element.remove(child)
+    return found
 
 
-def _append(document: Document, name: str, text: str, box: str = "") -> None:
-    holder = document.createElementNS(PLUS if name.startswith("plus:") else DC, name)
-    _description(document).appendChild(holder)
-    leaf = holder
-    if box:
-        collection = document.createElementNS(RDF, box)
-        leaf = document.createElementNS(RDF, "rdf:li")
-        if box == "rdf:Alt":
-            leaf.setAttributeNS(_XML, "xml:lang", "x-default")
-        collection.appendChild(leaf)
-        holder.appendChild(collection)
-    leaf.appendChild(document.createTextNode(_UNWRITABLE.sub("", text)))
-
-
-def data_mining(document: Document) -> str:
+def data_mining(packet: Packet) -> str:
     """The last part of the ``plus:DataMining`` value, such as ``DMI-PROHIBITED``; empty when it is not stated."""
-    stated = values(document, PLUS, "DataMining")
+    stated = values(packet, PLUS, "DataMining")
     return stated[0].rsplit("/", 1)[-1] if stated else ""
 
 
-def set_data_mining(document: Document, value: str) -> None:
+def set_data_mining(packet: Packet, value: str) -> None:
     """State ``plus:DataMining`` once, by its vocabulary address."""
-    _remove(document, PLUS, "DataMining")
-    _append(document, "plus:DataMining", VOCABULARY + value)
+    packet.properties = [element for element in packet.properties if element.tag != _DATA_MINING]
+    add(packet, PLUS, "DataMining", [VOCABULARY + value])
 
 
-def add_creator(document: Document, name: str) -> None:
-    """Name the creator, unless the packet names one."""
-    if not values(document, DC, "creator"):
-        _remove(document, DC, "creator")
-        _append(document, "dc:creator", name, "rdf:Seq")
+def orientation(packet: Packet) -> int | None:
+    """What ``tiff:Orientation`` says, 1 to 8; ``None`` when it says nothing that makes sense."""
+    stated = next((element.text or "" for element in packet.properties if element.tag == ORIENTATION), "").strip()
+    return int(stated) if stated in tuple("12345678") else None
 
 
-def add_notice(document: Document, notice: str) -> None:
-    """State the copyright notice, unless the packet states one."""
-    if not values(document, DC, "rights"):
-        _remove(document, DC, "rights")
-        _append(document, "dc:rights", notice, "rdf:Alt")
+def set_orientation(packet: Packet, value: int) -> None:
+    """State ``tiff:Orientation``."""
+    element = Element(ORIENTATION)
+    element.text = str(value)
+    packet.properties.append(element)
+
+
+def add(packet: Packet, space: str, name: str, texts: list[str], box: str = "") -> None:
+    """Add texts to a property: as items of its list ``box`` (``Bag``, ``Seq``, ``Alt``), or as a plain one without."""
+    tag = f"{{{space}}}{name}"
+    element = next((one for one in packet.properties if one.tag == tag), None)
+    if element is None:
+        element = Element(tag)
+        packet.properties.append(element)
+    if not box:
+        element.text = _UNWRITABLE.sub("", texts[0])
+        return
+    collection = next((one for one in element if one.tag in _LISTS), None)
+    if collection is None:
+        collection = SubElement(element, f"{{{RDF}}}{box}")
+        if element.text and element.text.strip():
+            texts, element.text = [element.text, *texts], None
+    for text in texts:
+        item = SubElement(collection, _LI, {_LANG: "x-default"} if box == "Alt" else {})
+        item.text = _UNWRITABLE.sub("", text)
+
+
+def shrink(packet: Packet, most: int) -> tuple[Packet, list[str]]:
+    """The packet without its largest properties, as few as it takes to be at most ``most`` bytes; and their names.
+
+    Rights and people are left out last, and ``plus:DataMining`` never.
+    """
+    ranked = sorted(
+        (one for one in packet.properties if one.tag != _DATA_MINING),
+        key=lambda one: (one.tag.startswith(_LAST), -len(tostring(one, "utf-8"))),
+    )
+
+    def without(count: int) -> Packet:
+        dropped = set(ranked[:count])
+        return Packet([one for one in packet.properties if one not in dropped])
+
+    count = bisect_left(range(len(ranked)), 1, key=lambda count: len(serialise(without(count))) <= most)
+    return without(count), list(dict.fromkeys(shown_name(one.tag) for one in ranked[:count]))

@@ -97,7 +97,7 @@ def _window(task: AuditTask, published: Published, toolbox: Toolbox) -> tuple[Pa
     window = cut_window(
         pair.shaded_view,
         pair.original_view,
-        draw_stated_anchor(published.stated, anchor, *pair.canvas.outer, toolbox),
+        draw_stated_anchor(published.stated, anchor, pair.original_view),
         longest=max(pair.canvas.inner),
         lpips=toolbox.lpips,
         seed=int(published.facts.sha256[:15], 16),

@@ -61,6 +61,8 @@ class _AboutPublished(_Message):
         job_id: Names the task in every outcome.
         published: The file.
         root: A folder above it that a person named: below it no link is followed. ``None``: the file's own folder.
+        sidecar: Its sidecar; ``None``: beside it.
+        sidecar_root: The same as ``root`` for the sidecar.
         original: What it was made from, where that is known.
         original_root: The same as ``root`` for the original.
         max_pixels: Neither file is decoded if it has more pixels.
@@ -70,6 +72,8 @@ class _AboutPublished(_Message):
     job_id: str
     published: Path
     root: Path | None = None
+    sidecar: Path | None = None
+    sidecar_root: Path | None = None
     original: Path | None = None
     original_root: Path | None = None
     max_pixels: int = 200_000_000

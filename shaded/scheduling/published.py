@@ -28,7 +28,7 @@ from shaded.scheduling.messages import AuditTask, VerifyTask
 from shaded.scheduling.subject import draw_anchor, find_anchor
 from shaded.scheduling.toolbox import AnchorFile, Toolbox
 from shaded.scheduling.views import canvas_of, shown_size
-from shaded.shading.anchors import Placement, ground_from_text
+from shaded.shading.anchors import Placement, ground_from_text, ground_of
 from shaded.shading.canvas import Canvas, plan_canvas
 
 #: Stands near the beginning of every anchor that is written, with the hash of the original that it was drawn for.
@@ -85,10 +85,15 @@ class Published:
         return engine.canvas_pixels or engine.canvas[0] * engine.canvas[1]
 
     @property
+    def canvas(self) -> Canvas:
+        """The canvas that the file has."""
+        return plan_canvas(*shown_size(self.picture), self.canvas_pixels)
+
+    @property
     def canvas_fault(self) -> str:
         """Why the stated canvas cannot be this file's; empty where it can be."""
         width, height = self.stated.engine.canvas
-        outer = plan_canvas(*shown_size(self.picture), self.canvas_pixels).outer
+        outer = self.canvas.outer
         if sorted(outer) == sorted((width, height)):
             return ""
         return f"engine.canvas: the sidecar says {width} x {height}, the file has one of {outer[1]} x {outer[0]}"
@@ -128,7 +133,10 @@ def look_at(task: VerifyTask | AuditTask) -> Seen:
     """
     path = task.published
     data = _read(path, task.root, task)
-    stated = sidecar.read_sidecar(sidecar.sidecar_path(path), task.root)
+    if task.sidecar is None:
+        stated = sidecar.read_sidecar(sidecar.sidecar_path(path), task.root)
+    else:
+        stated = sidecar.read_sidecar(task.sidecar, task.sidecar_root)
     return Seen(path, data, screen(data, path, task.max_pixels), stated)
 
 
@@ -171,22 +179,26 @@ def stated_anchor(stated: sidecar.Sidecar, toolbox: Toolbox) -> AnchorFile | Non
     return find_anchor(stated.target.anchor.name, stated.target.anchor.sha256, toolbox.anchors)
 
 
-def draw_stated_anchor(
-    stated: sidecar.Sidecar, anchor: AnchorFile, height: int, width: int, toolbox: Toolbox
-) -> Tensor:
-    """The anchor ``(1, 3, height, width)`` as it lay on the canvas when the picture was shaded.
+def draw_stated_anchor(stated: sidecar.Sidecar, anchor: AnchorFile, view: Tensor) -> Tensor:
+    """The anchor as it lay on the canvas when the picture was shaded, the same shape as ``view``.
+
+    Args:
+        stated: What the sidecar says.
+        anchor: The anchor's file.
+        view: The original on the canvas, ``(1, 3, H, W)``. Where the sidecar leaves the ground out, it is made of this.
 
     Raises:
-        Unreadable: The sidecar does not say on what ground.
+        Unreadable: The sidecar states a ground that is none.
         ModelError: The anchor's file is gone or altered.
     """
     try:
-        ground = ground_from_text(stated.target.ground).to(toolbox.device)
+        ground = ground_from_text(stated.target.ground).to(view.device) if stated.target.ground else ground_of(view)
     except ValueError as error:
         raise Unreadable(
             f"the sidecar does not say how the anchor was drawn (target.ground: {error})",
             remedy="Shade the picture again to have a new one",
         ) from error
+    height, width = view.shape[-2:]
     return draw_anchor(anchor, ground, height, width, Placement(stated.target.shift, stated.target.mirrored))
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shaded.durable import settle_folder
-from shaded.publishing.atomic import write_durably
+from shaded.durable import settle_folder, write_durably
 from shaded.publishing.sidecar import sidecar_path
 from shaded.scheduling.messages import ShadeTask
 

@@ -13,12 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from shaded.errors import ModelError, Refusal
+from shaded.errors import ModelError, PictureError, Refusal
 from shaded.publishing import sidecar
 from shaded.publishing.metadata import subject_of
+from shaded.publishing.orientation import orientation_of
 from shaded.publishing.picture import Picture
+from shaded.publishing.reading import decode
 from shaded.scheduling.messages import ShadeTask
 from shaded.scheduling.toolbox import AnchorFile, Toolbox
+from shaded.scheduling.views import upright
 from shaded.shading.anchors import Placement, compose_anchor, cover_anchor, nearest_placement
 from shaded.shading.concepts import choose_target, concept_scores, resolve_concept
 from shaded.shading.students import STRIDES
@@ -49,7 +52,7 @@ def decide(task: ShadeTask, picture: Picture, view: Tensor, toolbox: Toolbox) ->
     Raises:
         Refusal: The wanted target has no anchor.
     """
-    words, title = subject_of(picture)
+    words, title = subject_of(picture, gps=task.profile.metadata.gps)
     concept = name_concept(task, words, title, view, toolbox)
     secret = bytes.fromhex(task.secret)
     concepts = sorted({anchor.concept for anchor in toolbox.anchors})
@@ -155,7 +158,7 @@ def draw_cutout(cutout: Tensor, ground: Tensor, height: int, width: int, placeme
 
 
 def read_anchor(anchor: AnchorFile) -> Tensor:
-    """An anchor's picture, ``(1, 4, h, w)`` in ``[0, 1]``.
+    """An anchor's picture as a viewer shows it, ``(1, 4, h, w)`` in ``[0, 1]``.
 
     Raises:
         ModelError: The anchor's file is gone, altered or no picture.
@@ -164,8 +167,9 @@ def read_anchor(anchor: AnchorFile) -> Tensor:
         content = anchor.path.read_bytes()
         with Image.open(io.BytesIO(content)) as opened:
             rgba = np.asarray(opened.convert("RGBA"))
-    except (OSError, ValueError, SyntaxError) as error:
+        orientation = orientation_of(decode(content)) if anchor.origin == "folder" else 1
+    except (OSError, ValueError, SyntaxError, PictureError) as error:
         raise ModelError(f"the anchor cannot be read: {error}", path=anchor.path, remedy="Put it back") from error
     if hashlib.sha256(content).hexdigest() != anchor.sha256:
         raise ModelError("the anchor is no longer the same file", path=anchor.path, remedy="Start the daemon again")
-    return torch.from_numpy(rgba.copy()).permute(2, 0, 1).unsqueeze(0).float().div_(255)
+    return upright(torch.from_numpy(rgba.copy()).permute(2, 0, 1).unsqueeze(0).float().div_(255), orientation)

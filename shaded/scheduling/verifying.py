@@ -23,7 +23,7 @@ from shaded.scheduling.published import (
     write_anchor,
 )
 from shaded.scheduling.toolbox import AnchorFile, Toolbox
-from shaded.scheduling.views import gray_was_kept, psnr_of, shows_no_colour
+from shaded.scheduling.views import canvas_of, gray_was_kept, psnr_of, shows_no_colour
 from shaded.shading.perceptibility import ReferenceDistance
 from shaded.shading.presets import Visibility
 
@@ -76,27 +76,36 @@ def _hold_to_sidecar(task: VerifyTask, published: Published, toolbox: Toolbox, f
     if anchor is None:
         name = stated.target.anchor.name
         found.problems.append(f"target.anchor: {name!r} is not among the anchors of this installation any more")
-    if task.anchor_out is not None and anchor is not None:
-        try:
-            target = task.anchor_out / f"{task.published.name}.anchor.png"
-            _write_anchor(target, stated, anchor, toolbox)
-            found.measured["anchor"] = str(target)
-        except PictureError as error:  # what is measured is worth telling all the same
-            found.problems.append(f"{error.what}. {error.remedy}")
+    pair = None if task.original is None else open_pair(task, task.original, published, toolbox)
     if task.original is None:
         found.measured["note"] = "only the file was checked: its original is not at hand"
-        return
-    pair = open_pair(task, task.original, published, toolbox)
-    if pair is None:
+    elif pair is None:
         found.problems.append(f"source.sha256: {task.original} is not the original that this was made from")
+    if task.anchor_out is not None and anchor is not None:
+        target = task.anchor_out / f"{task.published.name}.anchor.png"
+        _write_anchor(target, pair, published, anchor, toolbox, found)
+    if pair is not None:
+        _measure_again(pair, published, anchor, toolbox, found)
+
+
+def _write_anchor(
+    target: Path, pair: Pair | None, published: Published, anchor: AnchorFile, toolbox: Toolbox, found: _Findings
+) -> None:
+    stated = published.stated
+    try:
+        if pair is not None:
+            view = pair.original_view
+        else:
+            view = canvas_of(published.picture, published.canvas, toolbox.device)
+        write_anchor(from_tensor(draw_stated_anchor(stated, anchor, view)), target, stated.source.sha256)
+    except PictureError as error:  # what is measured is worth telling all the same
+        found.problems.append(f"{error.what}. {error.remedy}")
         return
-    _measure_again(pair, published, anchor, toolbox, found)
-
-
-def _write_anchor(target: Path, stated: sidecar.Sidecar, anchor: AnchorFile, toolbox: Toolbox) -> None:
-    width, height = stated.engine.canvas
-    drawn = draw_stated_anchor(stated, anchor, height, width, toolbox)
-    write_anchor(from_tensor(drawn), target, stated.source.sha256)
+    found.measured["anchor"] = str(target)
+    if pair is None and not stated.target.ground:
+        found.measured["anchor_note"] = (
+            "its ground has the published file's colours, which are nearly the original's: the original is not at hand"
+        )
 
 
 def _measure_again(
@@ -123,7 +132,7 @@ def _measure_again(
     found.measured["budget"] = {name: check.measured for name, check in budget.items()}
     if anchor is None:
         return
-    drawn = draw_stated_anchor(stated, anchor, *pair.canvas.outer, toolbox)
+    drawn = draw_stated_anchor(stated, anchor, view)
     encoders = [encoder for encoder in toolbox.encoders if encoder.name in stated.strength]
     if not encoders:
         found.problems.append("strength: the sidecar states none in an encoder that is at hand, so none was measured")

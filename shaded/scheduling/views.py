@@ -11,30 +11,16 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from shaded.evidence.measure import full_psnr, largest_spread
+from shaded.publishing.orientation import orientation_of
 from shaded.publishing.picture import Picture, Pixels
 from shaded.shading.canvas import Canvas, to_canvas
 
-_ORIENTATION = 0x0112
 #: A picture whose channels differ by no more than this share of full white counts as black and white.
 _GRAY_SPREAD = 8 / 255
 _STRIP = 512
-
-
-def orientation_of(picture: Picture) -> int:
-    """The EXIF orientation, 1 to 8 (CIPA DC-008, 4.6.4); 1 where there is none or it makes no sense."""
-    if picture.container.exif is None:
-        return 1
-    exif = Image.Exif()
-    try:
-        exif.load(picture.container.exif)
-        value = int(exif.get(_ORIENTATION, 1))
-    except (SyntaxError, ValueError, TypeError, KeyError, OSError):
-        return 1
-    return value if 1 <= value <= 8 else 1
 
 
 def upright(stored: Tensor, orientation: int) -> Tensor:

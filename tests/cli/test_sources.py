@@ -94,6 +94,20 @@ def test_a_copy_is_known_by_a_sidecar_in_its_folder(look, copy, change):
     assert look(path, again=True)
 
 
+def test_a_copy_is_known_by_a_sidecar_in_a_folder_of_its_own(shaded, fake_engine, look, tmp_path, monkeypatch):
+    """Where sidecars stand apart from the pictures, the one is known that stands for the picture's folder."""
+    monkeypatch.setenv("SHADED_PUBLISHING__SIDECARS", str(tmp_path / "sidecars"))
+    (tmp_path / "fox.png").write_bytes(png(1))
+    assert shaded("shade", tmp_path / "fox.png", "--out", tmp_path / "pub")[0] == 0
+    copy = tmp_path / "pub" / "fox.png"
+    assert not sidecar_path(copy).exists()
+    for path in (copy, copy.with_name("other.png")):
+        if path != copy:
+            copy.rename(path)
+        with pytest.raises(Refusal, match=COPY):
+            look(path)
+
+
 def test_an_original_beside_copies_is_none(look, copy, tmp_path):
     """A sidecar names the original's hash too, as the source's; and another picture may have a copy's old name."""
     (tmp_path / "pub" / "original.png").write_bytes((tmp_path / "fox.png").read_bytes())

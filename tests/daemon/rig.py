@@ -14,11 +14,12 @@ from shaded.daemon.instance import LEDGER_NAME
 from shaded.daemon.loop import Daemon
 from shaded.daemon.notify import Notifier
 from shaded.daemon.parts import Parts
+from shaded.daemon.remembering import sidecar_places
 from shaded.daemon.wake import Wake
 from shaded.ledger import Ledger
 from shaded.outbox.arrivals import Outbox
 from shaded.outbox.observer import FakeObserver
-from shaded.publishing.sidecar import read_sidecar, sidecar_path
+from shaded.publishing.sidecar import read_sidecar
 from shaded.scheduling.executor import Pick
 from shaded.scheduling.messages import Ready, WorkerDied
 from shaded.scheduling.worker import failure_of
@@ -115,11 +116,14 @@ class Listening:
 class Rig:
     """One folder pair and one daemon; :meth:`restart` makes another daemon over the same folders."""
 
-    def __init__(self, base: Path, *, once: bool = False, executor=None, folders=None, **scheduling):
+    def __init__(self, base: Path, *, once: bool = False, executor=None, folders=None, sidecars=None, **scheduling):
         self.base = base
         self.outbox, self.publish = base / "out", base / "pub"
         pairs = folders or (Folder(outbox=self.outbox, publish=self.publish),)
-        self.settings = load_settings(folder=pairs, state_dir=base / "state", scheduling=Scheduling(**scheduling))
+        self.settings = load_settings(
+            folder=pairs, state_dir=base / "state", scheduling=Scheduling(**scheduling),
+            **({} if sidecars is None else {"publishing": {"sidecars": sidecars}}),
+        )  # fmt: skip
         self.clock = FakeClock()
         self.audience = Listening()
         self.executor = executor or FakeExecutor()
@@ -164,6 +168,16 @@ class Rig:
         self.ledger.close()
         self.wake.close()
 
+    def move_sidecars(self, folder: Path | None):
+        """Start again with another folder for sidecars; ``None``: beside the pictures."""
+        publishing = self.settings.publishing.model_copy(update={"sidecars": folder})
+        self.settings = self.settings.model_copy(update={"publishing": publishing})
+        self.restart()
+
+    def sidecar(self, picture: Path) -> Path:
+        """Where the sidecar of a published picture stands."""
+        return sidecar_places(self.settings, self.ledger).find(picture, picture.parent).path
+
     def put(self, name: str, data: bytes | None = None) -> Path:
         """Save a picture into the outbox, seen by the observer."""
         path = self.outbox / name
@@ -184,7 +198,7 @@ class Rig:
         names = []
         for path in sorted(self.publish.rglob("*")):
             if path.is_file() and not path.name.endswith(".shaded.json"):
-                stated = read_sidecar(sidecar_path(path))
+                stated = read_sidecar(self.sidecar(path))
                 assert stated.published.name == path.name
                 names.append(str(path.relative_to(self.publish)))
         assert not list(self.publish.rglob("*.tmp"))

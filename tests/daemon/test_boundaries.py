@@ -14,7 +14,7 @@ from shaded.clock import FakeClock
 from shaded.daemon.boundary import Boundary
 from shaded.daemon.instance import LEDGER_NAME
 from shaded.daemon.leftovers import not_done
-from shaded.errors import ModelError, Refusal, Transient
+from shaded.errors import LedgerDamaged, ModelError, Refusal, Transient
 from shaded.ledger import LedgerReader
 from shaded.scheduling.messages import WorkerDied
 from tests.daemon.rig import png
@@ -369,3 +369,39 @@ def test_a_part_rests_longer_each_time():
     assert boundary.run("a part", lambda: 5) == 5
     assert boundary.troubles == ()
     assert boundary.slowed(0.0) == 0.0
+
+
+def test_a_row_that_the_ledger_does_not_take_sets_one_picture_aside(rig):
+    """A statement that fails for one picture, as with a reference to nothing, ends neither daemon nor others."""
+    with sqlite3.connect(rig.settings.state_dir / LEDGER_NAME) as connection:
+        connection.execute(
+            "CREATE TRIGGER odd BEFORE INSERT ON placements WHEN CAST(NEW.relative AS TEXT) LIKE 'odd%' "
+            "BEGIN SELECT RAISE(ABORT, 'FOREIGN KEY constraint failed'); END"
+        )
+    connection.close()
+    rig.put("odd.png", png(1))
+    rig.put("fox.png", png(2))
+    rig.settle(20)
+    assert rig.published() == ["fox.png"]
+    assert list(rig.daemon.intake.put_off) == [rig.outbox / "odd.png"]
+
+
+def test_a_damaged_ledger_is_no_pictures_fault(rig, monkeypatch):
+    """It ends the daemon with what to do, wherever it shows: while a picture is taken up, or while it is begun."""
+
+    def broken(*_arguments, **_named):
+        raise LedgerDamaged("the ledger is damaged", remedy="Run `shaded recover`")
+
+    rig.daemon.pause(None)
+    rig.put("fox.png", png(1))
+    rig.settle(20)
+    rig.daemon.resume()
+    monkeypatch.setattr(rig.ledger, "follow_profiles", broken)
+    with pytest.raises(LedgerDamaged):
+        rig.settle(20)
+    rig.restart()
+    rig.put("owl.png", png(2))
+    monkeypatch.setattr(rig.ledger, "admit", broken)
+    with pytest.raises(LedgerDamaged):
+        rig.settle(20)
+    assert rig.audience.heard == [("fox.png", "published", "")]

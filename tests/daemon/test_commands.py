@@ -288,3 +288,29 @@ def test_a_flood_of_orders_leaves_the_rest_of_the_round_its_turn(rig, monkeypatc
     for _ in range(10):
         rig.daemon.step()
     assert all(not order.reply.empty() for order in orders)
+
+
+def test_orders_and_questions_know_a_picture_by_every_name(rig, ask):
+    """Through a link to the outbox, by its copy, or by a link to the file itself."""
+    (rig.base / "link").symlink_to(rig.outbox)
+    rig.put("fox.png")
+    rig.put("notes.txt", b"buy paint")
+    rig.settle()
+    (rig.base / "pic.png").symlink_to(rig.outbox / "fox.png")
+    for path in (rig.base / "link" / "fox.png", rig.base / "pic.png", rig.publish / "fox.png"):
+        assert ask("explain", path=str(path))["state"] == "published"
+        assert ask("retry", path=str(path))["retried"] == 1
+        rig.settle()
+    assert ask("explain", path=str(rig.base / "link" / "notes.txt"))["state"] == "left alone"
+    assert "there is no such file" in ask("explain", path=str(rig.base / "link" / "owl.png"))["why"]
+
+
+def test_bump_knows_a_picture_by_a_link_to_its_outbox(rig, ask):
+    """Like any other order."""
+    (rig.base / "link").symlink_to(rig.outbox)
+    rig.executor.automatic = False
+    rig.put("first.png", png(3))
+    rig.settle()
+    rig.put("wolf.png", png(4))
+    rig.settle()
+    assert ask("bump", path=str(rig.base / "link" / "wolf.png"))["bumped"]

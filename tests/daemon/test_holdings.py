@@ -17,8 +17,8 @@ from shaded.cli import checking
 from shaded.clock import SystemClock
 from shaded.daemon import holdings
 from shaded.daemon.assembly import prepare_folders, run_daemon
-from shaded.daemon.holdings import STAGING_MARKER, STATE_MARKER, make_job_folder, staging_to_itself
-from shaded.daemon.instance import LEDGER_NAME, is_locked, lock_owner, only_instance
+from shaded.daemon.holdings import STAGING_MARKER, STATE_MARKER, make_job_folder, remove_staged, staging_to_itself
+from shaded.daemon.instance import LEDGER_NAME, LOCK_NAME, is_locked, lock_owner, only_instance
 from shaded.daemon.recovering import recover
 from shaded.errors import AlreadyRunning, ConfigurationError, Transient, Unavailable
 from shaded.ledger import Ledger
@@ -354,3 +354,30 @@ def test_a_name_alone_makes_nothing_ours(tmp_path, name, content):
     with pytest.raises(ConfigurationError, match="shaded did not make it"):
         recover(settings)
     assert {path: path.is_file() and path.read_bytes() for path in state.rglob("*")} == before
+
+
+def test_a_file_that_the_lock_is_a_link_to_keeps_its_bytes(tmp_path):
+    """The lock holds, and nothing is written into what somebody else may hold under another name."""
+    precious = tmp_path / "precious.txt"
+    precious.write_bytes(b"a letter")
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / LOCK_NAME).hardlink_to(precious)
+    with only_instance(state):
+        assert is_locked(state)
+    assert precious.read_bytes() == b"a letter"
+
+
+def test_a_staging_folder_that_may_not_be_looked_into_is_left(tmp_path, monkeypatch):
+    """Removing a job's folder fails quietly, since the picture was decided already; the next start tidies."""
+
+    def denied(*_arguments, **_named):
+        raise PermissionError(13, "denied")
+
+    folder = tmp_path / "shaded-job-1"
+    folder.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "lstat", denied)
+        assert not remove_staged(folder)
+    assert remove_staged(folder)
+    assert not folder.exists()

@@ -2,7 +2,7 @@
 
 Two outboxes share a publish folder and a third has its own. People save, spoil and delete originals, put files, folders
 and links under the names that the daemon will want, edit, annotate, copy and take away published files; settings are
-read anew, and the program ends between any two steps of publishing.
+read anew, sidecars get another folder, and the program ends between any two steps of publishing.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from hypothesis.strategies import booleans, integers, sampled_from
 
+from shaded.daemon.remembering import sidecar_places
 from shaded.publishing import atomic
-from shaded.publishing.sidecar import parse_sidecar, sidecar_path
+from shaded.publishing.sidecar import parse_sidecar
+from shaded.publishing.sidecar_places import sidecar_in
 from shaded.settings import Folder, Profile
 from tests.daemon.rig import Rig, png
 
@@ -51,6 +53,8 @@ class OwnershipMachine(RuleBasedStateMachine):
         self.theirs = {}
         #: Pictures whose sidecar a person annotated: from then on nobody need own them.
         self.set_free = set()
+        #: Pictures whose sidecar a person took away.
+        self.bared = set()
         #: What lies in the outboxes.
         self.saved = {}
         self.kill_in = 0
@@ -84,12 +88,16 @@ class OwnershipMachine(RuleBasedStateMachine):
         del self.saved[path]
         self.rig.observers["abc".index(path.parent.name)].see(path)
 
-    @rule(folder=sampled_from(["pub", "own"]), name=sampled_from(WANTED), beside=booleans())
-    def put(self, folder, name, beside):
-        """Somebody's file appears under a name, or under its sidecar's."""
+    @rule(
+        folder=sampled_from(["pub", "own"]), name=sampled_from(WANTED), what=sampled_from(["it", "beside", "sidecar"])
+    )
+    def put(self, folder, name, what):
+        """Somebody's file appears under a name, beside it, or where its sidecar goes."""
         path = self.base / folder / name
-        path = sidecar_path(path) if beside else path
+        if what != "it":
+            path = sidecar_in(None if what == "beside" else self.places.folder, path)
         if not os.path.lexists(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"somebody's " + name.encode())
             self._is_theirs(path)
 
@@ -122,7 +130,7 @@ class OwnershipMachine(RuleBasedStateMachine):
         if not ours:
             return
         path = ours[number % len(ours)]
-        beside = sidecar_path(path)
+        beside = self.rig.sidecar(path)
         if how == "edit":
             path.write_bytes(path.read_bytes() + b"retouched")
             self._is_theirs(path)
@@ -132,19 +140,27 @@ class OwnershipMachine(RuleBasedStateMachine):
             self.set_free.add(path)
         elif how == "copy":
             target = path.with_name(WANTED[number % len(WANTED)])
-            if not os.path.lexists(target) and not os.path.lexists(sidecar_path(target)):
+            if not any(map(os.path.lexists, (target, *self.sidecars(target)))):
                 shutil.copyfile(path, target)
                 self._is_theirs(target)
         elif how == "remove":
             path.unlink()
         elif how == "remove sidecar" and beside not in self.theirs:
             beside.unlink(missing_ok=True)
+            self.bared.add(path)
 
     @rule()
     def restart(self):
         """The program ends between two rounds and starts again."""
         self.rig.executor.held, self.rig.executor.said = [], []
         self.rig.restart()
+        self._quick()
+
+    @rule(where=sampled_from([None, "private", "hidden"]))
+    def move_sidecars(self, where):
+        """From the next start on sidecars go elsewhere."""
+        self.rig.executor.held, self.rig.executor.said = [], []
+        self.rig.move_sidecars(where and self.base / where)
         self._quick()
 
     @rule(intensity=sampled_from(["low", "default"]))
@@ -213,6 +229,15 @@ class OwnershipMachine(RuleBasedStateMachine):
 
     # What must hold ---------------------------------------------------------------------------------------------
 
+    @property
+    def places(self):
+        """Where sidecars go, and where they went before."""
+        return sidecar_places(self.rig.settings, self.rig.ledger)
+
+    def sidecars(self, picture):
+        """Every path at which a picture's sidecar may stand."""
+        return [sidecar_in(place, picture) for place in self.places.all]
+
     def _is_theirs(self, path):
         self.theirs[path] = path.read_bytes()
 
@@ -260,13 +285,16 @@ class OwnershipMachine(RuleBasedStateMachine):
             return
         published = target.read_bytes()
         assert published == source + b"shaded"
-        beside = sidecar_path(target)
-        if beside in self.theirs or not beside.exists():
+        standing = [path for path in self.sidecars(target) if path.exists()]
+        if self.theirs.keys() & standing or (target in self.bared and not standing):
             return
-        stated = parse_sidecar(beside.read_bytes())
-        assert stated.published.sha256 == hashlib.sha256(published).hexdigest()
+        stated = parse_sidecar(standing[0].read_bytes())
+        if stated.published.sha256 != hashlib.sha256(published).hexdigest():
+            assert target in self.bared, f"{standing[0]} is another's"
+            return
         assert stated.published.name == target.name
         assert stated.source.sha256 == hashlib.sha256(source).hexdigest()
+        assert stated.engine.seed is None or standing[0] != sidecar_in(None, target), "the seed is public"
 
 
 OwnershipMachine.TestCase.__doc__ = OwnershipMachine.__doc__

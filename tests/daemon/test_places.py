@@ -257,13 +257,13 @@ def test_a_long_copy_feeds_the_watchdog_and_can_be_stopped(rig, monkeypatch):
     monkeypatch.setattr(rig.daemon._notifier, "alive", lambda: beats.append(rig.clock.monotonic()))
     real = delivery.publish_pair
 
-    def slow(*arguments):
+    def slow(*arguments, **options):
         for _ in range(400):
             rig.clock.advance(1.0)
             arguments[-1]()
             if rig.clock.monotonic() > 350:
                 rig.daemon.request_stop()
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(delivery, "publish_pair", slow)
     rig.put("fox.png")
@@ -301,8 +301,8 @@ def test_what_is_as_large_as_a_disk_is_not_fetched_back(rig, monkeypatch):
     pieces = []
     real = delivery._fetch
 
-    def counted(place, size, scratch, alive):
-        return real(place, size, scratch, lambda: pieces.append(1))
+    def counted(place, size, scratch, _alive, places):
+        return real(place, size, scratch, lambda: pieces.append(1), places)
 
     monkeypatch.setattr(delivery, "_fetch", counted)
     source = rig.put("owl.png", FIRST)
@@ -359,6 +359,29 @@ def test_an_outbox_that_was_moved_finds_its_copies_again(rig):
     rig.settle(20)
     assert published_of(rig, source) == rig.publish / "fox.png"
     assert rig.published() == before
+
+
+def test_an_outbox_that_is_watched_again_gets_copies_of_its_own(rig):
+    """Another outbox took its copies over meanwhile, and may replace them: no two places claim one file."""
+    first = rig.put("fox.png", FIRST)
+    rig.settle(20)
+    old, new = (Folder(outbox=rig.base / name, publish=rig.publish) for name in ("out", "other"))
+    (rig.base / "other").mkdir()
+    second = rig.base / "other" / "fox.png"
+    second.write_bytes(FIRST)
+    for folders in ((new,), (old, new)):
+        rig.settings = rig.settings.model_copy(update={"folder": folders})
+        rig.restart()
+        rig.settle(20)
+        assert published_of(rig, second) == rig.publish / "fox.png"
+    own = published_of(rig, first)
+    assert own == rig.publish / "fox (shaded).png"
+    second.write_bytes(SECOND)
+    rig.observers[1].see(second)
+    rig.settle(20)
+    assert (rig.publish / "fox.png").read_bytes() == SECOND + b"shaded"
+    assert own.read_bytes() == FIRST + b"shaded"
+    assert len(rig.executor.submitted) == 2
 
 
 def test_another_outbox_in_its_place_does_not_take_what_was_published(rig):

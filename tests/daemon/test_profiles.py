@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shaded.daemon.loop import BEGIN_SECONDS
 from shaded.publishing.sidecar import read_sidecar, sidecar_path
 from shaded.settings import Folder, Profile
 from tests.daemon.rig import Rig, png
@@ -47,7 +48,7 @@ def test_a_waiting_picture_is_begun_under_the_profile_of_the_reload(reloadable, 
     rig.put("fox.png", png(1))
     rig.settle()
     rig.say("high", "low")
-    monkeypatch.setattr("shaded.outbox.arrivals.Outbox.poll", lambda _: [])
+    monkeypatch.setattr("shaded.outbox.arrivals.Outbox.poll", lambda *_: [])
     rig.daemon.reload()
     rig.daemon.resume()
     rig.settle()
@@ -65,7 +66,7 @@ def test_a_waiting_picture_is_begun_under_the_profile_of_the_restart(reloadable,
     rig.put("wolf.png", png(2))
     rig.settle()
     rig.ledger.bump(rig.outbox / "wolf.png")
-    monkeypatch.setattr("shaded.outbox.arrivals.Outbox.poll", lambda _: [])
+    monkeypatch.setattr("shaded.outbox.arrivals.Outbox.poll", lambda *_: [])
     rig.settings = rig.settings.model_copy(update={"profile": {"default": Profile(intensity="high")}})
     rig.restart()
     rig.daemon.resume()
@@ -86,7 +87,7 @@ def test_a_picture_of_two_outboxes_follows_each(reloadable, monkeypatch, one, tw
     rig.settle()
     assert len(rig.ledger.queue()) == 1
     rig.say(one, two)
-    monkeypatch.setattr("shaded.outbox.arrivals.Outbox.poll", lambda _: [])
+    monkeypatch.setattr("shaded.outbox.arrivals.Outbox.poll", lambda *_: [])
     rig.daemon.reload()
     rig.daemon.resume()
     rig.settle()
@@ -111,7 +112,7 @@ def test_the_present_profiles_result_is_used_again(reloadable, monkeypatch):
     rig.put("fox.png", png(1))
     rig.settle()
     rig.say("high", "high")
-    monkeypatch.setattr("shaded.outbox.arrivals.Outbox.poll", lambda _: [])
+    monkeypatch.setattr("shaded.outbox.arrivals.Outbox.poll", lambda *_: [])
     rig.daemon.reload()
     rig.daemon.resume()
     rig.settle()
@@ -129,7 +130,7 @@ def test_the_picture_under_way_is_finished_as_it_was_begun(reloadable, monkeypat
     rig.put("wolf.png", png(2))
     rig.settle()
     rig.say("high", "low")
-    monkeypatch.setattr("shaded.outbox.arrivals.Outbox.poll", lambda _: [])
+    monkeypatch.setattr("shaded.outbox.arrivals.Outbox.poll", lambda *_: [])
     rig.daemon.reload()
     rig.executor.automatic = True
     rig.settle()
@@ -148,7 +149,7 @@ def test_the_place_in_the_queue_is_kept(reloadable, monkeypatch):
     (before,) = rig.ledger.queue()
     rig.clock.advance(100)
     rig.say("high", "low")
-    monkeypatch.setattr("shaded.outbox.arrivals.Outbox.poll", lambda _: [])
+    monkeypatch.setattr("shaded.outbox.arrivals.Outbox.poll", lambda *_: [])
     rig.daemon.reload()
     rig.executor.refuse_submit = OSError(11, "no process")
     rig.daemon.resume()
@@ -178,3 +179,35 @@ def test_once_follows_the_settings_too(tmp_path):
     assert [task.profile.intensity for task in rig.executor.submitted] == ["high"]
     assert rig.published() == ["fox.png"]
     rig.close()
+
+
+def test_many_waiting_pictures_follow_their_profile_in_several_rounds(reloadable, monkeypatch):
+    """Moving a long queue to another profile keeps the loop from nothing else for long, and nothing counts as stuck."""
+    rig = reloadable
+    rig.say("low", "low")
+    rig.daemon.reload()
+    rig.daemon.pause(None)
+    for number in range(12):
+        rig.put(f"{number}.png", png(number))
+    rig.settle()
+    rig.say("high", "low")
+    monkeypatch.setattr("shaded.outbox.arrivals.Outbox.poll", lambda *_: [])
+    rig.daemon.reload()
+    rig.executor.automatic = False
+    claim = rig.ledger.claim
+
+    def slowly(*arguments):
+        rig.clock.advance(BEGIN_SECONDS / 2)
+        return claim(*arguments)
+
+    monkeypatch.setattr(rig.ledger, "claim", slowly)
+    rig.daemon.resume()
+    moved = []
+    for _ in range(3):
+        assert rig.daemon.step() == 0.0
+        moved.append(sum("high" in job.profile for job in rig.ledger.waiting(100)))
+    assert moved == [2, 4, 6]
+    for _ in range(10):
+        rig.daemon.step()
+    assert rig.begun() == [("0.png", "high")]
+    assert not rig.daemon.view.stuck

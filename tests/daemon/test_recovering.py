@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -64,6 +65,49 @@ def damaged(rig):
 def listing(folder):
     """Every file below a folder with its content, but for the daemon's marker."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_damage_that_shows_only_on_the_way_is_found_too(rig, monkeypatch):
+    """A ledger that looks sound and breaks while it is read is moved aside like any other."""
+    broken = []
+
+    def known(self, *_arguments):
+        if not broken:
+            broken.append(self)
+            raise LedgerDamaged("the ledger is damaged")
+        return False
+
+    monkeypatch.setattr(Ledger, "stat_known", known)
+    before = listing(rig.publish)
+    found = recover(rig.settings)
+    assert (found.ledger, found.pairs, found.taken_over, found.known) == ("made again", 3, 3, 0)
+    assert damaged(rig) == [found.moved_to]
+    monkeypatch.undo()
+    assert start_again(rig) == []
+    assert listing(rig.publish) == before
+
+
+@pytest.mark.parametrize("spoil", ["index", "reference", "structure"])
+def test_damage_in_an_index_or_between_tables_is_damage(rig, spoil):
+    """Pages that are whole one by one are not enough: an index may say otherwise, or a row refer to nothing."""
+    place = ledger_file(rig)
+    if spoil == "reference":
+        connection = sqlite3.connect(place)
+        with connection:
+            connection.execute("UPDATE placements SET job_id = 77 WHERE id = 1")
+        connection.close()
+    else:
+        digest = Profile().digest().encode()
+        old, new = {
+            "index": (digest + b"{", digest[::-1] + b"{"),
+            "structure": (b"CREATE TABLE jobs", b"CREATE TABLE j\xffbs"),
+        }[spoil]
+        data = place.read_bytes()
+        assert old in data
+        place.write_bytes(data.replace(old, new))
+    found = recover(rig.settings)
+    assert (found.ledger, found.taken_over, found.to_shade) == ("made again", 3, 0)
+    assert start_again(rig) == []
 
 
 def test_a_damaged_ledger_is_kept_and_made_again(rig):
@@ -402,3 +446,41 @@ def test_recover_waits_for_no_daemon(rig):
     with only_instance(rig.settings.state_dir), pytest.raises(AlreadyRunning):
         recover(rig.settings)
     assert ledger_file(rig).read_bytes() == before
+
+
+@pytest.mark.parametrize("how", ["recover", "daemon"])
+def test_hard_links_between_published_copies_cost_no_second_copy(tmp_path, how):
+    """Somebody saves space by linking equal files: each name is still the copy of its own picture."""
+    rig = Rig(tmp_path)
+    rig.put("a.png", FOX)
+    rig.put("b.png", FOX)
+    rig.settle(20)
+    rig.ledger.close()
+    (rig.publish / "b.png").unlink()
+    (rig.publish / "b.png").hardlink_to(rig.publish / "a.png")
+    before = listing(rig.publish)
+    ledger_file(rig).unlink()
+    if how == "recover":
+        assert recover(rig.settings).taken_over == 2
+    assert start_again(rig) == []
+    assert listing(rig.publish) == before
+    rig.close()
+
+
+@pytest.mark.parametrize("how", ["recover", "daemon"])
+def test_a_picture_that_is_said_to_be_its_own_source_is_no_output(rig, how):
+    """Whoever puts such a pair into the publish folder keeps no original from being shaded."""
+    told = json.loads(sidecar_path(rig.publish / "fox.png").read_text())
+    original = png(77)
+    about = {"name": "new.png", "sha256": hashlib.sha256(original).hexdigest(), "bytes": len(original)}
+    for side in ("source", "published"):
+        told[side] |= about
+    (rig.publish / "new.png").write_bytes(original)
+    sidecar_path(rig.publish / "new.png").write_text(json.dumps(told))
+    if how == "recover":
+        ledger_file(rig).unlink()
+        assert list(recover(rig.settings).not_whole) == [str(rig.publish / "new.png")]
+    (rig.outbox / "new.png").write_bytes(original)
+    assert start_again(rig) == ["new.png"]
+    assert (rig.publish / "new.png").read_bytes() == original
+    assert (rig.publish / "new (shaded).png").exists()

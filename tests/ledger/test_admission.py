@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from shaded.publishing.ownership import Copy
 from tests.ledger.conftest import PUBLISH, ROOT, STAT
 
 
@@ -196,3 +197,36 @@ def test_own_output_is_recognised_by_its_hash(desk):
     desk.ledger.requeue(job_id)
     desk.admit("fox.png", "bb")
     assert desk.ledger.is_own_output("oo")
+
+
+def test_what_is_no_picture_is_known_and_counts_nowhere(desk):
+    """It is not read again, is no trouble and no picture, and can be asked about and taken up anew."""
+    admission = desk.ledger.set_aside(ROOT, Path("fox.kra"), STAT, "p", "it is a Krita document", is_picture=False)
+    desk.ledger.set_aside(ROOT, Path("huge.tif"), STAT, "p", "it is too big")
+    assert admission.job.left_alone
+    assert desk.ledger.stat_known(ROOT, Path("fox.kra"), STAT, "p")
+    assert desk.ledger.counts()["refused"] == 1
+    assert [record.placement.relative.name for record in desk.ledger.recent_errors()] == ["huge.tif"]
+    (record,) = desk.ledger.find(ROOT / "fox.kra")
+    assert record.events[-1][1] == "It was left alone: it is a Krita document."
+    assert desk.ledger.retry(ROOT / "fox.kra") == 1
+    assert not desk.ledger.stat_known(ROOT, Path("fox.kra"), STAT, "p")
+
+
+def test_a_path_is_known_by_its_copy_and_through_links(tmp_path, desk):
+    """The source as it was written when it was taken, whichever name leads to it now."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "pub").mkdir()
+    (tmp_path / "link").symlink_to("out")
+    (tmp_path / "publink").symlink_to("pub")
+    source, copy = tmp_path / "link" / "fox.png", tmp_path / "pub" / "fox.png"
+    admission = desk.ledger.admit(tmp_path / "link", Path("fox.png"), STAT, "aa", "p", "{}")
+    desk.render(desk.claim())
+    desk.ledger.copies.intend(tmp_path / "link", Path("fox.png"), Copy(copy, "oo", "ss"))
+    assert desk.ledger.published(admission.placement.id, copy, "oo")
+    folders = [tmp_path / "out", tmp_path / "pub"]
+    for asked in (source, tmp_path / "out" / "fox.png", tmp_path / "publink" / "fox.png"):
+        assert desk.ledger.find(desk.ledger.known_path(asked, folders))
+        assert desk.ledger.find(desk.ledger.known_path(asked, []))
+    assert desk.ledger.known_path(tmp_path / "out" / "owl.png", folders) == tmp_path / "out" / "owl.png"
+    assert desk.ledger.roots() == [tmp_path / "link"]

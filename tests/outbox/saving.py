@@ -60,7 +60,7 @@ class Desk:
         self.observer = FakeObserver()
         self.mounts = list(mounts)
         self.ledger = Ledger.open(":memory:", self.clock, settings.scheduling)
-        self.intake = Intake(self.ledger, settings, Nobody())
+        self.intake = Intake(self.ledger, settings, Nobody(), clock=self.clock)
         self.outbox = Outbox(
             folder,
             WATCHING,
@@ -133,7 +133,8 @@ class Desk:
             self._work()
             if self.clock.monotonic() >= end:
                 return self.arrived[before:]
-            pause = min(max(self.outbox.next_deadline(), self.clock.monotonic() + 0.001), end)
+            deadlines = [self.outbox.next_deadline(), self.intake.next_deadline or end]
+            pause = min(max(min(deadlines), self.clock.monotonic() + 0.001), end)
             self.clock.advance(pause - self.clock.monotonic())
 
     def _work(self) -> None:
@@ -142,6 +143,7 @@ class Desk:
             self.on_arrival(arrival)
             self.arrived.append(str(arrival.relative))
         self.intake.add(arrivals)
+        self.intake.work(60)
         while len(self.intake):
             self.intake.work(60)
         for claim in self.ledger.claim(100):

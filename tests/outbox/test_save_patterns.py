@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
+from PIL import Image
 
+from shaded.outbox.screening import screen
 from tests.outbox.saving import WATCHING, Desk, png, sha256
+from tests.publishing.samples import saved, textured
 
 OLD, FINAL = png(1), png(2, size=40)
 QUARTERS = [FINAL[at : at + len(FINAL) // 4 + 1] for at in range(0, len(FINAL), len(FINAL) // 4 + 1)]
@@ -273,12 +277,61 @@ def test_a_writer_slower_than_the_quiet_period_is_never_taken_in_the_middle(tmp_
     assert desk.shaded == {sha256(FINAL): 1}
 
 
-def test_a_writer_that_pauses_for_longer_is_refused_and_then_shaded_once(tmp_path):
-    """Half a picture at rest is told as damaged, not shaded; the whole one is a job of its own."""
+def test_a_writer_that_pauses_for_longer_is_given_a_second_quiet_period(tmp_path):
+    """Half a picture at rest is looked at once more later; when it is whole by then, nothing was ever refused."""
     desk = Desk(tmp_path)
     desk.write("fox.png", FINAL[:200])
-    assert desk.live(10) == ["fox.png"]
+    assert desk.live(20) == ["fox.png"]
+    assert desk.states() == {}
+    assert "looked at once more after 30 seconds" in desk.intake.why_not(desk.root / "fox.png")
+    desk.write("fox.png", FINAL)
+    assert desk.live(100) == ["fox.png"]
+    assert desk.states() == {"published": 1}
+    assert desk.shaded == {sha256(FINAL): 1}
+
+
+def test_a_writer_that_pauses_for_minutes_is_refused_and_then_shaded_once(tmp_path):
+    """Half a picture that stays half is told as damaged, not shaded; the whole one is a job of its own."""
+    desk = Desk(tmp_path)
+    desk.write("fox.png", FINAL[:200])
+    assert desk.live(50) == ["fox.png"]
     assert desk.states() == {"refused": 1}
     desk.write("fox.png", FINAL)
     assert desk.live(10) == ["fox.png"]
     assert desk.shaded == {sha256(FINAL): 1}
+
+
+@pytest.mark.parametrize("form", ["WEBP", "AVIF", "JPEG"])
+def test_a_copy_whose_space_was_reserved_is_shaded_when_it_is_written(tmp_path, form):
+    """Zeros in the place of what a slow copy has not written yet are waited for, and no half picture is shaded."""
+    whole = saved(textured(), form, lossless=True) if form == "WEBP" else saved(textured(), form)
+    half = len(whole) // 2
+    desk = Desk(tmp_path)
+    desk.write("fox.img", whole[:half] + bytes(len(whole) - half))
+    assert desk.live(25) == ["fox.img"]
+    assert desk.states() == {}
+    desk.patch("fox.img", half, whole[half:])
+    desk.live(60)
+    assert desk.shaded == {sha256(whole): 1}
+
+
+def test_a_flat_picture_that_was_just_saved_waits_a_little_longer(tmp_path):
+    """Where zeros may be a flat area or the end of a copy, the second quiet period decides; then it is shaded."""
+    flat = saved(Image.new("RGB", (1600, 1200), "gray"), "JPEG", quality=60, optimize=True)
+    assert screen(flat, None, 2_000_000).doubtful
+    desk = Desk(tmp_path)
+    desk.write("fox.jpg", flat)
+    desk.live(20)
+    assert desk.shaded == {}
+    desk.live(20)
+    assert desk.shaded == {sha256(flat): 1}
+
+
+def test_an_old_file_is_not_waited_for(tmp_path):
+    """What was last changed long ago is no copy under way: a damaged one is refused at once."""
+    desk = Desk(tmp_path)
+    desk.clock.set_date(time.time() + 3600)
+    (desk.root / "fox.png").write_bytes(FINAL[:200])
+    desk.hear(desk.root / "fox.png")
+    desk.live(5)
+    assert desk.states() == {"refused": 1}

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from shaded.errors import PictureError, Refusal, SourceChanged, Transient, Unreadable
+from shaded.errors import Incomplete, NoPicture, PictureError, Refusal, SourceChanged, Transient, Unreadable
 from shaded.outbox import screening
-from shaded.outbox.screening import Screened, read_bytes, screen, sniff
+from shaded.outbox.screening import Screened, leave_alone_no_picture, read_bytes, screen, sniff
 
 SIZE = (31, 17)
 
@@ -136,7 +136,7 @@ def test_a_tiff_of_another_kind_of_number_or_colour_is_refused(data, words):
     ("data", "words"),
     [
         (b"8BPS\0\1" + bytes(20), r"a Photoshop document\. Export a PNG or JPEG"), (b"BM" + bytes(60), "BMP"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"), (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x14ftypmif1\0\0\0\0miaf", "HEIF"), (b"\0\0\0\x14ftypwxyz\0\0\0\0wxyz", "not known here"),
         (b"\0\0\0\x14ftypisom\0\0\0\0mp42" + bytes(9), "a video"), (b"\0\0\0\x14ftypcrx \0\0\0\0isom", "camera raw"),
         (b"<?xml version='1.0'?>\n<svg xmlns='x'/>", "SVG"), (b"%PDF-1.7", "PDF"), (b"\xff\x0a\0\0", "JPEG XL"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"), (b"gimp xcf v011", "GIMP"), (b"II*\0\x10\0\0\0CR\2\0", "camera raw"),
@@ -152,11 +152,17 @@ def test_known_files_are_refused_by_name(data, words):
     assert caught.value.remedy
 
 
-@pytest.mark.parametrize("data", [b"hello", b"\0" * 5000, b"RIFF\0\0\0\0WAVE", "Grüße".encode()])
+@pytest.mark.parametrize("data", [b"hello", b"\1" + b"\0" * 5000, b"RIFF\0\0\0\0WAVE", "Grüße".encode()])
 def test_anything_else_is_no_picture(data):
     """Unknown content is unreadable, with the formats that are known."""
     with pytest.raises(Unreadable, match="not a picture"):
         screen(data, None, 10_000)
+
+
+def test_a_file_that_begins_with_zeros_was_never_written():
+    """Space that was reserved and not filled is incomplete, and no unknown kind of file."""
+    with pytest.raises(Incomplete, match="begins with zeros"):
+        screen(bytes(5000), None, 10_000)
 
 
 def test_an_empty_file_says_so(tmp_path):
@@ -345,3 +351,46 @@ def test_a_long_read_goes_piece_by_piece(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         read_bytes(tmp_path / "large.png", tmp_path, 10 << 20, alive)
     assert len(pieces) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "what"),
+    [
+        ("fox.kra", b"PK\3\4" + bytes(26) + b"mimetypeapplication/x-krita", "it is a Krita document"),
+        ("fox.procreate", b"PK\3\4" + bytes(60), "it is a Procreate document"),
+        ("fox.mov", b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(9), "it is a video"),
+        ("notes.txt", b"buy paint", "it is no picture"),
+        ("car.txt", b"BMW, red", "it is no picture"),
+        ("parts.md", "P2 größer, P3 kleiner".encode(), "it is no picture"),
+        ("noname", bytes(5000), "it is no picture"),
+    ],
+)
+def test_a_file_of_another_kind_is_left_alone(tmp_path, name, data, what):
+    """It is told from a broken picture by its name, and from its first bytes already."""
+    with pytest.raises(NoPicture) as caught:
+        screen(data, tmp_path / name, 10_000)
+    assert caught.value.what == what
+    with pytest.raises(NoPicture):
+        leave_alone_no_picture(data[:4096], tmp_path / name)
+    meant = tmp_path / f"{name}.png"
+    leave_alone_no_picture(data, meant)
+    with pytest.raises((Refusal, Unreadable)) as caught:
+        screen(data, meant, 10_000)
+    assert not isinstance(caught.value, NoPicture)
+
+
+@pytest.mark.parametrize("data", [b"GIF89a" + bytes(50), b"BM" + bytes(60), _png(4, 4), b"FUJIFILMCCD-RAW 0201\0\0"])
+def test_a_picture_is_one_whatever_it_is_called(tmp_path, data):
+    """One that is shaded, and one of a kind that is not, are never left alone for their names."""
+    for name in ("fox", "fox.txt", "fox.kra"):
+        leave_alone_no_picture(data, tmp_path / name)
+
+
+def test_the_beginning_is_judged_before_the_size(tmp_path):
+    """A working file of gigabytes is neither read nor told to be smaller."""
+    path = tmp_path / "fox.clip"
+    path.write_bytes(b"CSFCHUNK" + bytes(5000))
+    with pytest.raises(NoPicture, match="Clip Studio"):
+        read_bytes(path, tmp_path, 100, head=lambda head: leave_alone_no_picture(head, path))
+    with pytest.raises(Refusal, match="bytes and the limit"):
+        read_bytes(path, tmp_path, 100)

@@ -34,6 +34,20 @@ def smooth(height=48, width=64, channels=3, kind=np.uint8, seed=0):
     return array[..., 0] if channels == 1 else array
 
 
+def textured(height=192, width=256, channels=3, kind=np.uint8, seed=0):
+    """Soft shapes with grain all over and nothing black: wherever coded data are lost, pixels change."""
+    rng = np.random.default_rng(seed)
+    shapes = smooth(height, width, 3, seed=seed).astype(np.float64)
+    grain = rng.normal(0, 12, (height // 2, width // 2, 3)).repeat(2, 0).repeat(2, 1)[:height, :width]
+    array = np.clip(shapes + grain + rng.normal(0, 4, shapes.shape), 8, 247)
+    if channels in (2, 4):
+        array = np.dstack([array, np.roll(array[..., 0], 40)])
+    array = array[..., [0, 3]] if channels == 2 else array[..., :channels]
+    scale = 257 if kind == np.uint16 else 1
+    array = np.rint(array * scale).astype(kind)
+    return array[..., 0] if channels == 1 else array
+
+
 def saved(array, form, **options):
     """A picture as a file's bytes, by Pillow."""
     out = io.BytesIO()
@@ -115,3 +129,10 @@ def iptc_records(*entries):
     return b"".join(
         bytes([0x1C, record, number]) + len(value).to_bytes(2, "big") + value for record, number, value in entries
     )
+
+
+def raw_profile(name, content):
+    """A profile as ImageMagick writes it into a text: its name, its length, and hexadecimal digits in lines."""
+    digits = content.hex()
+    lines = "\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    return f"\n{name}\n{len(content):8}\n{lines}\n".encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from shaded.errors import Refusal, Transient
 from shaded.publishing import atomic
-from shaded.publishing.atomic import publish_pair, remove_temporaries
+from shaded.publishing.atomic import publish_pair
 from shaded.publishing.ownership import Copy, Unrecorded
 from shaded.publishing.sidecar import is_own_output, read_sidecar, sidecar_path
+from shaded.publishing.temporaries import remove_temporaries
 from tests.publishing.names import Names
 from tests.publishing.sidecars import a_sidecar
 
@@ -442,3 +444,41 @@ def test_looking_at_a_large_earlier_copy_can_be_stopped(publish, staged, names):
     with pytest.raises(KeyboardInterrupt):
         publish_pair(*staged(b"new"), publish, "fox.png", names.of(), alive)
     assert (publish / "fox.png").stat().st_size == 5 << 20
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.EMFILE, errno.ESTALE])
+@pytest.mark.parametrize("which", ["picture", "sidecar"])
+def test_an_earlier_copy_that_cannot_be_read_now_is_waited_for(publish, staged, names, monkeypatch, which, code):
+    """What a disk says for a while does not make a copy somebody else's: the next version takes its place later."""
+    target = publish_pair(*staged(b"old"), publish, "fox.png", names.of())
+    unread = target if which == "picture" else sidecar_path(target)
+    opening = os.open
+
+    def refusing(path, flags, *arguments, **named):
+        if path == unread.name and not flags & os.O_CREAT:
+            raise OSError(code, os.strerror(code))
+        return opening(path, flags, *arguments, **named)
+
+    monkeypatch.setattr(atomic.os, "open", refusing)
+    with pytest.raises(Transient):
+        publish_pair(*staged(b"new"), publish, "fox.png", names.of())
+    monkeypatch.setattr(atomic.os, "open", opening)
+    assert target.read_bytes() == b"old"
+    assert publish_pair(*staged(b"new"), publish, "fox.png", names.of()) == target
+    assert _names_in(publish) == ["fox.png", "fox.png.shaded.json"]
+
+
+@pytest.mark.parametrize("which", ["picture", "sidecar"])
+def test_somebodys_file_that_cannot_be_read_is_not_waited_for(publish, staged, monkeypatch, which):
+    """Under a name where this source put nothing, nothing has to be read to know that."""
+    theirs = publish / ("fox.png" if which == "picture" else "fox.png.shaded.json")
+    theirs.write_bytes(b"somebody's")
+    opening = os.open
+
+    def refusing(path, flags, *arguments, **named):
+        if path == theirs.name and not flags & os.O_CREAT:
+            raise PermissionError(errno.EACCES, "denied")
+        return opening(path, flags, *arguments, **named)
+
+    monkeypatch.setattr(atomic.os, "open", refusing)
+    assert publish_pair(*staged(), publish, "fox.png", nobody()).name == "fox (shaded).png"

@@ -9,11 +9,15 @@ import pytest
 from PIL import Image
 
 from shaded.outbox.screening import screen
-from shaded.publishing import iptc
+from shaded.publishing import iptc, xmp
+from shaded.publishing.metadata import rights_in, subject_of
 from shaded.publishing.reading import decode
 from shaded.publishing.walking import jpeg_scans, jpeg_segments
 from shaded.publishing.writing import encode
+from shaded.settings import Rights
+from tests.publishing.carriers import jpeg
 from tests.publishing.samples import (
+    SUBJECTS,
     THUMBNAIL,
     exif_with_thumbnail,
     iptc_records,
@@ -87,7 +91,7 @@ def test_nothing_unshaded_hides_in_the_published_file():
     assert encoded.data.endswith(b"\xff\xd9")
     assert any("further pictures" in one for one in picture.container.warnings)
     assert any("C2PA" in one for one in picture.container.warnings)
-    assert any("extended part" in one for one in picture.container.warnings)
+    assert any("XMP" in one for one in encoded.warnings)
 
 
 def test_iptc_records_and_the_comment_are_kept():
@@ -103,14 +107,58 @@ def test_iptc_records_and_the_comment_are_kept():
     assert b"UNSHADED" not in data
 
 
-def test_an_xmp_packet_too_long_for_a_jpeg_leaves_the_rights():
-    """A packet over 64 KB is left out with a warning, and the machine-readable rights are still there."""
+def test_an_xmp_packet_too_long_for_a_jpeg_loses_its_largest_parts():
+    """Of a packet over 64 KB what is largest goes, with a warning; the rights, the name and the title stay."""
     picture = decode(saved(smooth(), "PNG"))
-    long = xmp_packet(f"<own:note>{'word ' * 20000}</own:note>")
+    long = xmp_packet(
+        f"<dc:description>{'word ' * 11000}</dc:description><dc:subject>{'cow ' * 10000}</dc:subject>",
+        'dc:title="A cow" dc:creator="Ada"',
+    )
     picture = type(picture)(picture.colour, None, type(picture.container)("png", "RGB", xmp=long))
     encoded = encode(picture, picture.colour, "jpeg")
-    assert any("too long" in one for one in encoded.warnings)
-    assert b"DMI-PROHIBITED-AIMLTRAINING" in encoded.data
+    assert [one for one in encoded.warnings if "no room" in one] == [
+        "XMP's dc:description was left out: a JPEG has no room for it."
+    ]
+    packet = xmp.parse(decode(encoded.data).container.xmp)
+    assert xmp.data_mining(packet) == "DMI-PROHIBITED-AIMLTRAINING"
+    assert [xmp.values(packet, xmp.DC, name) for name in ("title", "creator")] == [["A cow"], ["Ada"]]
+    assert xmp.values(packet, xmp.DC, "subject")
+    assert not encode(picture, picture.colour, "png").warnings
+
+
+def _extended(packet, guid=b"0" * 32, step=60_000):
+    head = b"http://ns.adobe.com/xmp/extension/\0" + guid + len(packet).to_bytes(4, "big")
+    return [(1, head + at.to_bytes(4, "big") + packet[at : at + step]) for at in range(0, len(packet), step)]
+
+
+def test_extended_xmp_is_read():
+    """A packet over several segments, in any order, counts as a part of the first; a depth map in it does not hurt."""
+    packet = xmp_packet(f"<own:depth>{'A' * 150_000}</own:depth>{SUBJECTS}", 'dc:creator="Ada"')
+    first = (1, b"http://ns.adobe.com/xap/1.0/\0" + xmp_packet("", 'dc:rights="mine"'))
+    picture = decode(jpeg(first, *reversed(_extended(packet))))
+    encoded = encode(picture, picture.colour, rights=Rights(creator="Bob"))
+    assert not encoded.warnings
+    assert rights_in(decode(encoded.data)).creator == "Ada"
+    assert rights_in(decode(encoded.data)).notice == "mine"
+    assert subject_of(decode(encoded.data)) == (["cow", "meadow"], "A cow at noon")
+    assert b"AAAAAA" not in encoded.data
+
+
+def test_extended_xmp_with_a_portion_missing_is_known_to_be_unreadable():
+    """What is not whole may name somebody."""
+    packet = xmp_packet(f"<own:depth>{'A' * 150_000}</own:depth>", 'dc:creator="Ada"')
+    picture = decode(jpeg(*_extended(packet)[::2]))
+    encoded = encode(picture, picture.colour, rights=Rights(creator="Bob"))
+    assert any("rights.creator" in one for one in encoded.warnings)
+    assert rights_in(decode(encoded.data)).creator == ""
+
+
+def test_metadata_in_a_photoshop_block_count():
+    """Its EXIF and XMP are read where the file has none of its own."""
+    content = xmp_packet("", 'dc:creator="Ada"')
+    content += b"\0" * (len(content) & 1)
+    block = b"Photoshop 3.0\x008BIM\x04\x24\0\0" + len(content).to_bytes(4, "big") + content
+    assert rights_in(decode(jpeg((13, block)))).creator == "Ada"
 
 
 def test_a_large_profile_is_split_over_segments_and_read_whole():
@@ -127,8 +175,10 @@ def test_scans_are_counted_up_to_the_end_of_the_picture():
     film = np.random.default_rng(0).bytes(12_000_000)
     assert film.count(b"\xff\xda") > 100
     plain, progressive = saved(smooth(), "JPEG"), saved(smooth(), "JPEG", progressive=True)
-    assert jpeg_scans(plain) == jpeg_scans(plain + film) == 1
-    assert 5 < jpeg_scans(progressive) == jpeg_scans(progressive + film) < 20
+    assert list(jpeg_scans(plain)) == list(jpeg_scans(plain + film))
+    assert len(list(jpeg_scans(plain))) == 1
+    assert list(jpeg_scans(progressive)) == list(jpeg_scans(progressive + film))
+    assert 5 < len(list(jpeg_scans(progressive))) < 20
     assert screen(plain + film, None, 10_000_000).width == 64
 
 

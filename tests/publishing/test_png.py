@@ -13,7 +13,8 @@ from PIL import Image, PngImagePlugin
 from shaded.publishing.reading import decode
 from shaded.publishing.walking import PNG_SIGNATURE, png_chunk, png_chunks
 from shaded.publishing.writing import encode
-from tests.publishing.samples import ICC_RGB, THUMBNAIL, nudged, saved, smooth
+from shaded.settings import Metadata
+from tests.publishing.samples import ICC_RGB, THUMBNAIL, nudged, raw_profile, saved, smooth
 
 
 def _with_chunks(data, *added):
@@ -112,13 +113,50 @@ def test_colour_chunks_and_texts_are_kept():
         (b"cHRM", bytes(32)),
         (b"cICP", bytes([12, 13, 0, 1])),
         (b"tEXt", b"Author\0Ada"),
-        (b"zTXt", b"Comment\0\0" + zlib.compress(b"by hand")),
         (b"pHYs", struct.pack(">IIB", 3000, 2000, 1)),
     ]
     picture = decode(_with_chunks(saved(smooth(), "PNG"), *chunks))
     parts = {part.kind: part.content for part in png_chunks(encode(picture, picture.colour).data)}
     for kind, content in chunks:
         assert parts[kind] == content
+
+
+def test_texts_are_written_anew():
+    """A compressed or international text comes out as a plain one; the time of the last change does not."""
+    chunks = [
+        (b"zTXt", b"comment\0\0" + zlib.compress(b"by hand")),
+        (b"iTXt", "Title\0\0\0de\0Titel\0Kühe".encode()),
+        (b"iTXt", "Description\0\0\0\0\0牛".encode()),
+        (b"tEXt", b"parameters\0a cow, masterpiece"),
+        (b"tIME", bytes(7)),
+    ]
+    picture = decode(_with_chunks(saved(smooth(), "PNG"), *chunks))
+    parts = [
+        part for part in png_chunks(encode(picture, picture.colour).data) if part.kind[1:] in (b"EXt", b"TXt", b"IME")
+    ]
+    assert [(part.kind, part.content) for part in parts][:3] == [
+        (b"tEXt", b"Comment\0by hand"),
+        (b"tEXt", "Title\0Kühe".encode("latin-1")),
+        (b"iTXt", "Description\0\0\0\0\0牛".encode()),
+    ]
+    assert [part.content[:17] for part in parts[3:]] == [b"XML:com.adobe.xmp"]
+    without = encode(picture, picture.colour, metadata=Metadata(xmp=False)).data
+    assert b"by hand" not in without
+
+
+@pytest.mark.parametrize("kind", [b"gAMA", b"cHRM", b"cICP", b"sRGB", b"mDCV", b"cLLI"])
+def test_a_chunk_on_colour_of_another_size_is_left_out(kind):
+    """It would be a hiding place."""
+    picture = decode(_with_chunks(saved(smooth(), "PNG"), (kind, THUMBNAIL)))
+    assert b"UNSHADED" not in encode(picture, picture.colour).data
+
+
+def test_a_raw_colour_profile_stands_in_for_a_chunk():
+    """ImageMagick's hexadecimal profile is the picture's where there is no other."""
+    raw = (b"zTXt", b"Raw profile type icc\0\0" + zlib.compress(raw_profile("icc", ICC_RGB)))
+    assert decode(_with_chunks(saved(smooth(), "PNG"), raw)).container.icc == ICC_RGB
+    other = saved(smooth(), "PNG", icc_profile=ICC_RGB[:-1])
+    assert decode(_with_chunks(other, raw)).container.icc == ICC_RGB[:-1]
 
 
 def test_nothing_unshaded_hides_in_the_chunks():

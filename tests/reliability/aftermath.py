@@ -9,7 +9,8 @@ from pathlib import Path
 
 from shaded.publishing.naming import SIDECAR_SUFFIX, numbered
 from shaded.publishing.reading import decode
-from shaded.publishing.sidecar import read_sidecar, sidecar_path
+from shaded.publishing.sidecar import read_sidecar
+from shaded.publishing.sidecar_places import sidecar_in
 from tests.reliability.engine import rendered_counts
 from tests.reliability.torment import looks, sha
 
@@ -56,7 +57,7 @@ def _assert_every_source_has_its_copy(torment):
         if name in torment.inputs:
             assert (torment.base / name).read_bytes() == torment.inputs[name], name
             assert row["sha256"] == sha(torment.inputs[name]), name
-        if not torment.retouched & {target, sidecar_path(target)}:  # nobody has touched it since
+        if not torment.retouched & {target, *_sidecars(torment, target)}:  # nobody has touched it since
             _assert_whole(torment, name, row, target)
     return named
 
@@ -64,7 +65,7 @@ def _assert_every_source_has_its_copy(torment):
 def _assert_whole(torment, name, row, target):
     """A copy, its sidecar and its row are about the same picture, made by the profile that it was taken up with."""
     data, source = target.read_bytes(), torment.contents[row["sha256"]]
-    stated = read_sidecar(sidecar_path(target))
+    stated = read_sidecar(torment.sidecar(target))
     assert sha(data) == stated.published.sha256 == row["published_sha256"] == row["output_sha256"], name
     assert stated.source.sha256 == row["sha256"], name
     assert (stated.source.name, stated.published.name) == (Path(name).name, target.name)
@@ -86,20 +87,28 @@ def _assert_nothing_is_left(torment, named):
     sidecar a person changed, since the pair is that person's from then on.
     """
     found = {path for folder in ("pub", "turned pub") for path in (torment.base / folder).iterdir()}
-    expected = named | {sidecar_path(path) for path in named}
+    found |= {path for path in (torment.base / "private").rglob("*") if path.is_file()}
+    expected = named | {torment.sidecar(path) for path in named}
     theirs = set(torment.foreign)
-    beside_theirs = {sidecar_path(path) for path in theirs}  # what was ours before a person saved the picture anew
+    # What was ours before a person saved the picture anew.
+    beside_theirs = {sidecar for path in theirs for sidecar in _sidecars(torment, path)}
     assert expected - theirs - beside_theirs - found == set(), "copies are missing"
-    annotated = {path.with_name(path.name.removesuffix(SIDECAR_SUFFIX)) for path in theirs if _is_sidecar(path)}
+    annotated = {torment.places.picture_of(path) for path in theirs if _is_sidecar(path)}
     left = found - theirs - beside_theirs - annotated - expected
     for name in torment.gone:
         for target in possible_targets(torment.target(name)):
-            if target in left and sidecar_path(target) in left:
-                assert read_sidecar(sidecar_path(target)).published.sha256 == sha(target.read_bytes()), target
-                left -= {target, sidecar_path(target)}
+            sidecar = torment.sidecar(target)
+            if target in left and sidecar in left:
+                assert read_sidecar(sidecar).published.sha256 == sha(target.read_bytes()), target
+                left -= {target, sidecar}
     assert left == set(), "something is left in the publish folders"
     assert list((torment.state / "staging").iterdir()) == []
     assert {path.name for path in torment.state.iterdir()} <= STATE_FILES
+
+
+def _sidecars(torment, picture):
+    """Every path at which a picture's sidecar may stand."""
+    return [sidecar_in(place, picture) for place in torment.places.all]
 
 
 def _is_sidecar(path):

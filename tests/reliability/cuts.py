@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from shaded.daemon.instance import LEDGER_NAME
 from shaded.errors import ShadedError
-from shaded.publishing.sidecar import parse_sidecar, sidecar_path
+from shaded.publishing.sidecar import parse_sidecar
 from shaded.settings import Folder
 from tests.daemon.rig import Rig
 from tests.reliability.every_step import RetouchingExecutor
@@ -19,7 +19,7 @@ from tests.reliability.power import Disk, Killed
 PICTURE, COPY = "a/b/fox.png", "c/fox copy.png"
 FIRST, SECOND = KINDS["see-through.png"](1), KINDS["see-through.png"](2)
 THEIRS = b"somebody's"
-OUT, PUB = "pictures/out", "web/pub"
+OUT, PUB, PRIVATE = "pictures/out", "web/pub", "private/sidecars"
 SIDECAR = ".shaded.json"
 ROWS = "SELECT published, published_sha256 FROM placements WHERE published IS NOT NULL"
 DONE = "SELECT sha256 FROM jobs WHERE state IN ('rendered', 'published')"
@@ -30,10 +30,16 @@ def sha(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def daemon(base, executor):
-    """A daemon whose outbox, publish and state folder lie in three folders, none of which is synced with another."""
+def daemon(base, executor, *, apart):
+    """A daemon whose folders lie in folders of which none is synced with another; ``apart``: the sidecars', too."""
     folder = Folder(outbox=base / OUT, publish=base / PUB)
-    return Rig(base, executor=executor, folders=(folder,), retry_seconds=0.0)
+    sidecars = base / PRIVATE if apart else None
+    return Rig(base, executor=executor, folders=(folder,), sidecars=sidecars, retry_seconds=0.0)
+
+
+def sidecar_of(path, base, *, apart):
+    """Where the sidecar of a published picture stands, both as paths below ``base``."""
+    return f"{PRIVATE}{base}/{path}{SIDECAR}" if apart else path + SIDECAR
 
 
 class Life:
@@ -41,28 +47,31 @@ class Life:
 
     Args:
         base: Where outbox, publish and state folder are; moved nowhere, since the ledger knows paths.
+        apart: Whether the sidecars have a folder of their own.
         options: See :class:`Disk`.
     """
 
-    def __init__(self, base, **options):
+    def __init__(self, base, *, apart=False, **options):
         shutil.rmtree(base, ignore_errors=True)
-        for folder in (OUT, PUB):
+        self.apart = apart
+        for folder in (OUT, PUB, PRIVATE):
             (base / folder).parent.mkdir(parents=True)
         self.base = base
         self.saved = {}
         self.theirs = {}
         self.executor = RetouchingExecutor(None)
         self.rig = None
-        self.disk = Disk(base, base / "state" / LEDGER_NAME, told=self._told, **options)
+        self.disk = Disk(base, base / "state" / LEDGER_NAME, told=self.told, **options)
 
-    def _told(self):
-        return {"saved": dict(self.saved), "theirs": dict(self.theirs)}
+    def told(self):
+        """What is known by now."""
+        return {"saved": dict(self.saved), "theirs": dict(self.theirs), "apart": self.apart}
 
     def start(self):
         """A daemon starts; once more after it was killed."""
         self.close()
         self.executor.held, self.executor.said = [], []
-        self.rig = daemon(self.base, self.executor)
+        self.rig = daemon(self.base, self.executor, apart=self.apart)
 
     def save(self, name, data):
         """A careful program saves a picture: it waits for the disk, and does not rely on the daemon's having done so.
@@ -152,18 +161,33 @@ def somebodys_name(life):
     the_same_elsewhere(life)
 
 
+def _established_apart(life):
+    _established(life)
+    life.apart = True
+
+
+def with_the_sidecar_elsewhere(life):
+    """From the next start on the sidecars have a folder of their own, and a newer version comes."""
+    life.start()
+    a_newer_version(life)
+
+
 SCENES = {
-    "the first picture": (None, the_first_picture),
-    "a newer version": (_established, a_newer_version),
-    "the same elsewhere": (_established, the_same_elsewhere),
-    "somebody's name": (_established, somebodys_name),
+    "the first picture": (None, the_first_picture, False),
+    "a newer version": (_established, a_newer_version, False),
+    "the same elsewhere": (_established, the_same_elsewhere, False),
+    "somebody's name": (_established, somebodys_name, False),
+    "the first picture, sidecars apart": (None, the_first_picture, True),
+    "a newer version, sidecars apart": (_established, a_newer_version, True),
+    "somebody's name, sidecars apart": (_established, somebodys_name, True),
+    "a newer version, sidecars apart from then on": (_established_apart, with_the_sidecar_elsewhere, False),
 }
 
 
 def cut_life(base, scene, **options):
     """Live a scene; the life, with a moment for each call that changed or synced something."""
-    prepare, act = SCENES[scene]
-    life = Life(base, **options)
+    prepare, act, apart = SCENES[scene]
+    life = Life(base, apart=apart, **options)
     with life.disk:
         if prepare:
             prepare(life)
@@ -178,8 +202,8 @@ def killed_life(base, scene, step, **options):
 
     Without a life that is so long: ``None``.
     """
-    prepare, act = SCENES[scene]
-    life = Life(base, keep=False, **options)
+    prepare, act, apart = SCENES[scene]
+    life = Life(base, apart=apart, keep=False, **options)
     with life.disk:
         if prepare:
             prepare(life)
@@ -202,8 +226,8 @@ def faults_after_an_error(base, scene, call):
 
     Where the error ends a start, the service manager starts it again.
     """
-    prepare, act = SCENES[scene]
-    life = Life(base, keep=False)
+    prepare, act, apart = SCENES[scene]
+    life = Life(base, apart=apart, keep=False)
     with life.disk:
         if prepare:
             prepare(life)
@@ -217,14 +241,20 @@ def faults_after_an_error(base, scene, call):
         life.start()  # a file that could not be removed is removed now
         life.rig.settle(10)
     life.close()
-    told = {"saved": dict(life.saved), "theirs": dict(life.theirs)}
+    told = life.told()
     return list(_faults_at_the_end(base, told, list(life.saved))) if failed else None
 
 
 # What must hold -------------------------------------------------------------------------------------------------------
 
 
-def faults_at_once(image, told, outputs):
+def _sidecar_in(image, path, told, base):
+    """What a power cut left of a published picture's sidecar; of one that was beside it, if it has none apart yet."""
+    apart = image.data(sidecar_of(path, base, apart=True)) if told["apart"] else None
+    return parse_sidecar(apart or image.data(path + SIDECAR) or b"")
+
+
+def faults_at_once(image, told, outputs, base):
     """What is wrong with what a power cut left, before any daemon looks at it; sentences."""
     for name, versions in told["saved"].items():
         if image.data(f"{OUT}/{name}") not in versions:
@@ -239,13 +269,13 @@ def faults_at_once(image, told, outputs):
             if sha(image.data(path) or b"") not in outputs:
                 yield f"{path} is not whole"
             try:
-                if parse_sidecar(image.data(path + SIDECAR) or b"").published.name != name:
+                if _sidecar_in(image, path, told, base).published.name != name:
                     yield f"{path} has another picture's sidecar"
             except ShadedError:
                 yield f"{path} has no whole sidecar"
 
 
-def broken_promises(image, base):
+def broken_promises(image, told, base):
     """Copies of which the ledger says wrongly that they are published."""
     for published, sha256 in image.rows(ROWS):
         path = str(Path(os.fsdecode(published)).relative_to(base))
@@ -254,7 +284,7 @@ def broken_promises(image, base):
             yield f"the ledger says that {path} is published"
             continue
         try:
-            if parse_sidecar(image.data(path + SIDECAR) or b"").published.sha256 != sha256:
+            if _sidecar_in(image, path, told, base).published.sha256 != sha256:
                 yield f"the ledger says that {path} is published, and its sidecar is another's"
         except ShadedError:
             yield f"the ledger says that {path} is published, and its sidecar is not whole"
@@ -266,7 +296,7 @@ def faults_later(image, told, base, secret):
     image.lay_out(base, base / "state" / LEDGER_NAME)
     executor = RetouchingExecutor(None)
     try:
-        rig = daemon(base, executor)
+        rig = daemon(base, executor, apart=told["apart"])
     except ShadedError as error:
         yield f"the next daemon does not start: {error}"
         return
@@ -286,15 +316,20 @@ def faults_later(image, told, base, secret):
 
 
 def _faults_at_the_end(base, told, names):
-    found = {str(path.relative_to(base)) for path in (base / PUB).rglob("*") if not path.is_dir()}
+    files = (path for folder in (PUB, PRIVATE) for path in (base / folder).rglob("*") if not path.is_dir())
+    found = {str(path.relative_to(base)) for path in files}
     expected = {f"{PUB}/{_published(name, told)}" for name in names}
-    if found != expected | {path + SIDECAR for path in expected} | set(told["theirs"]):
+    sidecars = {path: sidecar_of(path, base, apart=told["apart"]) for path in expected}
+    # What was published before the sidecars got another folder keeps its own where it is.
+    kept = {path: path + SIDECAR for path in expected if path + SIDECAR in found and sidecars[path] not in found}
+    sidecars |= kept
+    if found != expected | set(sidecars.values()) | set(told["theirs"]):
         yield f"the publish folder has {sorted(found)}"
         return
     for name in names:
         source, target = base / OUT / name, base / PUB / _published(name, told)
         data = target.read_bytes()
-        stated = parse_sidecar(sidecar_path(target).read_bytes())
+        stated = parse_sidecar((base / sidecars[f"{PUB}/{_published(name, told)}"]).read_bytes())
         if (stated.published.sha256, stated.source.sha256) != (sha(data), sha(source.read_bytes())):
             yield f"{name} and its sidecar do not belong together"
         if target.stat().st_nlink != 1:
@@ -344,7 +379,8 @@ class Judge:
         base, outputs = self.life.base, self.life.outputs()
         for moment, image, _ in self._images():
             self.looked += 1
-            for fault in (*faults_at_once(image, moment.told, outputs), *broken_promises(image, base)):
+            told = moment.told
+            for fault in (*faults_at_once(image, told, outputs, base), *broken_promises(image, told, base)):
                 yield f"{moment.where}: {fault}"
         for moment, image, started in self._images():
             if started:

@@ -1,5 +1,6 @@
-"""Dies before every single durable step of one picture's way, one after the other: ``python every_step.py FOLDER``.
+"""Dies before every single durable step of one picture's way, one after the other: ``every_step.py FOLDER [apart]``.
 
+With ``apart`` the sidecar goes into a folder of its own.
 The way begins with the first start of all: making the state folder, the ledger, its secret and the outbox's marker.
 
 Each death is a real one (``SIGKILL`` of a forked process), so no ``finally`` runs; then another process does the rest.
@@ -16,7 +17,8 @@ import sys
 from pathlib import Path
 
 from shaded import logs
-from shaded.publishing.sidecar import read_sidecar, sidecar_path
+from shaded.publishing.sidecar import read_sidecar
+from shaded.publishing.sidecar_places import SidecarPlaces
 from shaded.scheduling.worker import failure_of
 from tests.daemon.rig import FakeExecutor, Rig
 from tests.reliability.engine import RetouchingEngine, note, rendered_counts
@@ -44,13 +46,14 @@ class RetouchingExecutor(FakeExecutor):
         self.held = []
 
 
-def live(base, last):
+def live(base, last, apart):
     """One daemon's life in a process of its own; its exit status as ``os.waitpid`` gives it."""
     child = os.fork()
     if child == 0:
         mortality = Mortality(last, lambda name: note(base / "placed", name.replace(" ", "?")))
         try:
-            rig = Rig(base, executor=RetouchingExecutor(base / "renders"))
+            private = base / "private" if apart else None
+            rig = Rig(base, executor=RetouchingExecutor(base / "renders"), sidecars=private)
             rig.settle(8)
             rig.close()
             (base / "steps").write_text(str(mortality.taken))
@@ -61,13 +64,14 @@ def live(base, last):
     return os.waitpid(child, 0)[1]
 
 
-def troubles(base, name, source):
+def troubles(base, name, source, apart):
     """What is wrong after the rest was done, a sentence each."""
-    found = {path.name for path in (base / "pub").iterdir()}
-    if found != {name, f"{name}.shaded.json", "theirs.png"}:
-        return [f"the publish folder has {sorted(found)}"]
+    sidecar = SidecarPlaces(base / "private" if apart else None).new(base / "pub" / name)
+    files = [path for folder in ("pub", "private") for path in (base / folder).rglob("*") if path.is_file()]
+    if set(files) != {base / "pub" / name, sidecar, base / "pub" / "theirs.png"}:
+        return [f"the publish folder has {sorted(map(str, files))}"]
     published = (base / "pub" / name).read_bytes()
-    stated = read_sidecar(sidecar_path(base / "pub" / name))
+    stated = read_sidecar(sidecar)
     placed = (base / "placed").read_text().splitlines().count(name)
     begun, ended = rendered_counts(base / "renders")
     checks = {
@@ -82,7 +86,7 @@ def troubles(base, name, source):
 
 def main():
     """Try every step."""
-    folder = Path(sys.argv[1])
+    folder, apart = Path(sys.argv[1]), sys.argv[2:] == ["apart"]
     logs.configure("error", "json")
     name, source = "fox.png", KINDS["see-through.png"](1)
     wrong, last, steps, deaths = [], 0, -1, 0
@@ -92,16 +96,16 @@ def main():
         (base / "pub").mkdir()
         (base / "out" / name).write_bytes(source)
         (base / "pub" / "theirs.png").write_bytes(b"somebody's")
-        status = live(base, last)
+        status = live(base, last, apart)
         if last == 0:
             steps = int((base / "steps").read_text())
         elif os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
             deaths += 1
         else:
             wrong.append(f"step {last}: it did not die but ended with {status}")
-        if status and live(base, 0):
+        if status and live(base, 0, apart):
             wrong.append(f"step {last}: the next daemon failed")
-        wrong += [f"step {last}: {what}" for what in troubles(base, name, source)]
+        wrong += [f"step {last}: {what}" for what in troubles(base, name, source, apart)]
         last += 1
     print(json.dumps({"steps": steps, "deaths": deaths, "wrong": wrong}))  # noqa: T201 - the answer
 

@@ -12,7 +12,7 @@ import random
 from collections import Counter
 
 from shaded.publishing import atomic
-from shaded.publishing.sidecar import read_sidecar, sidecar_path
+from shaded.publishing.sidecar import read_sidecar
 from shaded.scheduling.messages import Failure, Ready, WorkerDied
 from tests.daemon.rig import FakeExecutor, Rig, png
 
@@ -57,13 +57,16 @@ class Day:
 
     Args:
         base: An empty folder.
-        seed: Decides everything that happens.
+        seed: Decides everything that happens. On odd days the sidecars have a folder of their own.
     """
 
     def __init__(self, base, seed):
         self.rng = random.Random(seed)
         # That a picture is set aside whose worker dies twice is tried elsewhere; here chance alone ends workers.
-        self.rig = Rig(base, executor=PatchyExecutor(self.rng), retry_seconds=30.0, max_deaths=100)
+        sidecars = base / "private" if seed % 2 else None
+        self.rig = Rig(
+            base, executor=PatchyExecutor(self.rng), sidecars=sidecars, retry_seconds=30.0, max_deaths=100
+        )  # fmt: skip
         self.saved = {}
         self.versions = Counter()
         self.theirs = {}
@@ -221,7 +224,7 @@ class Day:
         for path in self.rig.publish.glob("*.png"):
             if path not in self.theirs:
                 # While a newer version takes an older one's place, the sidecar is there first.
-                assert read_sidecar(sidecar_path(path)).published.name == path.name
+                assert read_sidecar(self.rig.sidecar(path)).published.name == path.name
                 assert self.rig.ledger.is_own_output(hashlib.sha256(path.read_bytes()).hexdigest()), path
 
     def look_at_the_end(self):
@@ -236,10 +239,10 @@ class Day:
             if target not in self.theirs:
                 published = target.read_bytes()
                 assert published == data + b"shaded", name
-                assert read_sidecar(sidecar_path(target)).published.sha256 == hashlib.sha256(published).hexdigest()
+                assert read_sidecar(self.rig.sidecar(target)).published.sha256 == hashlib.sha256(published).hexdigest()
             story = [what for _, what in self.rig.ledger.story(self.rig.outbox / name)]
             assert story.count("It was published.") <= self.versions[name], (name, story)
-        assert not [*self.rig.publish.rglob("*.tmp")]
+        assert not [*self.rig.base.rglob("*.tmp")]
         assert [*self.rig.settings.staging_dir.iterdir()] == []
         renders = Counter(task.sha256 for task in self.rig.executor.submitted)
         again = sum(renders.values()) - len(renders)

@@ -79,11 +79,11 @@ def test_the_longest_name_gives_way_to_somebody_elses_file(rig, letter):
 
 def test_temporary_names_of_long_names_are_whole_letters(rig, monkeypatch):
     """A temporary name is cut between letters: some file systems take no other names."""
-    from shaded.publishing import atomic
+    from shaded.publishing import temporaries
 
     made = []
-    real = atomic._temporary
-    monkeypatch.setattr(atomic, "_temporary", lambda *words: made.append(real(*words)) or made[-1])
+    real = temporaries._temporary
+    monkeypatch.setattr(temporaries, "_temporary", lambda *words: made.append(real(*words)) or made[-1])
     rig.put("🦊" * 59 + ".png")
     rig.settle()
     assert len(made) == 2

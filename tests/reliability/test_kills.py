@@ -89,11 +89,10 @@ class People:
         """A person saves a published copy; only while no daemon is at work, which could be about to replace it."""
         torment = self.torment
         passed_over = ".tmp" if self._sidecars else (".json", ".tmp")
+        published = [path for folder in ("pub", "turned pub") for path in sorted((torment.base / folder).iterdir())]
+        apart = sorted(path for path in (torment.base / "private").rglob("*") if path.is_file())
         copies = [
-            path
-            for folder in ("pub", "turned pub")
-            for path in sorted((torment.base / folder).iterdir())
-            if path not in torment.foreign and not path.name.endswith(passed_over)
+            path for path in (*published, *apart) if path not in torment.foreign and not path.name.endswith(passed_over)
         ]
         if copies:
             torment.retouch(self.rng.choice(copies), b"retouched %d" % self.rng.getrandbits(64))
@@ -105,8 +104,8 @@ class People:
                 what()
 
 
-def torture(torment, people, kills, reloads):
-    """Kill so often, in many lives of daemons, while people do things."""
+def torture(torment, people, kills, reloads, moves):
+    """Kill so often, in many lives of daemons, while people do things; ``moves``: how likely sidecars go elsewhere."""
     rng = people.rng
     for _ in range(24):
         people.arrive()
@@ -123,6 +122,8 @@ def torture(torment, people, kills, reloads):
         people.act(1.0)
         if rng.random() < 0.15:
             people.retouch()
+        if rng.random() < moves:
+            torment.move_sidecars()
         _live_and_die(torment, people, longest, may_reload=torment.happened["reloaded"] < reloads)
 
 
@@ -173,9 +174,9 @@ def _live_to_a_moment(torment, people, longest, *, may_reload):
     torment.kills["daemon, at a moment"] += 1
 
 
-def _torture_and_look(torment, people, kills, reloads):
+def _torture_and_look(torment, people, kills, reloads, moves=0.0):
     begun_at = time.monotonic()
-    torture(torment, people, kills, reloads)
+    torture(torment, people, kills, reloads, moves)
     tortured_for = time.monotonic() - begun_at
     torment.finish(seconds=180)
     assert_aftermath(torment)
@@ -188,11 +189,12 @@ def _torture_and_look(torment, people, kills, reloads):
 
 
 @pytest.mark.timeout(900)
-def test_a_death_before_every_single_step(tmp_path):
+@pytest.mark.parametrize("apart", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_death_before_every_single_step(tmp_path, apart):
     """One picture's way, cut off before each durable step in turn: it is put into place once, and nothing is left."""
     script = Path(__file__).with_name("every_step.py")
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)],
+        [sys.executable, str(script), str(tmp_path), *(["apart"] if apart else [])],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, timeout=850,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -211,6 +213,17 @@ def test_ten_kills_lose_and_double_nothing(torment):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_fifty_kills_while_sidecars_get_another_folder_and_back(tmp_path):
+    """The same with the sidecars in a folder of their own, and beside their pictures again, from start to start."""
+    torment = Torment(tmp_path, apart=True)
+    try:
+        _torture_and_look(torment, People(torment, 5), kills=50, reloads=2, moves=0.4)
+    finally:
+        torment.end()
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_sidecars_that_are_somebodys_are_kept(torment):
     """A true sidecar that a person put at a name, or changed beside a published picture, is kept like any file."""
@@ -222,9 +235,10 @@ def test_sidecars_that_are_somebodys_are_kept(torment):
 @pytest.mark.timeout(2400)
 def test_five_hundred_kills_lose_and_double_nothing(torment):
     """The same with five hundred kills over some hundred pictures of every format."""
-    _torture_and_look(torment, People(torment, 2), kills=500, reloads=12)
+    _torture_and_look(torment, People(torment, 2), kills=500, reloads=12, moves=0.08)
     happened = torment.happened
-    assert all(happened[what] >= 10 for what in ("edited", "deleted", "retouched", "reloaded")), happened
+    done = ("edited", "deleted", "retouched", "reloaded", "sidecars moved")
+    assert all(happened[what] >= 10 for what in done), happened
     assert all(happened[f"foreign: {make.__name__}"] for make in INTRUDERS), happened
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from shaded.control import request
 from shaded.errors import ShadedError
-from shaded.publishing.sidecar import sidecar_path
+from shaded.publishing.sidecar_places import SidecarPlaces
 from tests.publishing.sidecars import a_sidecar as a_stated_picture
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +49,8 @@ threads = 1
 retry_seconds = {retry_seconds}
 niceness = 0
 max_deaths = {max_deaths}
+[publishing]
+sidecars = "{sidecars}"
 """
 #: Every row of the ledger: the source, what it was published as, and of which job it is.
 ROWS = (
@@ -70,6 +72,7 @@ class Torment:
         command: Makes the daemon's command line from a last step; without it, a daemon with a quick engine.
         max_deaths: The daemon's setting.
         seconds: How long the quick engine takes for a picture.
+        apart: Whether the sidecars have a folder of their own at first.
 
     Attributes:
         inputs: What lies in the outboxes, by name.
@@ -83,12 +86,12 @@ class Torment:
         kills: How often what was killed, and how.
     """
 
-    def __init__(self, base, command=None, max_deaths=100, seconds=0.02):
+    def __init__(self, base, command=None, max_deaths=100, seconds=0.02, *, apart=False):
         self.base, self.state = base, base / "state"
         for folder in ("out", "turned", "pub", "turned pub"):
             (base / folder).mkdir()
         self.config = base / "config.toml"
-        self.side = FIRST_SIDE
+        self.side, self.apart = FIRST_SIDE, apart
         self.renders, self.placed = base / "renders", base / "placed"
         self.kills, self.happened = Counter(), Counter()
         self.process = None
@@ -107,8 +110,27 @@ class Torment:
         """Write the settings; they hold from the next start or reload on."""
         retry_seconds = 0.05 if self._max_deaths > 2 else 0.2
         self.config.write_text(
-            CONFIG.format(base=self.base, side=self.side, max_deaths=self._max_deaths, retry_seconds=retry_seconds)
-        )
+            CONFIG.format(
+                base=self.base, side=self.side, max_deaths=self._max_deaths, retry_seconds=retry_seconds,
+                sidecars=self.places.folder or "beside",
+            )
+        )  # fmt: skip
+
+    @property
+    def places(self):
+        """Where sidecars go, and where they may have gone before."""
+        private = self.base / "private"
+        return SidecarPlaces(private if self.apart else None, (private,))
+
+    def sidecar(self, picture):
+        """Where a published picture's sidecar stands."""
+        return self.places.find(picture, picture.parent).path
+
+    def move_sidecars(self):
+        """From the next start on the sidecars go elsewhere. No daemon is at work now."""
+        self.apart = not self.apart
+        self.configure()
+        self.happened["sidecars moved"] += 1
 
     @property
     def profiles(self):
@@ -141,8 +163,10 @@ class Torment:
         return self.base / {"out": "pub", "turned": "turned pub"}[folder] / file
 
     def intrude(self, path, make):
-        """Somebody puts something into a publish folder: ``make`` makes it at ``path`` and says what it made."""
-        self.foreign |= {made: looks(made) for made in make(path)}
+        """Somebody puts something at a picture's name or its sidecar's: ``make`` makes it and says what it made."""
+        beside = self.places.new(path)
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        self.foreign |= {made: looks(made) for made in make(path, beside)}
         self.happened[f"foreign: {make.__name__}"] += 1
 
     def retouch(self, path, data):
@@ -297,34 +321,32 @@ def looks(path):
 # Things that somebody may have put at a published name --------------------------------------------------------------
 
 
-def a_picture(path):
+def a_picture(path, _beside):
     """Another picture of the same name."""
     path.write_bytes(b"somebody's picture")
     return [path]
 
 
-def a_text(path):
+def a_text(_path, beside):
     """A text where the sidecar is to be."""
-    beside = sidecar_path(path)
     beside.write_text('{"somebody": "notes"}')
     return [beside]
 
 
-def a_true_sidecar(path):
+def a_true_sidecar(_path, beside):
     """A sidecar of another picture, as whoever sorts published pictures by hand may leave it."""
-    beside = sidecar_path(path)
     beside.write_text(a_stated_picture().to_json())
     return [beside]
 
 
-def a_folder(path):
+def a_folder(path, _beside):
     """A folder with something in it."""
     path.mkdir()
     (path / "inside.txt").write_text("somebody's")
     return [path]
 
 
-def a_link(path):
+def a_link(path, _beside):
     """A link to a file elsewhere."""
     elsewhere = path.parent.with_name(f"elsewhere {path.name}")
     elsewhere.write_bytes(b"somebody's, elsewhere")
@@ -332,22 +354,21 @@ def a_link(path):
     return [path, elsewhere]
 
 
-def a_dangling_link(path):
+def a_dangling_link(path, _beside):
     """A link that leads nowhere."""
     path.symlink_to(path.parent.with_name("nowhere"))
     return [path]
 
 
-def a_folder_for_a_sidecar(path):
+def a_folder_for_a_sidecar(_path, beside):
     """A folder where the sidecar is to be."""
-    beside = sidecar_path(path)
     beside.mkdir()
     return [beside]
 
 
-def a_link_for_a_sidecar(path):
+def a_link_for_a_sidecar(path, beside):
     """A link where the sidecar is to be."""
-    beside, elsewhere = sidecar_path(path), path.parent.with_name(f"elsewhere {path.name}.json")
+    elsewhere = path.parent.with_name(f"elsewhere {path.name}.json")
     elsewhere.write_text("{}")
     beside.symlink_to(elsewhere)
     return [beside, elsewhere]

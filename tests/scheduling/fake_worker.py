@@ -76,7 +76,8 @@ class CopyingEngine:
     def verify(self, task):
         if "die" in task.published.name:
             os.kill(os.getpid(), signal.SIGKILL)
-        missing = () if Path(f"{task.published}.shaded.json").exists() else ("there is no sidecar",)
+        sidecar = task.sidecar or Path(f"{task.published}.shaded.json")
+        missing = () if sidecar.exists() else ("there is no sidecar",)
         return Verified(job_id=task.job_id, problems=missing, measured={"pull": 0.25, "original": str(task.original)})
 
     def audit(self, task, progress):

@@ -11,6 +11,7 @@ from PIL import Image
 from shaded.errors import PictureError
 from shaded.evidence import audit as auditing
 from shaded.evidence import launderings
+from shaded.publishing.sidecar import parse_sidecar
 from shaded.scheduling import published as opening
 from shaded.scheduling.messages import AuditTask
 from shaded.settings import Profile
@@ -70,6 +71,16 @@ def test_the_numbers_are_of_the_bytes_that_lie_there(engine, published, few):
     assert after.before["flux2-meter"].pull == pytest.approx(0, abs=0.001)
     assert after.sha256 != before.sha256
     assert "altered" in after.warnings[0]
+
+
+def test_a_public_sidecar_is_audited_like_a_whole_one(engine, published, few):
+    """The anchor's ground comes from the original, so that every number is the same."""
+    picture, original = published
+    task = AuditTask(job_id="a", published=picture, original=original)
+    whole = engine.audit(task, lambda told: None).result
+    beside = picture.with_name("fox.png.shaded.json")
+    beside.write_text(parse_sidecar(beside.read_bytes()).public().to_json(), "utf-8")
+    assert engine.audit(task, lambda told: None).result == whole
 
 
 def test_another_original_is_named_and_says_what_to_do(engine, published, tmp_path):

@@ -7,11 +7,13 @@ import json
 import os
 from contextlib import suppress
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from shaded.errors import PictureError, Refusal, SourceChanged, Unreadable
 from shaded.outbox import screening
+from shaded.publishing.sidecar import parse_sidecar
 from shaded.scheduling import published as opening
 from shaded.scheduling.messages import ShadeTask, VerifyTask
 from shaded.settings import Profile
@@ -237,17 +239,72 @@ def test_a_canvas_that_is_not_the_files_is_not_drawn(engine, published, monkeypa
 @pytest.mark.parametrize(
     ("keys", "value", "why"),
     [
-        (("target", "ground"), [], "how the anchor was drawn"),
         (("target", "ground"), ["#000000#000000"], "how the anchor was drawn"),
         (("budget",), {}, "no limit for local_lpips, lpips, max_delta_e, psnr_db"),
     ],
 )
 def test_what_a_sidecar_leaves_out_is_an_error_that_names_it(engine, published, keys, value, why):
-    """A sidecar without a ground or limits cannot be held to them; that is said, and is no unexpected error."""
+    """A sidecar without a whole ground or limits cannot be held to them; that is said, and is no unexpected error."""
     picture, original = published
     _state(picture, *keys, value=value)
     with pytest.raises(Unreadable, match=why):
         engine.verify(VerifyTask(job_id="v", published=picture, original=original))
+
+
+def _publicly(picture):
+    """Let a picture have its sidecar in the form that strangers may read."""
+    beside = picture.with_name(picture.name + ".shaded.json")
+    beside.write_text(parse_sidecar(beside.read_bytes()).public().to_json(), "utf-8")
+    return json.loads(beside.read_text())
+
+
+def test_a_public_sidecar_is_held_to_every_number(engine, published):
+    """The ground comes from the original: what is measured is exactly what is measured with the whole sidecar."""
+    picture, original = published
+    task = VerifyTask(job_id="v", published=picture, original=original)
+    whole = engine.verify(task)
+    stated = _publicly(picture)
+    assert (stated["target"]["ground"], stated["engine"]["seed"]) == ([], None)
+    public = engine.verify(task)
+    assert public.problems == ()
+    assert public.measured == whole.measured
+    assert "flux2-meter" in public.measured["strength"]
+
+
+def test_the_anchor_of_a_public_sidecar_is_the_very_one(engine, published, tmp_path):
+    """With the original it is the same to the byte; without, nearly so, and that is said."""
+    picture, original = published
+    out = tmp_path / "anchors"
+    task = VerifyTask(job_id="v", published=picture, original=original, anchor_out=out)
+    engine.verify(task)
+    very = pixels(out / "fox.png.anchor.png")
+    _publicly(picture)
+    verified = engine.verify(task)
+    assert np.array_equal(pixels(out / "fox.png.anchor.png"), very)
+    assert "anchor_note" not in verified.measured
+    alone = engine.verify(task.model_copy(update={"original": None}))
+    assert "published file's colours" in alone.measured["anchor_note"]
+    assert alone.problems == ()
+    near = pixels(out / "fox.png.anchor.png").astype(int)
+    assert np.abs(near - very).max() <= 8
+
+
+def test_a_sidecar_elsewhere_is_the_one_that_counts(engine, published, tmp_path):
+    """The task names the sidecar, and what stands beside the picture is not looked at."""
+    picture, original = published
+    beside = picture.with_name("fox.png.shaded.json")
+    apart = tmp_path / "private" / "sub" / "fox.png.shaded.json"
+    apart.parent.mkdir(parents=True)
+    beside.rename(apart)
+    beside.write_text("somebody's notes")
+    task = VerifyTask(
+        job_id="v", published=picture, original=original, sidecar=apart, sidecar_root=tmp_path / "private"
+    )
+    assert engine.verify(task).problems == ()
+    apart.parent.rename(tmp_path / "elsewhere")
+    apart.parent.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PictureError, match="symbolic link"):
+        engine.verify(task)
 
 
 def test_a_sidecar_that_states_no_strength_does_not_keep_its_word(engine, published):

@@ -7,13 +7,13 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from shaded.publishing.orientation import orientation_of
 from shaded.publishing.picture import Container, Picture
 from shaded.scheduling.views import (
     as_stored,
     canvas_of,
     gray_was_kept,
     mask_of,
-    orientation_of,
     plane_of,
     psnr_of,
     shown_size,

@@ -6,53 +6,83 @@ Files with 10 or 12 bits come out with 8, which a warning says.
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
-from PIL import AvifImagePlugin
+from PIL import AvifImagePlugin, Image
 
+from shaded.publishing.colour import Colour
 from shaded.publishing.containers.pixels import Planes, split
+from shaded.publishing.exif import Exif, block_of, build, parse
+from shaded.publishing.exif_tags import ORIENTATION
+from shaded.publishing.formats import brands
+from shaded.publishing.items import metadata_items, without_exif
 from shaded.publishing.metadata import Carried
-from shaded.publishing.picture import Container, Picture
-from shaded.publishing.probing import avif_facts
+from shaded.publishing.picture import Container, Picture, arranged
+from shaded.publishing.stills import still_facts
 
 _QUALITY = 85
-_EXIF = b"Exif\0\0"
+#: libavif reads no file without one of these, whatever is in it; libheif does, and writes some.
+_BRANDS = frozenset({b"avif", b"avis"})
 _COLOUR_BOX = b"colrnclx"
-#: H.273: BT.709 primaries and the sRGB transfer function, or unspecified, which is read as the same.
-_ORDINARY = ((1, 2), (1, 2, 13))
 
 
 def decode(data: bytes) -> Picture:
     """L, LA, RGB or RGBA, 8 bits."""
-    facts = avif_facts(data)
-    with AvifImagePlugin.AvifImageFile(io.BytesIO(data)) as image:
+    facts = still_facts(data)
+    named = data if _BRANDS.intersection(brands(data)) else data[:8] + b"avif" + data[12:]
+    items, whole = metadata_items(data)
+    with AvifImagePlugin.AvifImageFile(io.BytesIO(without_exif(named))) as image:
         if image.width * image.height > facts.width * facts.height:
             raise ValueError("its parts disagree on its size")
         image.load()
         colour, alpha = split(np.array(image))
         icc = image.info.get("icc_profile")
-        exif = image.info.get("exif")
-        unusual = facts.primaries not in _ORDINARY[0] or facts.transfer not in _ORDINARY[1]
-        remarks = [f"The file has {facts.bits} bits per channel; the published one has 8."] if facts.bits > 8 else []
         container = Container(
             "avif",
             image.mode,
             icc=icc,
-            exif=exif.removeprefix(_EXIF) if exif else None,
-            xmp=image.info.get("xmp"),
-            avif_colour=(facts.primaries, facts.transfer) if unusual and icc is None else None,
-            warnings=tuple(remarks),
+            colour=None if icc else facts.colour,
+            **arranged((kind, block_of(block) if kind == "exif" else block) for kind, block in items),
+            unreadable=() if whole else ("metadata items",),
+            orientation=_orientation(image.info.get("exif")),
+            warnings=facts.remarks,
         )
     return Picture(colour, alpha, container)
 
 
-def _with_colour(data: bytes, colour: tuple[int, int]) -> bytes:
+def _orientation(block: bytes | None) -> int:
+    """What Pillow read from the boxes ``irot`` and ``imir``, and put into the EXIF block in place of its own."""
+    try:
+        return (parse(block_of(block)).orientation or 1) if block else 1
+    except ValueError:
+        return 1
+
+
+class _Block(Image.Exif):
+    """A block that Pillow writes as it is, once it has taken the orientation for ``irot`` and ``imir`` from it."""
+
+    def __init__(self, tree: Exif | None) -> None:
+        super().__init__()
+        main = {} if tree is None else {tag: entry for tag, entry in tree.main.items() if tag != ORIENTATION}
+        self._written = None if tree is None else build(replace(tree, main=main))
+        if tree is not None and tree.orientation is not None:
+            self[ORIENTATION] = tree.orientation
+
+    def __bool__(self) -> bool:
+        return True
+
+    def tobytes(self, offset: int = 8) -> bytes:  # noqa: ARG002 - Pillow's own signature
+        return self._written or b""
+
+
+def _with_colour(data: bytes, colour: Colour) -> bytes:
     """Put primaries and transfer into the colour box, which counts before the coded stream's own (ISO/IEC 23000-22)."""
     at = data.find(_COLOUR_BOX)
     if at < 0:
         return data
     at += len(_COLOUR_BOX)
-    return data[:at] + colour[0].to_bytes(2, "big") + colour[1].to_bytes(2, "big") + data[at + 4 :]
+    return data[:at] + colour.primaries.to_bytes(2, "big") + colour.transfer.to_bytes(2, "big") + data[at + 4 :]
 
 
 def encode(planes: Planes, source: Container, carried: Carried, quality: int | None) -> bytes:
@@ -61,7 +91,10 @@ def encode(planes: Planes, source: Container, carried: Carried, quality: int | N
     options: dict[str, object] = {} if planes.channels == 1 else {"subsampling": "4:4:4"}
     planes.image().save(
         out, "AVIF", quality=quality or _QUALITY, speed=6, codec="aom", advanced={"a:lossless": "1"},
-        icc_profile=carried.icc, exif=carried.exif_block or b"", xmp=carried.xmp or b"", **options,
+        icc_profile=carried.icc, exif=_Block(carried.exif), xmp=carried.xmp or b"", **options,
     )  # fmt: skip
     data = out.getvalue()
-    return data if source.avif_colour is None else _with_colour(data, source.avif_colour)
+    colour = source.colour if carried.icc is None else None
+    if colour is None or colour.is_srgb or not colour.is_numbered:
+        return data
+    return _with_colour(data, colour)

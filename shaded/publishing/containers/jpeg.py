@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import io
+import re
+from typing import Any
 
 import numpy as np
 from PIL import JpegImagePlugin
 
-from shaded.publishing import iptc
+from shaded.publishing import exif, iptc, remarks
+from shaded.publishing.colour import ADOBE_GAMMA, ADOBE_RGB, Colour
+from shaded.publishing.containers.jpeg_strict import insist_on_whole
 from shaded.publishing.containers.pixels import Planes, split
+from shaded.publishing.ifd import Directory
 from shaded.publishing.metadata import Carried
-from shaded.publishing.picture import Container, Picture
+from shaded.publishing.picture import Container, Kind, Picture, arranged
 
 _QUALITY = 92
 _EXIF = b"Exif\0\0"
-_MARK_EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
+_MARK_PROFILE = b"ICC_PROFILE\0"
+_PROFILE_HEAD = len(_MARK_PROFILE) + 2
+#: EXIF 2.32, 4.6.5 and 4.6.6; the value 2 is a habit of older cameras.
+_INTEROPERABILITY_INDEX, _COLOUR_SPACE, _ADOBE_RGB = 1, 40961, 2
+#: How EXIF segments begin; the byte after the zero varies among writers.
+_EXIF_BEGIN = re.compile(rb"exif\0.", re.IGNORECASE | re.DOTALL)
+_TIFF_BEGIN = re.compile(rb"II\*\0|MM\0\*|II\0\*|MM\*\0", re.IGNORECASE)
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
+_GUID = 32
+_LARGEST_EXTENDED = 16_000_000
 
 
 def _subsampling(layers: list[tuple[int, int, int, int]]) -> int:
@@ -31,14 +46,86 @@ def _remarks(segments: list[tuple[str, bytes]]) -> tuple[str, ...]:
     """What will be missing from the published file, for a person."""
     found = []
     if any(name == "APP2" and content.startswith(b"MPF\0") for name, content in segments):
-        found.append(
-            "The file holds further pictures (a gain map, a depth map or a preview); only the first is published."
-        )
-    if any(name == "APP1" and content.startswith(_MARK_EXTENDED) for name, content in segments):
-        found.append("The extended part of the XMP packet was left out.")
+        found.append(remarks.FURTHER_PICTURES)
     if any(name == "APP11" for name, _ in segments):
-        found.append("Content credentials (C2PA) were left out: they do not hold for a changed picture.")
+        found.append(remarks.NO_CREDENTIALS)
     return tuple(found)
+
+
+def _exif_blocks(segments: list[bytes]) -> list[bytes]:
+    """The EXIF blocks; a segment without a TIFF header of its own continues the one before it."""
+    found: list[bytes] = []
+    for content in segments:
+        if _EXIF_BEGIN.match(content) is None:
+            continue
+        if found and _TIFF_BEGIN.search(content, 0, 32) is None:
+            found[-1] += content[len(_EXIF) :]
+        else:
+            found.append(content)
+    return [block for block in map(exif.block_of, found) if block]
+
+
+def _extended_packets(segments: list[bytes]) -> list[bytes]:
+    """The extended XMP packets, put together from their portions: GUID, full length, offset, portion (XMP part 3)."""
+    portions: dict[bytes, dict[int, bytes]] = {}
+    for content in segments:
+        head = len(_EXTENDED) + _GUID
+        if content.startswith(_EXTENDED) and len(content) > head + 8:
+            at = int.from_bytes(content[head + 4 : head + 8], "big")
+            portions.setdefault(content[len(_EXTENDED) : head], {})[at] = content[head + 8 :]
+    packets = []
+    for parts in portions.values():
+        packet = bytearray()
+        for at in sorted(parts):
+            if at == len(packet):
+                packet += parts[at]
+        packets.append(bytes(packet[:_LARGEST_EXTENDED]))
+    return packets
+
+
+def _found(segments: list[tuple[str, bytes]]) -> dict[str, Any]:
+    """The metadata of the marker segments, as the container's fields."""
+    ours = [content for name, content in segments if name == "APP1"]
+    blocks: list[tuple[Kind, bytes]] = [("exif", block) for block in _exif_blocks(ours)]
+    blocks += [("xmp", content[len(_XMP) :]) for content in ours if content.startswith(_XMP)]
+    blocks += [("xmp", packet) for packet in _extended_packets(ours)]
+    more, whole = iptc.blocks_of(iptc.photoshop_block([content for name, content in segments if name == "APP13"]))
+    blocks += [(kind, block) for kind, block in more if kind != "icc"]
+    profile = next((block for kind, block in more if kind == "icc"), None)
+    return {**arranged(blocks), "icc": profile, "unreadable": () if whole else ("Photoshop resources",)}
+
+
+def _profile(segments: list[tuple[str, bytes]]) -> tuple[bytes | None, tuple[str, ...]]:
+    """The ICC profile of all its segments, as a forgiving reader puts them together; and what a person is to know.
+
+    They are numbered, from 0 as well as from 1, and may stand in any order. Where numbers are wrong, the size at the
+    beginning of the profile tells whether they are complete. (ICC.1:2022, annex B.4 and 7.2.2.)
+    """
+    pieces = [content for name, content in segments if name == "APP2" and content.startswith(_MARK_PROFILE)]
+    pieces = [piece for piece in pieces if len(piece) > _PROFILE_HEAD]
+    if not pieces:
+        return None, ()
+    numbered = {piece[12]: piece[_PROFILE_HEAD:] for piece in reversed(pieces)}
+    in_order = b"".join(numbered[number] for number in sorted(numbered))
+    as_found = b"".join(piece[_PROFILE_HEAD:] for piece in pieces)
+    if len(numbered) == pieces[0][13] == max(numbered) - min(numbered) + 1 and min(numbered) in (0, 1):
+        return in_order, ()
+    for joined in (in_order, as_found):
+        if int.from_bytes(joined[:4], "big") == len(joined):
+            return joined, ()
+    return None, ("The colour profile is incomplete and was left out.",)
+
+
+def _stated_colour(block: bytes) -> Colour | None:
+    """Adobe RGB, as a camera says it without a profile (DCF 2.0, "option file"); else nothing that is to be kept."""
+    try:
+        tree = exif.parse(block)
+    except ValueError:
+        return None
+    index = tree.interoperability.get(_INTEROPERABILITY_INDEX)
+    named = index is not None and index.raw.startswith(b"R03")
+    adobe = named or Directory(tree.photo).number(_COLOUR_SPACE, tree.order) == _ADOBE_RGB
+    return Colour(chromaticities=ADOBE_RGB, gamma=ADOBE_GAMMA) if adobe else None
 
 
 def _dpi(info: dict[str | tuple[int, int], object]) -> tuple[float, float] | None:
@@ -52,27 +139,29 @@ def decode(data: bytes) -> Picture:
     """The first picture of the file; ``mode`` is ``L`` or ``RGB``."""
     with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
         image.load()
-        colour, alpha = split(np.array(image))
+        pixels = np.array(image)
+        insist_on_whole(data, pixels)
+        colour, alpha = split(pixels)
         layers: list[tuple[int, int, int, int]] = image.layer
         tables = [tuple(image.quantization[layer[3]]) for layer in layers]
         while len(tables) > 1 and tables[-1] == tables[-2]:
             tables.pop()
         segments = list(image.applist)
-        exif = image.info.get("exif")
+        icc, lacking = _profile(segments)
+        found = _found(segments)
+        found["icc"] = icc or found["icc"]
         container = Container(
             "jpeg",
             image.mode,
-            icc=image.info.get("icc_profile"),
-            exif=exif.removeprefix(_EXIF) if exif else None,
-            xmp=image.info.get("xmp"),
-            iptc=iptc.records_of_segments([content for name, content in segments if name == "APP13"]),
+            colour=_stated_colour(found["exif"]) if "exif" in found and found["icc"] is None else None,
+            **found,
             comment=image.info.get("comment"),
             dpi=_dpi(image.info),
             jpeg_tables=tuple(tables),
             jpeg_subsampling=_subsampling(layers),
             jpeg_progressive=bool(image.info.get("progressive")),
             jpeg_rgb=len(layers) == 3 and image.info.get("adobe_transform") == 0,
-            warnings=_remarks(segments),
+            warnings=(*lacking, *_remarks(segments)),
         )
     return Picture(colour, alpha, container)
 

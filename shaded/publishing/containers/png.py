@@ -7,7 +7,6 @@ Palette, 1-bit and key-colour pictures come out in a mode that holds every colou
 from __future__ import annotations
 
 import io
-import re
 import struct
 import zlib
 from typing import cast
@@ -16,56 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import PngImagePlugin
 
+from shaded.publishing import texts
 from shaded.publishing.containers.pixels import Planes, mode_name, split
-from shaded.publishing.embedded import holds_picture
+from shaded.publishing.containers.png_colour import read_colour
+from shaded.publishing.exif import block_of
 from shaded.publishing.metadata import Carried
-from shaded.publishing.picture import Container, Picture, Pixels
+from shaded.publishing.picture import Container, Kind, Picture, Pixels, arranged
+from shaded.publishing.remarks import NO_CREDENTIALS
 from shaded.publishing.walking import PNG_SIGNATURE, png_chunk, png_chunks
 
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-_COLOUR_CHUNKS = (b"cICP", b"mDCV", b"cLLI", b"gAMA", b"cHRM", b"sRGB")
-_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"tIME")
+#: Chunks on colour, and how many bytes each has: a longer one holds something else.
+_COLOUR_CHUNKS = {b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
-#: ImageMagick's hexadecimal copies of EXIF, XMP and the like, which have a place of their own.
-_RAW_PROFILE = re.compile(rb"\ARaw profile type ", re.IGNORECASE)
-_LARGEST_TEXT = 4_000_000
 _INCHES_PER_METRE = 0.0254
 #: Higher levels take up to five times as long for a percent less, on shaded pictures.
 _COMPRESSION = 5
-
-
-def _inflate(data: bytes) -> bytes | None:
-    """Decompressed data, or ``None`` when they are damaged or far too long."""
-    machine = zlib.decompressobj()
-    try:
-        out = machine.decompress(data, _LARGEST_TEXT)
-    except zlib.error:
-        return None
-    return out if machine.eof else None
-
-
-def _text_of(kind: bytes, content: bytes) -> tuple[bytes, bytes | None]:
-    """Keyword and text of a text chunk; the text is ``None`` when it cannot be read."""
-    keyword, _, rest = content.partition(b"\0")
-    if kind == b"zTXt":
-        return keyword, _inflate(rest[1:])
-    if kind == b"iTXt" and len(rest) >= 2:
-        text = rest[2:].split(b"\0", 2)[-1]
-        return keyword, _inflate(text) if rest[0] else text
-    return keyword, rest
-
-
-def _kept(kind: bytes, content: bytes) -> bool:
-    if kind in _COLOUR_CHUNKS or kind == b"tIME":
-        return True
-    keyword, text = _text_of(kind, content)
-    if keyword == _XMP_KEYWORD or _RAW_PROFILE.match(keyword) is not None:
-        return False
-    return text is not None and not holds_picture(text)
-
-
-def _profile(content: bytes) -> bytes | None:
-    return _inflate(content.partition(b"\0")[2][1:])
 
 
 def _dpi(content: bytes) -> tuple[float, float] | None:
@@ -124,29 +89,35 @@ def decode(data: bytes) -> Picture:
     """The picture in L, LA, RGB or RGBA, 8 or 16 bits; the library is given only the chunks that it needs."""
     chunks: dict[bytes, bytes] = {}
     kept: list[tuple[bytes, bytes]] = []
+    blocks: list[tuple[Kind, bytes]] = []
+    found: list[tuple[bytes, bytes]] = []
     needed = bytearray(PNG_SIGNATURE)
-    xmp = None
     for kind, _, content in png_chunks(data):
         palette = bool(chunks) and chunks[b"IHDR"][9] == 3
         if kind in _PIXEL_CHUNKS or (kind == b"tRNS" and palette):
             needed += png_chunk(kind, content)
         if kind != b"IDAT":
             chunks.setdefault(kind, content)
-        if kind == b"iTXt" and content.startswith(_XMP_KEYWORD + b"\0"):
-            xmp = _text_of(kind, content)[1]
-        elif kind in (*_COLOUR_CHUNKS, *_TEXT_CHUNKS) and _kept(kind, content):
+        if len(content) == _COLOUR_CHUNKS.get(kind):
             kept.append((kind, content))
+        elif kind in texts.TEXT_CHUNKS:
+            found.append((kind, content))
+        elif kind == b"eXIf":
+            blocks.append(("exif", block_of(content)))
     samples, mode = _decode_pixels(chunks, bytes(needed))
     colour, alpha = split(samples)
-    warnings: tuple[str, ...] = ()
+    said = texts.read(found)
+    icc, stated, warnings = read_colour(chunks, said.icc)
     if b"caBX" in chunks:
-        warnings = ("Content credentials (C2PA) were left out: they do not hold for a changed picture.",)
+        warnings += (NO_CREDENTIALS,)
     container = Container(
         "png",
         mode,
-        icc=_profile(chunks[b"iCCP"]) if b"iCCP" in chunks else None,
-        exif=chunks.get(b"eXIf"),
-        xmp=xmp,
+        icc=icc,
+        colour=stated,
+        **arranged([*blocks, *said.blocks]),
+        texts=said.texts,
+        unreadable=said.unreadable,
         dpi=_dpi(chunks.get(b"pHYs", b"")),
         png_chunks=tuple(kept),
         warnings=warnings,
@@ -164,18 +135,19 @@ def _compressed(planes: Planes) -> bytes:
     return out.getvalue()
 
 
-def _ahead(source: Container, carried: Carried, *, texts: bool) -> bytes:
+def _ahead(source: Container, carried: Carried) -> bytes:
     """The chunks that stand before the pixels."""
     out = bytearray()
     if carried.icc is not None:
         out += png_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(carried.icc))
     for kind, content in source.png_chunks:
-        coloured = kind in _COLOUR_CHUNKS
-        if (coloured or texts) and not (kind == b"sRGB" and carried.icc is not None):
+        if not (kind == b"sRGB" and carried.icc is not None):
             out += png_chunk(kind, content)
     if source.dpi is not None:
         across, down = (min(round(value / _INCHES_PER_METRE), 2**31 - 1) for value in source.dpi)
         out += png_chunk(b"pHYs", struct.pack(">IIB", across, down, 1))
+    for keyword, text in carried.texts:
+        out += texts.chunk(keyword, text)
     if carried.xmp is not None:
         out += png_chunk(b"iTXt", _XMP_KEYWORD + b"\0\0\0\0\0" + carried.xmp)
     block = carried.exif_block
@@ -184,12 +156,12 @@ def _ahead(source: Container, carried: Carried, *, texts: bool) -> bytes:
     return bytes(out)
 
 
-def encode(planes: Planes, source: Container, carried: Carried, *, texts: bool) -> bytes:
-    """8 or 16 bits, gray or RGB, with or without alpha, without loss; ``texts`` keeps the source's text chunks."""
+def encode(planes: Planes, source: Container, carried: Carried) -> bytes:
+    """8 or 16 bits, gray or RGB, with or without alpha, without loss."""
     out = bytearray(PNG_SIGNATURE)
     for kind, _, content in png_chunks(_compressed(planes)):
         if kind in (b"IHDR", b"IDAT", b"IEND"):
             out += png_chunk(kind, content)
         if kind == b"IHDR":
-            out += _ahead(source, carried, texts=texts)
+            out += _ahead(source, carried)
     return bytes(out)

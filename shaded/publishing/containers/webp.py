@@ -8,29 +8,32 @@ import numpy as np
 from PIL import WebPImagePlugin
 
 from shaded.publishing.containers.pixels import Planes, as_colour, split
+from shaded.publishing.containers.webp_strict import insist_on_whole
+from shaded.publishing.exif import block_of
 from shaded.publishing.metadata import Carried
-from shaded.publishing.picture import Container, Picture
+from shaded.publishing.picture import Container, Kind, Picture, arranged
 from shaded.publishing.walking import riff_chunks
 
 _QUALITY = 90
-_EXIF = b"Exif\0\0"
 LONGEST_SIDE = 16383
 
 
 def decode(data: bytes) -> Picture:
-    """RGB or RGBA, 8 bits."""
-    kinds = {kind for kind, _, _ in riff_chunks(data)}
+    """RGB or RGBA, 8 bits. A profile, EXIF and XMP are found also where the header forgot to announce them."""
+    chunks = [(kind, content) for kind, _, content in riff_chunks(data)]
+    blocks: list[tuple[Kind, bytes]] = [("exif", block_of(content)) for kind, content in chunks if kind == b"EXIF"]
+    blocks += [("xmp", content) for kind, content in chunks if kind in (b"XMP ", b"XMP\0")]
     with WebPImagePlugin.WebPImageFile(io.BytesIO(data)) as image:
         image.load()
-        colour, alpha = split(np.array(image))
-        exif = image.info.get("exif")
+        pixels = np.array(image)
+        insist_on_whole(data, pixels)
+        colour, alpha = split(pixels)
         container = Container(
             "webp",
             image.mode,
-            icc=image.info.get("icc_profile"),
-            exif=exif.removeprefix(_EXIF) if exif else None,
-            xmp=image.info.get("xmp"),
-            lossless=b"VP8L" in kinds,
+            icc=next((content for kind, content in chunks if kind == b"ICCP"), None) or None,
+            **arranged(blocks),
+            lossless=any(kind == b"VP8L" for kind, _ in chunks),
         )
     return Picture(colour, alpha, container)
 

@@ -1,0 +1,1 @@
+"""What the settings are read from: files, variables, and the paths that people write; and how mistakes are told."""

@@ -1,0 +1,134 @@
+"""Runs of zeros in the strips and tiles of a TIFF.
+
+In fax codes no row of zeros means anything. Zeros that are stored without compression may be black: see ``rows``. Other
+compressions are judged when they are decoded. (TIFF revision 6.0, sections 3, 9 to 11, 13, 15 and 22.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from shaded.publishing.holes import jpeg
+from shaded.publishing.holes.rows import Rows, has_hole
+from shaded.publishing.holes.runs import Hole, zero_runs
+from shaded.publishing.ifd import Directory, Header
+from shaded.publishing.walking import Cut
+
+_PLAIN, _FAX = 1, (2, 3, 4)
+JPEG, PACKBITS, ZSTANDARD = 7, 32773, 50000
+_JPEG_TABLES = 347
+_CHUNKY = 1
+#: Zstandard stores a block of 128 KB as it is, zeros among it, unless compressing would save a 64th.
+_LONGEST_STORED = 2304
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the pixels of a page lie.
+
+    Attributes:
+        compression: TIFF's number for it.
+        pieces: Start and end of each strip or tile in the file.
+        rows: How the bytes of a piece, decoded, make rows.
+        height: Rows of a piece, decoded.
+        last: Rows of the last piece of the picture, or of each of its planes.
+        per_plane: Pieces of the picture, or of each of its planes.
+        tables: What its JPEG pieces share, as a JPEG without a picture; empty for nothing.
+        tiled: Whether the pieces are tiles.
+        differences: Whether pixels are stored as what they differ from the one before.
+    """
+
+    compression: int
+    pieces: tuple[tuple[int, int], ...]
+    rows: Rows
+    height: int
+    last: int
+    per_plane: int
+    tables: bytes
+    tiled: bool
+    differences: bool
+
+    def sizes(self, number: int) -> tuple[int, int]:
+        """How many bytes a piece decodes to, with the rows that are left for a last strip, and when that is filled."""
+        is_last = (number + 1) % self.per_plane == 0
+        return self.rows.row * (self.last if is_last else self.height), self.rows.row * self.height
+
+    def whole_jpeg(self, data: bytes, start: int, end: int) -> bytes:
+        """A strip or tile that is a JPEG, with the tables that all of them share."""
+        return self.tables[:-2] + data[start + 2 : end] if self.tables else data[start:end]
+
+
+def layout(page: Directory, header: Header) -> Layout:
+    """Where the pixels of a page lie.
+
+    Raises:
+        Cut: Some are nowhere.
+    """
+    order = header.order
+    tiled = 324 in page.entries
+    width, height = page.number(256, order), page.number(257, order)
+    across = page.number(322, order) if tiled else width
+    down = page.number(323, order) if tiled else min(page.number(278, order) or height, height)
+    if across < 1 or down < 1:
+        raise Cut("the pixels are nowhere")
+    samples, bits = max(1, page.number(277, order, 1)), page.number(258, order, 1)
+    planes = 1 if page.number(284, order, _CHUNKY) == _CHUNKY else samples
+    together = samples // planes
+    rows = Rows(-(-across * together * bits // 8), max(1, together * bits // 8), max(1, bits // 8))
+    per_plane = -(-height // down) * -(-width // across)
+    compression = page.number(259, order, 1)
+    tables = page.entries.get(_JPEG_TABLES)
+    places, counts = (page.entries[tag].integers(order) if tag in page.entries else () for tag in _tags(tiled))
+    if not counts and compression == _PLAIN:  # left out by some old programs
+        counts = (rows.row * down,) * len(places)
+    pieces = tuple((at, at + count) for at, count in zip(places, counts, strict=False) if at and count)
+    if len(pieces) < planes * per_plane:
+        raise Cut("a part of the pixels is missing")
+    return Layout(
+        compression, pieces, rows, down, down if tiled else height - (height - 1) // down * down, per_plane,
+        tables.raw if tables is not None else b"", tiled, page.number(317, order, 1) != 1,
+    )  # fmt: skip
+
+
+def _tags(tiled: bool) -> tuple[int, int]:
+    """Where the offsets and the sizes of the pieces stand."""
+    return (324, 325) if tiled else (273, 279)
+
+
+def doubtful_pieces(data: bytes, found: Layout) -> Iterator[int]:
+    """The numbers of the strips and tiles with runs of zeros that only decoding can judge.
+
+    Raises:
+        Hole: There is a run that no encoder writes.
+        ValueError: A part is cut off.
+    """
+    if found.compression == _PLAIN:
+        if any(start + found.sizes(number)[0] > len(data) for number, (start, _) in enumerate(found.pieces)):
+            raise Cut("the pixels are cut off")
+        if any(has_hole(data, start, end, found.rows) for start, end in _stretches(found)):
+            raise Hole
+        return
+    for number, (start, end) in enumerate(found.pieces):
+        longest = max((last - first for first, last in zero_runs(data, start, end)), default=0)
+        if not longest:
+            continue
+        if found.compression in _FAX or (found.compression == ZSTANDARD and longest > _LONGEST_STORED):
+            raise Hole
+        if found.compression == JPEG:
+            next(jpeg.doubts(found.whole_jpeg(data, start, end)), None)
+        yield number
+
+
+def _stretches(found: Layout) -> Iterator[tuple[int, int]]:
+    """Strips that follow each other in the file, together; each tile by itself."""
+    if found.tiled:
+        yield from found.pieces
+        return
+    begin = found.pieces[0][0]
+    for (_, end), (start, _) in pairwise(found.pieces):
+        if start != end:
+            yield begin, end
+            begin = start
+    yield begin, found.pieces[-1][1]

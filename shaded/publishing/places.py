@@ -1,0 +1,123 @@
+"""Recognising a free text that tells where a picture was taken.
+
+Carriers of positions are known and left out by name. This is the second net, for texts that a person or a program
+wrote: addresses of maps, coordinates in the usual notations, and numbers beside words such as "latitude". Names of
+places are not recognised. The patterns are RE2's, which takes time in proportion to the text whatever it says.
+(Notations: RFC 5870 for ``geo:``, ISO 6709 annexes D and H, EXIF and XMP for fractions and ``52,31.2N``.)
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+import re2
+
+#: Signs that people and keyboards use for degrees, minutes, seconds, minus and the decimal point, as one of each.
+_SIGNS = str.maketrans({
+    **dict.fromkeys("\u00ba\u02da\u2070", "\u00b0"),
+    **dict.fromkeys("\u2032\u2018\u2019\u02b9\u00b4", "'"),
+    **dict.fromkeys("\u2033\u201c\u201d\u02ba", '"'),
+    **dict.fromkeys("\u2212\u2013\ufe63", "-"),
+    "\u066b": ".",
+})  # fmt: skip
+_ESCAPES = {"&deg;": "°", "&#176;": "°", "%C2%B0": "°", "%2C": ","}
+
+_SIGN = r"[-+]?"
+_DECIMALS = r"(?:[.,]\d+)?"
+_BETWEEN = r"[\s,;/]*"
+_NORTH, _EAST = "[NSns]", "[EWOeow]"
+#: Degrees and minutes, perhaps seconds, with spaces or colons between.
+_STEPS = rf"\d{{1,3}}[\s:]\d{{1,2}}{_DECIMALS}(?:[\s:]\d{{1,2}}{_DECIMALS})?"
+_MAPS = (
+    r"maps\.google", r"maps\.apple", r"maps\.app\.goo", r"google\.[a-z.]{2,6}/maps", r"goo\.gl/maps", r"bing\.com/maps",
+    r"osm\.org/", r"openstreetmap\.(?:org|de|fr)", r"what3words\.com", r"w3w\.co/", r"geohack", r"waze\.com",
+    r"here\.com/", r"mapquest\.", r"yandex\.[a-z]{2,3}/maps", r"map\.baidu\.", r"amap\.com", r"mapy\.(?:cz|com)",
+    r"maps\.me/", r"earth\.google\.", r"plus\.codes/",
+)  # fmt: skip
+#: Latitude and longitude in English and what begins like it, German, Russian, Japanese, Chinese.
+_WORDS = (
+    "latitud", "longitud", "breitengrad", r"l\x{00e4}ngengrad", r"\x{0448}\x{0438}\x{0440}\x{043e}\x{0442}",
+    r"\x{0434}\x{043e}\x{043b}\x{0433}\x{043e}\x{0442}", r"[\x{7def}\x{7d4c}\x{7eac}\x{7ecf}]\x{5ea6}",
+)  # fmt: skip
+
+_TELLING = (
+    # Addresses.
+    rf"(?i)\bgeo:\s*{_SIGN}\d",
+    r"(?i)\bgeo:(?:lat|lon|lng)\w*\s*=",
+    rf"(?i)\b(?:{'|'.join(_MAPS)})",
+    rf"(?i)[?&#](?:q|s?ll|cp|m?lat|m?lon|lng|center|daddr|query|map)=(?:\d{{1,2}}/)?{_SIGN}\d{{1,3}}\.\d",
+    rf"/@{_SIGN}\d{{1,3}}\.\d+,",
+    r"(?:^|\s)///[^\s./]+\.[^\s./]+\.[^\s./]+",
+    # Words beside numbers.
+    rf"(?i)(?:{'|'.join(_WORDS)})[^\d]{{0,24}}\d",
+    r"(?i)\bgps[^\d]{0,24}\d{1,3}(?:[^\d]|$)",
+    r"(?i)\b(?:lat|lon|lng)\.?\b[^\d\w]{0,6}\d{1,3}(?:[.,]\d|\s*°|\s+\d)",
+    r"(?i)\b(?:coord(?:inate)?s?|koordinaten)\b[^\d]{0,12}\d{1,3}(?:[.,]\d|\s*°)",
+    rf"(?i)\bPOINT\s*(?:Z\s*)?\(\s*{_SIGN}\d",
+    # Degrees with minutes, or with the letter of a direction.
+    r"\d\s*°\s*\d{1,2}(?:[.,]\d+)?\s*'",
+    r"\d°\d",
+    rf"\d\s*°\s*(?:{_NORTH}|{_EAST})\b",
+    rf"\b(?:{_NORTH}|{_EAST})\s*\d{{1,3}}{_DECIMALS}\s*°",
+    rf"(?i)\d\s*deg(?:rees)?\.?\s*\d{{1,2}}{_DECIMALS}\s*(?:'|m\b|min)",
+    rf"\b\d{{1,3}}\s*d\s*\d{{1,2}}\s*m\s*(?:\d{{1,2}}{_DECIMALS}\s*s\s*)?[NSEWO]\b",
+    # A latitude and a longitude with the letters of directions.
+    rf"\d{{1,2}}[.,]\d{{2,}}\s*{_NORTH}\b{_BETWEEN}{_SIGN}\d{{1,3}}[.,]\d{{2,}}\s*{_EAST}\b",
+    rf"\b{_NORTH}\s?\d{{1,2}}[.,]\d{{2,}}{_BETWEEN}{_EAST}\s?\d{{1,3}}[.,]\d{{2,}}",
+    rf"\b{_STEPS}\s*[NS]\b{_BETWEEN}{_STEPS}\s*[EWO]\b",
+    rf"\b[NS]\s?{_STEPS}{_BETWEEN}{_EAST}\s?{_STEPS}",
+    r"\b\d{1,3},\d{1,2}(?:\.\d+|,\d{1,2})\s?[NSEW]\b",
+    # One of the two, to a few metres.
+    r"\b\d{1,3}\.\d{4,}\s?[NSEW]\b",
+    rf"^\s*{_SIGN}\d{{1,3}}\.\d{{4,}}\s*$",
+    # EXIF's fractions as text: degrees, minutes, seconds.
+    r"\b\d{1,3}/1(?:\s*,\s*|\s+)\d{1,2}/1(?:\s*,\s*|\s+)\d{1,6}/\d+\b",
+    # ISO 6709.
+    r"[-+]\d{2}(?:\d{2}){0,2}\.\d{2,}[-+]\d{3}(?:\d{2}){0,2}\.\d{2,}",
+    r"[-+]\d{2}(?:\d{2}){0,2}(?:\.\d+)?[-+]\d{3}(?:\d{2}){0,2}(?:\.\d+)?(?:[-+]\d+(?:\.\d+)?)?(?:CRS[^/\s]{0,20})?/(?:\s|$)",
+    # Grids and codes: UTM, MGRS, Open Location Code.
+    r"\b\d{1,2}\s?[C-HJ-NP-X]\s+\d{6}\s?m?\s*E?,?\s+\d{7}\b",
+    r"\b\d{1,2}[C-HJ-NP-X]\s?[A-HJ-NP-Z]{2}\s?\d{4,5}\s?\d{4,5}\b",
+    r"\b[23456789CFGHJMPQRVWX]{4,8}\+[23456789CFGHJMPQRVWX]{2,3}\b",
+)
+_ANY = re2.compile("|".join(f"(?:{pattern})" for pattern in _TELLING))
+#: Two numbers with decimals beside each other: signs, digits, decimals, what is between, and what follows.
+_PAIR = re2.compile(
+    r"(?:^|[^\d.,+\-$€£])([-+]?)(\d{1,3})[.](\d{2,})\s*°?\s*([,;/|\s])\s*([-+]?)(\d{1,3})[.](\d{2,})"
+    r"([.,]?\d|\s*[A-Za-z%€£$]*)"
+)
+_COMMA_PAIR = re2.compile(r"(?:^|[^\d.,+\-])[-+]?\d{1,3},\d{4,}\s*°?\s*[;/|\s]\s*[-+]?\d{1,3},\d{4,}(?:[^\d]|$)")
+_UNITS = frozenset({
+    "mm", "cm", "dm", "m", "km", "in", "inch", "inches", "ft", "px", "pt", "mp", "s", "sec", "ms", "min", "h", "hz",
+    "khz", "mhz", "ev", "kg", "g", "mg", "l", "ml", "x", "%", "€", "£", "$", "eur", "usd", "gbp", "chf", "percent",
+    "stops",
+})  # fmt: skip
+#: Dates, times and sizes have two decimals as well; with fewer degrees than these a pair of them proves nothing.
+_MORE_THAN_DATES = 32
+
+
+def _is_position(found: tuple[str, ...]) -> bool:
+    """Whether a pair of decimal numbers is a latitude and a longitude (or the reverse) rather than anything else."""
+    sign, whole, decimals, between, other_sign, other_whole, other_decimals, after = found
+    if after.strip().casefold() in _UNITS or after.startswith(tuple(".,0123456789")):
+        return False
+    first, second = int(whole), int(other_whole)
+    if max(first, second) > 180 or min(first, second) > 90:
+        return False
+    shortest = min(len(decimals), len(other_decimals))
+    signed = bool(sign or other_sign)
+    if shortest >= 4:
+        return True
+    if between.isspace() and not signed:
+        return False
+    return signed or max(first, second) >= (10 if shortest == 3 else _MORE_THAN_DATES)
+
+
+def tells_a_place(text: str) -> bool:
+    """Whether a text reads like a position on Earth or the address of one on a map."""
+    plain = unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_SIGNS)
+    for escape, sign in _ESCAPES.items():
+        plain = plain.replace(escape, sign)
+    if _ANY.search(plain) is not None or _COMMA_PAIR.search(plain) is not None:
+        return True
+    return any(_is_position(pair) for pair in _PAIR.findall(plain))

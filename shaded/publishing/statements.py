@@ -1,0 +1,153 @@
+"""What a picture says about itself, read from all of its metadata at once: who made it, notices, title, keywords.
+
+The same word stands in EXIF, IPTC, XMP or a PNG's texts, as the program pleased that wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+from shaded.publishing import exif, iptc, texts, xmp
+from shaded.publishing import exif_tags as tags
+from shaded.publishing import xmp_names as names
+from shaded.publishing.orientation import blocks
+from shaded.publishing.picture import Container
+
+
+@dataclass(frozen=True)
+class Described:
+    """The metadata of one file in their own structures; of each kind there may be several blocks, or none."""
+
+    exif: tuple[exif.Exif, ...] = ()
+    iptc: tuple[tuple[iptc.Dataset, ...], ...] = ()
+    xmp: tuple[xmp.Packet, ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Statements:
+    """What is said: people, notices, titles, keywords and descriptions, each once, in the order of trust."""
+
+    creators: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
+
+    def beyond(self, other: Statements) -> Statements:
+        """What is said here and not there, whatever the case and the spaces."""
+        return Statements(
+            **{
+                one.name: tuple(
+                    text
+                    for text in getattr(self, one.name)
+                    if normal(text) not in {normal(known) for known in getattr(other, one.name)}
+                )
+                for one in fields(self)
+            }
+        )
+
+
+def normal(text: str) -> str:
+    """A text for comparing: without differences of case and spaces."""
+    return " ".join(text.casefold().split())
+
+
+def read(container: Container) -> tuple[Described, list[str], list[str]]:
+    """Read all blocks of a file.
+
+    Returns:
+        What they hold; the names of those that could not be read, or not to the end; and sentences for a person on
+        what was too large.
+    """
+    unreadable = list(container.unreadable)
+    notes: list[str] = []
+    trees = _trees(blocks(container, "exif"), unreadable)
+    records: list[tuple[iptc.Dataset, ...]] = []
+    for block in blocks(container, "iptc"):
+        found, whole = iptc.datasets(block)
+        records.append(tuple(found))
+        if not whole:
+            unreadable.append("IPTC records")
+    packets: list[xmp.Packet] = []
+    for packet in blocks(container, "xmp"):
+        try:
+            packets.append(xmp.parse(packet))
+        except xmp.BadPacket as error:
+            unreadable.append("XMP packet")
+            notes.append(f"The XMP packet was left out: {error}.")
+    large = dict.fromkeys(name for packet in packets for name in packet.too_large)
+    notes += [f"XMP's {name} was left out: it is too large." for name in large]
+    described = Described(tuple(trees), tuple(records), tuple(packets), container.texts)
+    return described, list(dict.fromkeys(unreadable)), notes
+
+
+def _trees(found: Iterable[bytes], unreadable: list[str]) -> list[exif.Exif]:
+    trees: list[exif.Exif] = []
+    for block in found:
+        try:
+            trees.append(exif.parse(exif.block_of(block)))
+        except ValueError:
+            unreadable.append("EXIF data")
+            continue
+        if trees[-1].lost:
+            unreadable.append("EXIF data")
+    return trees
+
+
+def stated(described: Described) -> Statements:
+    """What the metadata say."""
+    creators: list[str] = []
+    notices: list[str] = []
+    titles: list[str] = []
+    keywords: list[str] = []
+    descriptions: list[str] = []
+    for packet in described.xmp:
+        creators += [
+            *xmp.values(packet, names.DC, "creator"), *xmp.values(packet, names.TIFF, "Artist"),
+            *xmp.values(packet, names.EXIF_EX, "Photographer"), *xmp.named(packet, names.PLUS, "ImageCreatorName"),
+            *xmp.values(packet, names.CC, "attributionName"),
+        ]  # fmt: skip
+        notices += [*xmp.values(packet, names.DC, "rights"), *xmp.values(packet, names.TIFF, "Copyright"),
+                    *xmp.values(packet, names.RIGHTS, "UsageTerms")]  # fmt: skip
+        titles += [*xmp.values(packet, names.DC, "title"), *xmp.values(packet, names.EXIF_EX, "ImageTitle")]
+        keywords += xmp.values(packet, names.DC, "subject")
+        keywords += [word.rpartition("|")[2] for word in xmp.values(packet, names.LIGHTROOM, "hierarchicalSubject")]
+        descriptions += xmp.values(packet, names.DC, "description")
+    for entries in described.iptc:
+        creators += iptc.texts(entries, iptc.BYLINE)
+        notices += iptc.texts(entries, iptc.COPYRIGHT)
+        titles += iptc.texts(entries, iptc.OBJECT_NAME)
+        keywords += iptc.texts(entries, iptc.KEYWORDS)
+        descriptions += iptc.texts(entries, iptc.CAPTION)
+    for tree in described.exif:
+        creators += [one for tag in (tags.ARTIST, tags.PHOTOGRAPHER, tags.XP_AUTHOR) for one in _parts(tree.text(tag))]
+        notices.append(tree.text(tags.COPYRIGHT))
+        titles += [tree.text(tag) for tag in (tags.IMAGE_TITLE, tags.XP_TITLE)]
+        keywords += _parts(tree.text(tags.XP_KEYWORDS))
+        descriptions.append(tree.text(tags.IMAGE_DESCRIPTION))
+    creators += [one for text in texts.texts_of(described.texts, "Author") for one in _parts(text)]
+    notices += texts.texts_of(described.texts, "Copyright")
+    titles += texts.texts_of(described.texts, "Title")
+    descriptions += texts.texts_of(described.texts, "Description")
+    return Statements(*(_once(said) for said in (creators, notices, titles, keywords, descriptions)))
+
+
+def _parts(text: str) -> list[str]:
+    """The several names or words of one text."""
+    return text.split(";")
+
+
+def _once(said: Iterable[str]) -> tuple[str, ...]:
+    """Each text once, in its first spelling."""
+    found: dict[str, str] = {}
+    for text in said:
+        if text.strip():
+            found.setdefault(normal(text), text.strip())
+    return tuple(found.values())
+
+
+def of(container: Container) -> Statements:
+    """What a decoded file says, as far as it can be read."""
+    return stated(read(container)[0])

@@ -1,0 +1,68 @@
+"""Texts that tell where, and texts that only look like it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from shaded.publishing.places import tells_a_place
+
+TELLING = [
+    "52.5200, 13.4050", "52.52,13.405", "52.52, 13.40", "Berlin 52.520008 13.404954 at noon", "-33.8688, 151.2093",
+    "40.71, -74.01", "geo:52.52,13.40", "geo:lat=52.5", "geo:lon=13.4", "GPS 52.5 13.4", "GPS: N 52 31",
+    "exif:GPSLatitude 52/1, 30/1, 0/1", "52/1, 30/1, 0/1", "Latitude: 52.52", "latitude 52", "lat=52.52&lon=13.4",
+    "lat: 52.5, lon: 13.4", '{"lat":52.5,"lng":13.4}', '52°31\'12"N 13°24\'18"E', "52\xb0 31\u2032 12\u2033 N",
+    "52º31.2' N", "52°N 13°E", "52.52°N, 13.40°E", "N 52° 31.2", "52.5200N 13.4050E", "N52.5200 E13.4050",
+    "52,30.0N", "52,30,0N", "+52.5200+013.4050/", "+5231+01324/", "+525112.5+0132418.2/",
+    "https://maps.google.com/?q=Berlin", "https://www.google.de/maps/@52.52,13.40,15z", "https://goo.gl/maps/abc",
+    "https://www.openstreetmap.org/#map=12/52.5/13.4", "https://maps.apple.com/?ll=52.5,13.4",
+    "///filled.count.soap", "33U 391123 5820090", "33UUU9112320090", "9F4MGC2F+XX", "52 31 12 N, 13 24 18 E",
+    "52:31:12N 13:24:18E", "52,5200 13,4050", "52,5200; 13,4050", "coordinates: [13.4,52.5]", "POINT(13.4 52.5)",
+    "\uff15\uff12\uff0e\uff15\uff12\uff10\uff10\uff0c\uff11\uff13\uff0e\uff14\uff10\uff15\uff10",
+    '52 deg 31\' 12.00" N', "taken at (52.5200; 13.4050)", "Koordinaten 52,52 / 13,40", "13.4050 52.5200",
+    "(52.5163,13.3777)", "longitud 13", "52.5200/13.4050", "широта 52.5", "52d31m12sN", "Pos 52.5200° 13.4050°",
+    "52.52 N, 13.40 E", "N 52.52, E 13.40", "緯度 35.6", "S33 51.5 E151 12.6", "52&deg;30'N", "-33.87, 151.21",
+    "S 33.8688° E 151.2093°", "52.5200 N 13.4050 O", "13.4050E", "52.520008",
+]  # fmt: skip
+INNOCENT = [
+    "3.5, 4.2 m", "1.618, 2.718", "2024-05-01", "2024:05:01 10:20:30", "12.05.2024, 13.06.2024", "A cow at noon",
+    "f/2.8, 35 mm", "20°C", "45° angle", "Version 10.15.7, 11.02.3", "+49 170 1234567", "+49-170/1234567",
+    "© 2024 Jane Roe", "24.70 x 18.20 cm", "29.700, 21.000 cm", "1/60, 1/125, 1/250", "$12.50, $13.99",
+    "12.30, 14.45", "12.50, 13.99 EUR", "10:30, 11:45", "A4 21.0 29.7", "Adobe Photoshop 25.0 (Windows)",
+    "ISO 100, 1/250 s", "The GPS of my heart", "Latitude Festival", "long 3.5 m", "Lat. Canis lupus", "5, 7, 9",
+    "0.5, 1.5, 2.5", "Breite: 30 cm", "Chapter 12.34", "R2-D2 + C3PO", "Opus 10.12, 10.13", "1.000, 2.000", "16:9",
+    "#FF8800", "1920x1080", "10.000, 20.000 stops", "1 234 567", "Nr. 12 E 5", "N 5", "90° rotated",
+    "Oil on canvas, 60.5 x 45.2 cm", "https://example.org/print?id=1234", "ff d8 ff", "RGB 0.5 0.5 0.5",
+    "12.05, 13.06", "https://creativecommons.org/licenses/by/4.0/", "1.5, 2.25, 3.75", "Rob @ 12.30",
+    "ISBN 978-3-16-148410-0", "+1-555-0100", "2024-05-01T10:20:30+02:00", "2024-05-01T10:20:30.123-05:00",
+    "xmp.iid:52-13", "lon", "C++17", "E 45, S 20", "Sony A7 III + 35mm F1.8", "2.80 / 1.20", "AB+CD", "20230501+10",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TELLING)
+def test_positions_are_recognised(text):
+    """Coordinates in every usual notation, addresses of maps, and numbers beside the words for them."""
+    assert tells_a_place(text)
+
+
+@pytest.mark.parametrize("text", ["52.5200, 13.4050", "52°31' N", "geo:52.5,13.4", "+52.5200+013.4050/"])
+def test_positions_inside_of_a_text_are_recognised(text):
+    """Wherever in a caption they stand."""
+    assert tells_a_place(f"Two cows on a meadow ({text})\nin spring.")
+
+
+@pytest.mark.parametrize("text", INNOCENT)
+def test_other_texts_are_not(text):
+    """Dates, sizes, prices, versions, telephone numbers, exposures and prose."""
+    assert not tells_a_place(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["12.123, ", "N 52 ", "52:", "52 52 ", "+52", "geo:", "lat ", "1/1, ", "52.5200,", "9" * 9]
+)
+def test_long_texts_take_no_time(text):
+    """Sixty thousand letters of what nearly is a position are looked at in a moment."""
+    begun = time.process_time()
+    tells_a_place(text * (60_000 // len(text)))
+    assert time.process_time() - begun < 1
