@@ -93,6 +93,7 @@ def folder_named(path: Path | str, option: str) -> Path:
     Raises:
         UsageError: It means no folder here.
     """
+    path_of(path)
     try:
         named = Path(places.path_written(os.fspath(path)))
     except ValueError as error:
