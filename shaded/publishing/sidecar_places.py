@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from shaded.errors import PictureError
 from shaded.publishing.naming import SIDECAR_SUFFIX, sidecar_name
 from shaded.publishing.ownership import real_name
-from shaded.publishing.sidecar import sidecar_path
+from shaded.publishing.sidecar import printable, read_sidecar, sidecar_path
 
 
 class Located(NamedTuple):
@@ -54,12 +55,18 @@ class SidecarPlaces:
     def find(self, picture: Path, root: Path) -> Located:
         """Where the sidecar of a picture stands; where it would go, if there is none.
 
+        Where something has its name in several places, it is the first that describes the picture by name and size:
+        somebody's file may have been there before the settings named that folder.
+
         Args:
             picture: An absolute path.
             root: The folder above the picture below which no link is followed.
         """
         located = [Located(sidecar_in(place, picture), place or root) for place in self.all]
-        return next((each for each in located if os.path.lexists(each.path)), located[0])
+        standing = [each for each in located if os.path.lexists(each.path)]
+        if len(standing) > 1:
+            return next((each for each in standing if _describes(each, picture)), standing[0])
+        return (standing or located)[0]
 
     def picture_of(self, sidecar: Path) -> Path:
         """The picture whose sidecar has this path; any other path is given back as it is."""
@@ -81,6 +88,14 @@ def sidecar_in(place: Path | None, picture: Path) -> Path:
     if place is None:
         return sidecar_path(picture)
     return mirrored(place, picture.parent) / sidecar_name(picture.name)
+
+
+def _describes(sidecar: Located, picture: Path) -> bool:
+    try:
+        stated = read_sidecar(*sidecar).published
+        return stated.name == printable(picture.name) and stated.bytes == picture.lstat().st_size
+    except (PictureError, OSError):
+        return False
 
 
 def mirrored(place: Path, folder: Path) -> Path:

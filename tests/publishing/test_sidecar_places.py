@@ -118,6 +118,29 @@ def test_a_picture_is_known_by_a_sidecar_apart(tmp_path):
     assert find(BESIDE) is None
 
 
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "text", "another's", "older"])
+def test_what_is_in_the_way_hides_no_sidecar_elsewhere(tmp_path, kind):
+    """Somebody's thing in the present place, or an older sidecar, does not keep the true one from being found."""
+    root, places = tmp_path / "web", SidecarPlaces(tmp_path / "private")
+    picture = root / "fox.png"
+    beside = _write(picture, BESIDE)
+    place = places.new(picture)
+    place.parent.mkdir(parents=True)
+    {
+        "link": lambda: place.symlink_to(beside),
+        "pipe": lambda: os.mkfifo(place),
+        "folder": place.mkdir,
+        "text": lambda: place.write_text("my notes"),
+        "another's": lambda: place.write_text(a_sidecar(b"pixels", "owl.png").to_json()),
+        "older": lambda: place.write_text(a_sidecar(b"older pixels").to_json()),
+    }[kind]()
+    assert places.find(picture, root) == (beside, root)
+    assert _found(root, places) == ["fox.png"]
+    assert read_pair(picture, root, places).agrees
+    beside.unlink()
+    assert places.find(picture, root).path == place
+
+
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
 def test_a_sidecar_apart_is_opened_as_carefully(tmp_path, kind):
     """A link, a pipe or a folder in its place is an error, and is neither followed nor waited for."""
