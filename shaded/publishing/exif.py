@@ -273,6 +273,15 @@ def _rescaled(main: dict[int, Entry], order: ByteOrder, across: float, down: flo
     return scaled
 
 
+def widely_read(exif: Exif) -> Exif:
+    """What of the tree's words all programs read: not EXIF 3.0's UTF-8 and its new tags, nor Windows' own."""
+    return Exif(exif.order, {
+        tag: entry
+        for tag, entry in exif.main.items()
+        if tag in (tags.ARTIST, tags.COPYRIGHT, tags.IMAGE_DESCRIPTION) and entry.type != 129
+    })  # fmt: skip
+
+
 def as_ascii(exif: Exif) -> Exif:
     """The tree with its UTF-8 texts under the type that TIFF readers know."""
 

@@ -27,6 +27,7 @@ from shaded.publishing.writing import encode
 from shaded.settings import Metadata, Rights
 from tests.publishing.carriers import (
     FORMATS,
+    PIXELS,
     avif,
     jpeg,
     png,
@@ -37,7 +38,7 @@ from tests.publishing.carriers import (
     with_iptc,
     with_xmp,
 )  # fmt: skip
-from tests.publishing.samples import iptc_records, raw_profile, saved, smooth, xmp_packet
+from tests.publishing.samples import ICC_RGB, iptc_records, raw_profile, saved, smooth, xmp_packet
 
 NAME = "Zoë Markerson"
 #: A small JPEG of the picture, as cameras store it.
@@ -232,6 +233,12 @@ def in_texts(draw):
                                                                    + zlib.compress(raw))]),
         jpeg(comment=raw),
     ]  # fmt: skip
+    if kind != "name":
+        profile = ICC_RGB + draw(
+            st.sampled_from([raw, text.encode("utf-16-be"), THUMBNAIL if kind == "picture" else raw])
+        )
+        form = draw(st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF", "AVIF"]))
+        private.append(saved(PIXELS, form, icc_profile=profile))
     hidden = draw(st.booleans())
     return kind, "nothing" if hidden else "xmp", keyword.decode(), draw(st.sampled_from(private if hidden else spoken))
 

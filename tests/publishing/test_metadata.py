@@ -150,6 +150,23 @@ def test_names_notices_and_titles_reach_every_container(where, output):
     assert not any("rights" in warning for warning in encoded.warnings)
 
 
+@pytest.mark.parametrize("output", FORMATS)
+def test_what_few_programs_read_is_said_in_xmp_too(output):
+    """EXIF 3.0's type and tags, and Windows' own: a reader that does not know them finds the name."""
+    wide = "Zoë\0".encode("utf-16-le")
+    for tree in (
+        *([exif.Exif("<", {315: _utf8("Zoë")})] if output != "tiff" else []),  # a TIFF's own tag has the type that all know
+        exif.Exif("<", photo={42039: text_entry("Zoë")}),
+        exif.Exif("<", {40093: Entry(1, len(wide), wide)}),
+    ):  # fmt: skip
+        picture = _picture(exif=exif.build(tree))
+        packet = xmp.parse(decode(encode(picture, picture.colour, output).data).container.xmp)
+        assert xmp.values(packet, xmp.DC, "creator") == ["Zoë"]
+    known = _picture(exif=exif.build(exif.Exif("<", {315: text_entry("Zoë")})))
+    packet = xmp.parse(decode(encode(known, known.colour, output).data).container.xmp)
+    assert not xmp.values(packet, xmp.DC, "creator")
+
+
 @pytest.mark.parametrize("where", NAMING)
 def test_nobody_elses_name_is_written_where_the_settings_drop_the_carrier(where):
     """The source names somebody, also where that is not published."""

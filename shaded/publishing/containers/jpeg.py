@@ -19,7 +19,7 @@ _EXIF = b"Exif\0\0"
 #: How EXIF segments begin; the byte after the zero varies among writers.
 _EXIF_BEGIN = re.compile(rb"exif\0.", re.IGNORECASE | re.DOTALL)
 _TIFF_BEGIN = re.compile(rb"II\*\0|MM\0\*|II\0\*|MM\*\0", re.IGNORECASE)
-_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_XMP = re.compile(rb".{0,20}ns\.adobe\.com/xap/1\.0/\0?", re.DOTALL)
 _EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID = 32
 _LARGEST_EXTENDED = 16_000_000
@@ -82,7 +82,7 @@ def _found(segments: list[tuple[str, bytes]]) -> dict[str, Any]:
     """The metadata of the marker segments, as the container's fields."""
     ours = [content for name, content in segments if name == "APP1"]
     blocks: list[tuple[Kind, bytes]] = [("exif", block) for block in _exif_blocks(ours)]
-    blocks += [("xmp", content[len(_XMP) :]) for content in ours if content.startswith(_XMP)]
+    blocks += [("xmp", content[found.end() :]) for content in ours if (found := _XMP.match(content)) is not None]
     blocks += [("xmp", packet) for packet in _extended_packets(ours)]
     more, whole = iptc.blocks_of(iptc.photoshop_block([content for name, content in segments if name == "APP13"]))
     blocks += [(kind, block) for kind, block in more if kind != "icc"]
