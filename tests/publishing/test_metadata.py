@@ -155,7 +155,7 @@ def test_what_few_programs_read_is_said_in_xmp_too(output):
     """EXIF 3.0's type and tags, and Windows' own: a reader that does not know them finds the name."""
     wide = "Zoë\0".encode("utf-16-le")
     for tree in (
-        *([exif.Exif("<", {315: _utf8("Zoë")})] if output != "tiff" else []),  # a TIFF's own tag has the type that all know
+        *([exif.Exif("<", {315: _utf8("Zoë")})] if output != "tiff" else []),  # a TIFF tag has no such type
         exif.Exif("<", photo={42039: text_entry("Zoë")}),
         exif.Exif("<", {40093: Entry(1, len(wide), wide)}),
     ):  # fmt: skip
