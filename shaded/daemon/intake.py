@@ -19,6 +19,7 @@ from shaded.ledger import Admission, Ledger
 from shaded.outbox.arrivals import Arrival
 from shaded.outbox.scan import look
 from shaded.outbox.screening import read_bytes, screen
+from shaded.publishing.formats import written_as
 from shaded.publishing.naming import published_name
 from shaded.publishing.pairs import FoundPair, find_pair
 from shaded.publishing.sidecar import printable, read_sidecar, sidecar_path, summary_of
@@ -256,7 +257,7 @@ def was_made_for(found: FoundPair, source: Source, relative: Path) -> bool:
 def is_as_wanted(found: FoundPair, source: Source) -> bool:
     """Whether a pair has the intensity, the format and the size that the profile wants."""
     stated, profile = found.pair.stated, source.profile
-    wanted = stated.source.format if profile.output_format == "same" else profile.output_format
+    wanted = written_as(stated.source.format, profile.output_format)
     fits = not profile.max_side or max(stated.published.width, stated.published.height) <= profile.max_side
     return fits and stated.engine.intensity == profile.intensity and stated.published.format == wanted
 

@@ -247,7 +247,9 @@ def screen(data: bytes, path: Path | None, max_pixels: int) -> Screened:
         if known is not None:
             raise Refusal(f"it is {known[0]}", path=path, remedy=known[1])
         raise Unreadable(
-            "it is not a picture that is known here", path=path, remedy="JPEG, PNG, WebP, TIFF and AVIF are shaded"
+            "it is not a picture that is known here",
+            path=path,
+            remedy="JPEG, PNG, WebP, TIFF, AVIF and HEIC are shaded",
         )
     try:
         found = probe(data, form)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from shaded.publishing import exif, iptc, statements, texts, xmp
 from shaded.publishing import xmp_names as names
+from shaded.publishing.colour import fitting_profile
 from shaded.publishing.embedded import left_out, objection, profile_objection
 from shaded.publishing.exif_texts import decode_text
 from shaded.publishing.formats import Format
@@ -60,17 +61,6 @@ class Carried:
         return None if self.exif is None else exif.build(self.exif)
 
 
-def _profile(picture: Picture, form: Format, *, gray: bool, warnings: list[str]) -> bytes | None:
-    """The ICC profile, unless the picture goes from gray to colour and the profile only knows gray, or the reverse."""
-    icc = picture.container.icc
-    if icc is None:
-        return None
-    if (icc[16:20] == b"GRAY") != gray and (gray != picture.is_gray or form != picture.container.format):
-        warnings.append("The colour profile does not fit the output's colour model and was left out.")
-        return None
-    return icc
-
-
 def carried(picture: Picture, form: Format, metadata: Metadata, rights: Rights, *, gray: bool) -> Carried:
     """Decide what metadata goes into a file of format ``form`` that is gray or not.
 
@@ -95,7 +85,9 @@ def carried(picture: Picture, form: Format, metadata: Metadata, rights: Rights, 
     if form == "jpeg" and packet.properties:
         packet, dropped = xmp.shrink(packet, _JPEG_XMP)
         warnings += [f"XMP's {name} was left out: a JPEG has no room for it." for name in dropped]
-    icc = _profile(picture, form, gray=gray, warnings=warnings)
+    spoken = any(tree.photo or tree.interoperability for tree in written.exif)
+    icc, remarks = fitting_profile(picture.container, form, gray=gray, was_gray=picture.is_gray, exif_kept=spoken)
+    warnings += remarks
     against = profile_objection(icc or b"", gps=metadata.gps)
     if against is not None:
         warnings.append(left_out("The colour profile", against))

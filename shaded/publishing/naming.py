@@ -1,8 +1,9 @@
 """How a published file is called: as its source, so that the publish folder mirrors the outbox.
 
 When another output format is set, the format's suffix is added to the whole name (``fox.png`` gives ``fox.png.webp``),
-so that two sources never share one published name; a source that already has that suffix keeps its name. The rule looks
-at names only, never at content, and is injective for each output format (a test tries to break it).
+so that two sources never share one published name; a source that already has that suffix keeps its name. HEIC is only
+read, so that ``fox.heic`` gives ``fox.heic.jpg`` without one. The rule looks at names only, never at content, and is
+injective for each output format (a test tries to break it).
 """
 
 from __future__ import annotations
@@ -31,6 +32,13 @@ def format_of(name: str) -> Format | None:
     return SUFFIXES.get(_suffix(name))
 
 
+def _was_heic(name: str) -> bool:
+    """Whether a name promises HEIC, which is published as JPEG, or is one that such a file would get."""
+    while name.endswith(SUFFIX["jpeg"]):
+        name = name.removesuffix(SUFFIX["jpeg"])
+    return format_of(name) == "heic"
+
+
 def published_name(name: str, output_format: OutputFormat) -> str:
     """The published file's name for a source's name.
 
@@ -38,7 +46,7 @@ def published_name(name: str, output_format: OutputFormat) -> str:
         Refusal: The sidecar's name would be longer than a file system allows.
     """
     if output_format == "same":
-        result = name
+        result = name + SUFFIX["jpeg"] if _was_heic(name) else name
     else:
         stem = name[: len(name) - len(_suffix(name))]
         ambiguous = format_of(stem) is not None or _suffix(stem) == _UNNAMED

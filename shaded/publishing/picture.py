@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from shaded.publishing.colour import Colour
 from shaded.publishing.formats import Format
 
 __all__ = ["Container", "Format", "Kind", "Picture", "Pixels", "arranged"]
@@ -45,7 +46,8 @@ class Container:
         lossless: Whether a WebP was stored without loss.
         png_chunks: A PNG's chunks on colour that are written back as they are.
         tiff_compression: A TIFF's compression scheme and predictor, by their TIFF numbers.
-        avif_colour: An AVIF's coded primaries and transfer function, by their H.273 numbers.
+        colour: The colour space where it is stated in another way than by a profile, and counts before one; ``None``
+            where the file says nothing, or its profile counts.
         warnings: What decoding could not keep, in sentences for a person.
     """
 
@@ -69,7 +71,7 @@ class Container:
     lossless: bool = False
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     tiff_compression: tuple[int, int] | None = None
-    avif_colour: tuple[int, int] | None = None
+    colour: Colour | None = None
     warnings: tuple[str, ...] = ()
 
 

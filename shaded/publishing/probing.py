@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shaded.publishing.formats import Format, brands
+from shaded.publishing.formats import Format
 from shaded.publishing.ifd import Directory, Header, read_directory, read_header
-from shaded.publishing.walking import Cut, iso_boxes, jpeg_scans, jpeg_segments, png_chunks, riff_chunks
+from shaded.publishing.stills import still_facts
+from shaded.publishing.walking import Cut, jpeg_scans, jpeg_segments, png_chunks, riff_chunks
 
 _ANIMATION = ("it is an animation", "Export one still picture of it as PNG or JPEG")
 _PAGES = ("it holds several pages", "Save each page as a file of its own")
@@ -38,18 +39,6 @@ class Probe:
     width: int
     height: int
     obstacle: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True)
-class AvifFacts:
-    """What the boxes of an AVIF say: bits per channel and the coded colour space (H.273 primaries and transfer)."""
-
-    width: int
-    height: int
-    bits: int
-    primaries: int
-    transfer: int
-    animated: bool
 
 
 def probe(data: bytes, form: Format) -> Probe:
@@ -216,36 +205,12 @@ def _check_jpegs(data: bytes, pieces: list[tuple[int, int]], page: Directory, he
                     raise ValueError("a part is larger than its place in the picture")
 
 
-def avif_facts(data: bytes) -> AvifFacts:
-    """The largest picture in an AVIF's ``meta`` box; grids and thumbnails have smaller items beside it."""
-    sizes: list[tuple[int, int]] = [(0, 0)]
-    bits, primaries, transfer, movie = 8, 2, 2, False
-    for kind, at, content in iso_boxes(data):
-        movie = movie or kind == b"moov"
-        if kind != b"meta":
-            continue
-        stop = at + len(content)
-        for _, ip_at, iprp in (part for part in iso_boxes(data, at + 4, stop) if part.kind == b"iprp"):
-            for _, co_at, ipco in (part for part in iso_boxes(data, ip_at, ip_at + len(iprp)) if part.kind == b"ipco"):
-                for prop, _, value in iso_boxes(data, co_at, co_at + len(ipco)):
-                    if prop == b"ispe" and len(value) >= 12:
-                        sizes.append((int.from_bytes(value[4:8], "big"), int.from_bytes(value[8:12], "big")))
-                    elif prop == b"av1C" and len(value) >= 3 and value[2] & 0x40:
-                        bits = 12 if value[2] & 0x20 else 10
-                    elif prop == b"colr" and value[:4] == b"nclx" and len(value) >= 10:
-                        primaries, transfer = int.from_bytes(value[4:6], "big"), int.from_bytes(value[6:8], "big")
-    width, height = max(sizes, key=lambda size: size[0] * size[1])
-    found = brands(data)
-    animated = found[0] == b"avis" or (b"avis" in found and movie)
-    return AvifFacts(width, height, bits, primaries, transfer, animated)
-
-
-def _avif(data: bytes) -> Probe:
-    facts = avif_facts(data)
-    obstacle = _ANIMATION if facts.animated else _HDR if facts.transfer in (16, 18) else None
+def _still(data: bytes) -> Probe:
+    facts = still_facts(data)
+    obstacle = _ANIMATION if facts.animated else _HDR if facts.colour.is_hdr else None
     return Probe(facts.width, facts.height, obstacle)
 
 
 _PROBES: dict[Format, Callable[[bytes], Probe]] = {
-    "jpeg": _jpeg, "png": _png, "webp": _webp, "tiff": _tiff, "avif": _avif,
+    "jpeg": _jpeg, "png": _png, "webp": _webp, "tiff": _tiff, "avif": _still, "heic": _still,
 }  # fmt: skip

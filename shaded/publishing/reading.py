@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shaded.errors import PictureError, Transient, Unreadable
-from shaded.publishing.containers import avif, jpeg, png, tiff, webp
+from shaded.publishing.containers import avif, heif, jpeg, png, tiff, webp
 from shaded.publishing.formats import Format, sniff
 from shaded.publishing.picture import Picture
 
 _DECODERS: dict[Format, Callable[[bytes], Picture]] = {
     "jpeg": jpeg.decode, "png": png.decode, "webp": webp.decode, "tiff": tiff.decode, "avif": avif.decode,
+    "heic": heif.decode,
 }  # fmt: skip
 
 

@@ -102,8 +102,8 @@ def riff_chunks(data: bytes) -> Iterator[Part]:
         at += 8 + size + (size & 1)
 
 
-def iso_boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Part]:
-    """The boxes between two places of an ISO base media file (ISO/IEC 14496-12, 4.2)."""
+def iso_places(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and end of the content of each box between two places, without a copy (ISO/IEC 14496-12, 4.2)."""
     stop = len(data) if end is None else end
     at = start
     while at + 8 <= stop:
@@ -116,5 +116,11 @@ def iso_boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[P
             size = stop - at
         if size < head or at + size > stop:
             raise Cut("a box is cut off")
-        yield Part(data[at + 4 : at + 8], at + head, data[at + head : at + size])
+        yield data[at + 4 : at + 8], at + head, at + size
         at += size
+
+
+def iso_boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Part]:
+    """The same boxes with their content."""
+    for kind, first, last in iso_places(data, start, end):
+        yield Part(kind, first, data[first:last])

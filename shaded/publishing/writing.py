@@ -11,7 +11,7 @@ import numpy as np
 from shaded.errors import Refusal
 from shaded.publishing.containers import avif, jpeg, png, tiff, webp
 from shaded.publishing.containers.pixels import Planes, on_white, to_eight_bits
-from shaded.publishing.formats import Format
+from shaded.publishing.formats import Format, written_as
 from shaded.publishing.metadata import Carried, carried
 from shaded.publishing.picture import Picture, Pixels
 from shaded.settings import Metadata, OutputFormat, Rights
@@ -85,7 +85,7 @@ def encode(
     Args:
         picture: The source; its alpha and metadata are used again.
         colour: The shaded colour, shape and type as ``picture.colour``.
-        output_format: The container; ``same`` is the source's.
+        output_format: The container; ``same`` is the source's, and JPEG for HEIC.
         metadata: What of the source's metadata is kept; the defaults of the settings without it.
         rights: What is stated about rights; the defaults of the settings without it.
         quality: 1 to 100 for lossy formats; without it a JPEG has its source's tables again, others a high quality.
@@ -99,7 +99,7 @@ def encode(
         Refusal: The format cannot hold a picture of this size.
     """
     keep = metadata if metadata is not None else Metadata()
-    form: Format = picture.container.format if output_format == "same" else output_format
+    form = written_as(picture.container.format, output_format)
     _check_size(picture, form)
     warnings: list[str] = []
     planes = _planes(picture, colour, form, warnings)

@@ -19,6 +19,7 @@ from shaded.errors import Refusal
 from shaded.evidence.measure import Check, mean_pull, measure_budget, measure_strength, measure_survival
 from shaded.outbox.screening import read_bytes, read_settled, screen
 from shaded.publishing import sidecar
+from shaded.publishing.formats import written_as
 from shaded.publishing.metadata import rights_in
 from shaded.publishing.picture import Picture
 from shaded.publishing.reading import decode
@@ -198,8 +199,7 @@ class RenderingEngine:
     def _save(self, task: ShadeTask, source: Source, shaded: ShadedCanvas, visibility: Visibility) -> Saved:
         """Save with as much of the shading as the budget allows once the file is read back."""
         distance = ReferenceDistance(self._toolbox.lpips, source.view)
-        wanted = task.profile.output_format
-        lossy = (source.picture.container.format if wanted == "same" else wanted) in LOSSY
+        lossy = written_as(source.picture.container.format, task.profile.output_format) in LOSSY
         budget: dict[str, Check] = {}
         for quality, scales in TRIES if lossy else ((None, LEAST),):
             before = float("inf")

@@ -136,7 +136,7 @@ def test_a_tiff_of_another_kind_of_number_or_colour_is_refused(data, words):
     ("data", "words"),
     [
         (b"8BPS\0\1" + bytes(20), r"a Photoshop document\. Export a PNG or JPEG"), (b"BM" + bytes(60), "BMP"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"), (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x14ftypmif1\0\0\0\0miaf", "HEIF"), (b"\0\0\0\x14ftypwxyz\0\0\0\0wxyz", "not known here"),
         (b"\0\0\0\x14ftypisom\0\0\0\0mp42" + bytes(9), "a video"), (b"\0\0\0\x14ftypcrx \0\0\0\0isom", "camera raw"),
         (b"<?xml version='1.0'?>\n<svg xmlns='x'/>", "SVG"), (b"%PDF-1.7", "PDF"), (b"\xff\x0a\0\0", "JPEG XL"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"), (b"gimp xcf v011", "GIMP"), (b"II*\0\x10\0\0\0CR\2\0", "camera raw"),

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from shaded.errors import PictureError, Unreadable
 from shaded.outbox.screening import screen
-from shaded.publishing.probing import avif_facts
+from shaded.publishing.colour import Colour
 from shaded.publishing.reading import decode
+from shaded.publishing.stills import still_facts
 from shaded.publishing.writing import encode
 from tests.publishing.samples import exif_block, saved, smooth, xmp_packet
 
@@ -78,7 +79,7 @@ def test_a_ten_bit_avif_says_that_it_loses_two():
     import imagecodecs
 
     data = imagecodecs.avif_encode(smooth(kind=np.uint16) >> 6, bitspersample=10, level=90)
-    assert avif_facts(data).bits == 10
+    assert still_facts(data).bits == 10
     picture = decode(data)
     assert picture.colour.dtype == np.uint8
     assert any("10 bits" in one for one in picture.container.warnings)
@@ -90,10 +91,9 @@ def test_a_wide_gamut_avif_keeps_its_primaries():
     at = plain.find(b"colrnclx") + 8
     wide = plain[:at] + (12).to_bytes(2, "big") + plain[at + 2 :]
     picture = decode(wide)
-    assert picture.container.avif_colour == (12, 13)
-    facts = avif_facts(encode(picture, picture.colour).data)
-    assert (facts.primaries, facts.transfer) == (12, 13)
-    assert decode(plain).container.avif_colour is None
+    assert picture.container.colour == Colour(12, 13)
+    assert still_facts(encode(picture, picture.colour).data).colour == Colour(12, 13)
+    assert decode(plain).container.colour == Colour(1, 13)
 
 
 def test_pixels_are_never_turned():

@@ -11,51 +11,44 @@ from dataclasses import replace
 import numpy as np
 from PIL import AvifImagePlugin, Image
 
+from shaded.publishing.colour import Colour
 from shaded.publishing.containers.pixels import Planes, split
-from shaded.publishing.exif import Exif, block_of, build, parse
+from shaded.publishing.exif import Exif, build
 from shaded.publishing.exif_tags import ORIENTATION
-from shaded.publishing.items import metadata_items, without_exif
+from shaded.publishing.formats import brands
+from shaded.publishing.items import metadata_items, turned_by_boxes, without_exif
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Picture, arranged
-from shaded.publishing.probing import avif_facts
+from shaded.publishing.stills import still_facts
 
 _QUALITY = 85
+#: libavif reads no file without one of these, whatever is in it; libheif does, and writes some.
+_BRANDS = frozenset({b"avif", b"avis"})
 _COLOUR_BOX = b"colrnclx"
-#: H.273: BT.709 primaries and the sRGB transfer function, or unspecified, which is read as the same.
-_ORDINARY = ((1, 2), (1, 2, 13))
 
 
 def decode(data: bytes) -> Picture:
     """L, LA, RGB or RGBA, 8 bits."""
-    facts = avif_facts(data)
+    facts = still_facts(data)
     items, whole = metadata_items(data)
-    with AvifImagePlugin.AvifImageFile(io.BytesIO(without_exif(data))) as image:
+    named = data if _BRANDS.intersection(brands(data)) else data[:8] + b"avif" + data[12:]
+    with AvifImagePlugin.AvifImageFile(io.BytesIO(without_exif(named))) as image:
         if image.width * image.height > facts.width * facts.height:
             raise ValueError("its parts disagree on its size")
         image.load()
         colour, alpha = split(np.array(image))
         icc = image.info.get("icc_profile")
-        unusual = facts.primaries not in _ORDINARY[0] or facts.transfer not in _ORDINARY[1]
-        remarks = [f"The file has {facts.bits} bits per channel; the published one has 8."] if facts.bits > 8 else []
         container = Container(
             "avif",
             image.mode,
             icc=icc,
-            **arranged((kind, block_of(block) if kind == "exif" else block) for kind, block in items),
+            colour=None if icc else facts.colour,
+            **arranged(items),
             unreadable=() if whole else ("metadata items",),
-            orientation=_orientation(image.info.get("exif")),
-            avif_colour=(facts.primaries, facts.transfer) if unusual and icc is None else None,
-            warnings=tuple(remarks),
+            orientation=turned_by_boxes(data),
+            warnings=facts.remarks,
         )
     return Picture(colour, alpha, container)
-
-
-def _orientation(block: bytes | None) -> int:
-    """What Pillow read from the boxes ``irot`` and ``imir``, and put into the EXIF block in place of its own."""
-    try:
-        return (parse(block_of(block)).orientation or 1) if block else 1
-    except ValueError:
-        return 1
 
 
 class _Block(Image.Exif):
@@ -75,13 +68,13 @@ class _Block(Image.Exif):
         return self._written or b""
 
 
-def _with_colour(data: bytes, colour: tuple[int, int]) -> bytes:
+def _with_colour(data: bytes, colour: Colour) -> bytes:
     """Put primaries and transfer into the colour box, which counts before the coded stream's own (ISO/IEC 23000-22)."""
     at = data.find(_COLOUR_BOX)
     if at < 0:
         return data
     at += len(_COLOUR_BOX)
-    return data[:at] + colour[0].to_bytes(2, "big") + colour[1].to_bytes(2, "big") + data[at + 4 :]
+    return data[:at] + colour.primaries.to_bytes(2, "big") + colour.transfer.to_bytes(2, "big") + data[at + 4 :]
 
 
 def encode(planes: Planes, source: Container, carried: Carried, quality: int | None) -> bytes:
@@ -93,4 +86,7 @@ def encode(planes: Planes, source: Container, carried: Carried, quality: int | N
         icc_profile=carried.icc, exif=_Block(carried.exif), xmp=carried.xmp or b"", **options,
     )  # fmt: skip
     data = out.getvalue()
-    return data if source.avif_colour is None else _with_colour(data, source.avif_colour)
+    colour = source.colour if carried.icc is None else None
+    if colour is None or colour.is_srgb or not colour.is_numbered:
+        return data
+    return _with_colour(data, colour)

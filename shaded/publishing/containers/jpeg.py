@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import JpegImagePlugin
 
-from shaded.publishing import exif, iptc
+from shaded.publishing import exif, iptc, remarks
+from shaded.publishing.colour import ADOBE_GAMMA, ADOBE_RGB, Colour
 from shaded.publishing.containers.pixels import Planes, split
+from shaded.publishing.ifd import Directory
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Kind, Picture, arranged
 
@@ -23,6 +25,10 @@ _XMP = re.compile(rb".{0,20}ns\.adobe\.com/xap/1\.0/\0?", re.DOTALL)
 _EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID = 32
 _LARGEST_EXTENDED = 16_000_000
+_MARK_PROFILE = b"ICC_PROFILE\0"
+_PROFILE_HEAD = len(_MARK_PROFILE) + 2
+#: EXIF 2.32, 4.6.5 and 4.6.6; the value 2 is a habit of older cameras.
+_INTEROPERABILITY_INDEX, _COLOUR_SPACE, _ADOBE_RGB = 1, 40961, 2
 
 
 def _subsampling(layers: list[tuple[int, int, int, int]]) -> int:
@@ -39,11 +45,9 @@ def _remarks(segments: list[tuple[str, bytes]]) -> tuple[str, ...]:
     """What will be missing from the published file, for a person."""
     found = []
     if any(name == "APP2" and content.startswith(b"MPF\0") for name, content in segments):
-        found.append(
-            "The file holds further pictures (a gain map, a depth map or a preview); only the first is published."
-        )
+        found.append(remarks.FURTHER_PICTURES)
     if any(name == "APP11" for name, _ in segments):
-        found.append("Content credentials (C2PA) were left out: they do not hold for a changed picture.")
+        found.append(remarks.NO_CREDENTIALS)
     return tuple(found)
 
 
@@ -89,6 +93,39 @@ def _found(segments: list[tuple[str, bytes]]) -> dict[str, Any]:
     return {**arranged(blocks), "unreadable": () if whole else ("Photoshop resources",)}
 
 
+def _profile(segments: list[tuple[str, bytes]]) -> tuple[bytes | None, tuple[str, ...]]:
+    """The ICC profile of all its segments, as a forgiving reader puts them together; and what a person is to know.
+
+    They are numbered, from 0 as well as from 1, and may stand in any order. Where numbers are wrong, the size at the
+    beginning of the profile tells whether they are complete. (ICC.1:2022, annex B.4 and 7.2.2.)
+    """
+    pieces = [content for name, content in segments if name == "APP2" and content.startswith(_MARK_PROFILE)]
+    pieces = [piece for piece in pieces if len(piece) > _PROFILE_HEAD]
+    if not pieces:
+        return None, ()
+    numbered = {piece[12]: piece[_PROFILE_HEAD:] for piece in reversed(pieces)}
+    in_order = b"".join(numbered[number] for number in sorted(numbered))
+    as_found = b"".join(piece[_PROFILE_HEAD:] for piece in pieces)
+    if len(numbered) == pieces[0][13] == max(numbered) - min(numbered) + 1 and min(numbered) in (0, 1):
+        return in_order, ()
+    for joined in (in_order, as_found):
+        if int.from_bytes(joined[:4], "big") == len(joined):
+            return joined, ()
+    return None, ("The colour profile is incomplete and was left out.",)
+
+
+def _stated_colour(block: bytes) -> Colour | None:
+    """Adobe RGB, as a camera says it without a profile (DCF 2.0, "option file"); else nothing that is to be kept."""
+    try:
+        tree = exif.parse(block)
+    except ValueError:
+        return None
+    index = tree.interoperability.get(_INTEROPERABILITY_INDEX)
+    named = index is not None and index.raw.startswith(b"R03")
+    adobe = named or Directory(tree.photo).number(_COLOUR_SPACE, tree.order) == _ADOBE_RGB
+    return Colour(chromaticities=ADOBE_RGB, gamma=ADOBE_GAMMA) if adobe else None
+
+
 def _dpi(info: dict[str | tuple[int, int], object]) -> tuple[float, float] | None:
     density = info.get("dpi")
     if not isinstance(density, tuple) or min(density) <= 0:
@@ -106,18 +143,22 @@ def decode(data: bytes) -> Picture:
         while len(tables) > 1 and tables[-1] == tables[-2]:
             tables.pop()
         segments = list(image.applist)
+        icc, lacking = _profile(segments)
+        found = _found(segments)
+        block = found.get("exif")
         container = Container(
             "jpeg",
             image.mode,
-            icc=image.info.get("icc_profile"),
-            **_found(segments),
+            icc=icc,
+            colour=_stated_colour(block) if block and icc is None else None,
+            **found,
             comment=image.info.get("comment"),
             dpi=_dpi(image.info),
             jpeg_tables=tuple(tables),
             jpeg_subsampling=_subsampling(layers),
             jpeg_progressive=bool(image.info.get("progressive")),
             jpeg_rgb=len(layers) == 3 and image.info.get("adobe_transform") == 0,
-            warnings=_remarks(segments),
+            warnings=(*lacking, *_remarks(segments)),
         )
     return Picture(colour, alpha, container)
 

@@ -72,6 +72,13 @@ def to_eight_bits(pixels: Pixels) -> Pixels:
     return pixels if pixels.dtype == np.uint8 else ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
+def straight(colour: Pixels, alpha: Pixels) -> Pixels:
+    """Colour that was multiplied with its alpha, divided by it; under full transparency it stays as it is."""
+    peak = np.iinfo(colour.dtype).max
+    share = np.where(alpha == 0, peak, alpha)[..., None].astype(np.float64)
+    return cast(Pixels, np.clip(np.rint(colour * (peak / share)), 0, peak).astype(colour.dtype))
+
+
 def on_white(planes: Planes) -> Planes:
     """The picture without transparency, as it looks on white paper."""
     if planes.alpha is None:

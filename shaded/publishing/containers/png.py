@@ -17,10 +17,11 @@ from PIL import PngImagePlugin
 
 from shaded.publishing import texts
 from shaded.publishing.containers.pixels import Planes, mode_name, split
+from shaded.publishing.containers.png_colour import read_colour
 from shaded.publishing.exif import block_of
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Kind, Picture, Pixels, arranged
-from shaded.publishing.texts import inflate
+from shaded.publishing.remarks import NO_CREDENTIALS
 from shaded.publishing.walking import PNG_SIGNATURE, png_chunk, png_chunks
 
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
@@ -30,10 +31,6 @@ _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _INCHES_PER_METRE = 0.0254
 #: Higher levels take up to five times as long for a percent less, on shaded pictures.
 _COMPRESSION = 5
-
-
-def _profile(content: bytes) -> bytes | None:
-    return inflate(content.partition(b"\0")[2][1:])
 
 
 def _dpi(content: bytes) -> tuple[float, float] | None:
@@ -109,14 +106,15 @@ def decode(data: bytes) -> Picture:
             blocks.append(("exif", block_of(content)))
     samples, mode = _decode_pixels(chunks, bytes(needed))
     colour, alpha = split(samples)
-    warnings: tuple[str, ...] = ()
+    icc, stated, warnings = read_colour(chunks)
     if b"caBX" in chunks:
-        warnings = ("Content credentials (C2PA) were left out: they do not hold for a changed picture.",)
+        warnings += (NO_CREDENTIALS,)
     said = texts.read(found)
     container = Container(
         "png",
         mode,
-        icc=_profile(chunks[b"iCCP"]) if b"iCCP" in chunks else said.icc,
+        icc=said.icc if icc is None and stated is None else icc,
+        colour=stated,
         **arranged([*blocks, *said.blocks]),
         texts=said.texts,
         unreadable=said.unreadable,

@@ -14,17 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shaded.publishing import exif, iptc
-from shaded.publishing.containers.pixels import Planes, mode_name, split
+from shaded.publishing.colour import Chromaticities, Colour, closest
+from shaded.publishing.containers.pixels import Planes, mode_name, split, straight
 from shaded.publishing.exif_tags import RESOLUTION
 from shaded.publishing.ifd import Directory, Entry, Header, write_directory
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Kind, Picture, Pixels, arranged
 from shaded.publishing.probing import tiff_pages
+from shaded.publishing.remarks import STRAIGHTENED
 
 #: TIFF compression numbers that are lossless and written again; everything else becomes deflate.
 _COMPRESSIONS = {1: None, 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
 _DEFLATE = 8
 _XMP, _IPTC, _PHOTOSHOP, _ICC, _LAYERS = 700, 33723, 34377, 34675, 37724
+_CURVE, _WHITE, _PRIMARIES = 301, 318, 319
 _BYTES = 7
 
 
@@ -35,13 +38,6 @@ def _expanded(indices: NDArray[np.uint8], page: Directory, header: Header) -> Pi
     array = table[indices]
     gray = bool((array[..., 0] == array[..., 1]).all() and (array[..., 1] == array[..., 2]).all())
     return cast(Pixels, array[..., 0] if gray and _ICC not in page.entries else array)
-
-
-def _straight(colour: Pixels, alpha: Pixels) -> Pixels:
-    """Colour that was multiplied with its alpha, divided by it; under full transparency it stays as it is."""
-    peak = np.iinfo(colour.dtype).max
-    share = np.where(alpha == 0, peak, alpha)[..., None].astype(np.float64)
-    return cast(Pixels, np.clip(np.rint(colour * (peak / share)), 0, peak).astype(colour.dtype))
 
 
 def _samples(data: bytes) -> Pixels:
@@ -73,10 +69,8 @@ def _channels(
         return colour, None
     alpha = cast(Pixels, np.ascontiguousarray(samples[..., colours + transparent]))
     if extras[transparent] == 1:
-        warnings.append(
-            "The colours were stored multiplied with the transparency; the published file has them straight."
-        )
-        colour = _straight(colour, alpha)
+        warnings.append(STRAIGHTENED)
+        colour = straight(colour, alpha)
     return colour, alpha
 
 
@@ -111,6 +105,33 @@ def decode(data: bytes) -> Picture:
     return Picture(colour, alpha, replace(_container(data, header, page), mode=mode, warnings=tuple(warnings)))
 
 
+def _chromaticities(page: Directory, header: Header) -> Chromaticities | None:
+    """White and primaries by their tags, which say colours to readers that find no profile (TIFF 6.0, section 20)."""
+    white, primaries = page.entries.get(_WHITE), page.entries.get(_PRIMARIES)
+    if white is None or primaries is None or (white.type, primaries.type) != (5, 5):
+        return None
+    if (white.count, primaries.count) != (2, 6):
+        return None
+    parts = struct.unpack(f"{header.order}16I", white.raw + primaries.raw)
+    numbers = [top / bottom if bottom else 0.0 for top, bottom in zip(parts[::2], parts[1::2], strict=True)]
+    return cast(Chromaticities, tuple(numbers))
+
+
+def _stated_colour(page: Directory, header: Header) -> Colour | None:
+    """The colour space by TIFF's own tags, which are not written again. Without a curve the gamma is 2.2."""
+    numbers, curve = _chromaticities(page, header), page.entries.get(_CURVE)
+    if numbers is None and curve is None:
+        return None
+    if curve is None:
+        return Colour(chromaticities=numbers, gamma=2.2)
+    steps = np.array(curve.integers(header.order))
+    tables = steps.reshape(3, -1) if len(steps) == 3 << page.number(258, header.order, 8) else steps[None]
+    if not (tables == tables[:1]).all():
+        return Colour(transfer=0, chromaticities=numbers)
+    inverted = page.number(262, header.order) == 0  # white is 0, and the samples are turned round when they are read
+    return closest(numbers, tables[0][::-1] / 65535 if inverted else tables[0] / 65535)
+
+
 def _container(data: bytes, header: Header, page: Directory) -> Container:
     """What the page carries besides its pixels; mode and warnings come from decoding them."""
     tree = exif.read_tree(data, page, header)
@@ -125,6 +146,7 @@ def _container(data: bytes, header: Header, page: Directory) -> Container:
         "tiff",
         "",
         icc=raw(_ICC) or None,
+        colour=None if raw(_ICC) else _stated_colour(page, header),
         **arranged(blocks),
         unreadable=(*(("EXIF data",) if tree.lost else ()), *(() if whole else ("Photoshop resources",))),
         dpi=tree.dpi,

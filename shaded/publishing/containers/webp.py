@@ -28,7 +28,7 @@ def decode(data: bytes) -> Picture:
         container = Container(
             "webp",
             image.mode,
-            icc=image.info.get("icc_profile"),
+            icc=next((content for kind, content in chunks if kind == b"ICCP" and content), None),  # announced or not
             **arranged(blocks),
             lossless=any(kind == b"VP8L" for kind, _ in chunks),
         )
