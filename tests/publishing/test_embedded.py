@@ -56,7 +56,8 @@ def test_a_profile_holds_colours_only():
     assert profile_objection(ICC_RGB + "52.5200, 13.4050".encode("utf-16-be"), gps=False) == "a position"
     assert profile_objection(ICC_RGB + b"Studio at 52.5200, 13.4050", gps=True) is None
     assert profile_objection(ICC_RGB + "N 52° 30.980' E 13° 22.662'".encode(), gps=False) == "a position"
-    assert profile_objection(ICC_RGB + "N 52° 30.980\u2032 E 13° 22.662\u2032".encode("utf-16-be"), gps=False) == "a position"
+    minutes = "N 52° 30.980\u2032 E 13° 22.662\u2032".encode("utf-16-be")
+    assert profile_objection(ICC_RGB + minutes, gps=False) == "a position"
     noise = np.random.default_rng(0).bytes(4_000_000)
     assert profile_objection(noise, gps=False) is None
     ramp = b"".join(value.to_bytes(2, "big") for value in range(65536))

@@ -20,7 +20,9 @@ LONGEST_SIDE = 16383
 def decode(data: bytes) -> Picture:
     """RGB or RGBA, 8 bits. EXIF and XMP are found also where the header forgot to announce them."""
     chunks = [(kind, content) for kind, _, content in riff_chunks(data)]
-    blocks: list[tuple[Kind, bytes]] = [("exif", block_of(content)) for kind, content in chunks if kind == b"EXIF"]
+    blocks: list[tuple[Kind, bytes]] = [
+        ("exif", block_of(content)) for kind, content in chunks if kind.upper() == b"EXIF"
+    ]
     blocks += [("xmp", content) for kind, content in chunks if kind in (b"XMP ", b"XMP\0")]
     with WebPImagePlugin.WebPImageFile(io.BytesIO(data)) as image:
         image.load()
