@@ -29,6 +29,13 @@ _DENSE = re2.compile(
     r"|(?:(?:0x)?[0-9A-Fa-f]{2}[\s:,;]+){128}"
 )
 _FEWEST_SIGNS = 12
+#: The beginnings of picture files that no table of colours has by chance.
+_WHOLE_PICTURE = re.compile(
+    rb"\xff\xd8\xff(?:\xe0..JFIF|\xe1..Exif|\xdb\0[\x43\x84\xc5])|\x89PNG\r\n\x1a\n|RIFF....WEBP|ftypavi[fs]", re.DOTALL
+)
+#: Words in a profile, as UTF-8 and as UTF-16: long enough that tables of numbers hardly ever look like them.
+_WORDS = re.compile(rb"(?:[ -~]|[\xc2\xc3][\x80-\xbf]|\xe2\x80[\x80-\xbf]){10,}")
+_WIDE_WORDS = re.compile(rb"(?:\0[ -~\xa0-\xff]|\x20[\x10-\x3f]){10,}")
 #: Characters that stand in no text, unlike tabs, line ends and page breaks; a few are forgiven.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _MOST_CONTROLS = 8
@@ -55,6 +62,15 @@ def objection(text: str, *, gps: bool) -> Objection | None:
     if len(_CONTROL.findall(text)) > _MOST_CONTROLS:
         return "no text"
     return "a position" if not gps and tells_a_place(text) else None
+
+
+def profile_objection(icc: bytes, *, gps: bool) -> Objection | None:
+    """What speaks against publishing a colour profile: another picture in it, or a text that is not about colour."""
+    if _WHOLE_PICTURE.search(icc) is not None:
+        return "another picture"
+    texts = [run.decode("utf-8", "replace") for run in _WORDS.findall(icc)]
+    texts += [run.decode("utf-16-be") for run in _WIDE_WORDS.findall(icc)]
+    return next((against for text in texts if (against := objection(text, gps=gps)) is not None), None)
 
 
 def left_out(what: str, against: Objection) -> str:

@@ -30,6 +30,8 @@ _NAMING = frozenset({
 #: Where a block begins, behind what various writers put before it: ``Exif`` once or twice, an offset, zeros.
 _BEGIN = re.compile(rb"(?:II|MM|ii|mm)(?:[*+]\0|\0[*+])")
 _FURTHEST = 64
+#: Descriptions that scientific programs write for themselves: sizes and layout of the file, no longer true.
+_STRUCTURAL = re.compile(rb'\s*(?:\{"shape"|ImageJ=|<\?xml|<OME)')
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def _pointed(data: bytes, directory: Directory, tag: int, header: Header) -> Dir
     if not at:
         return Directory()
     try:
-        return read_directory(data, at, header)
+        return read_directory(data, at, header, forgiving=True)
     except ValueError:
         return Directory(lost=frozenset({tag}))
 
@@ -138,18 +140,18 @@ def read_tree(data: bytes, main: Directory, header: Header) -> Exif:
         shown,
         _placed(_pointed(data, main, tags.GPS_POINTER, header), tags.GPS),
         _interoperating(_pointed(data, photo, tags.INTEROPERABILITY_POINTER, header)),
-        (main.lost | photo.lost) & _NAMING,
+        _NAMING if main.cut or photo.cut else (main.lost | photo.lost) & _NAMING,
     )
 
 
 def parse(block: bytes) -> Exif:
-    """Read a block.
+    """Read a block. Of a directory that is cut off the entries that are there count, as with other readers.
 
     Raises:
         ValueError: It is damaged.
     """
     header = read_header(block)
-    return read_tree(block, read_directory(block, header.first, header), header)
+    return read_tree(block, read_directory(block, header.first, header, forgiving=True), header)
 
 
 def _pointer(order: ByteOrder, at: int) -> Entry:
@@ -215,6 +217,8 @@ def _checked(entries: Mapping[int, Entry], order: ByteOrder, *, gps: bool, notes
             kept[tag] = whole
             continue
         entry = trimmed(tag, whole)
+        if tag == tags.IMAGE_DESCRIPTION and _STRUCTURAL.match(entry.raw) is not None:
+            continue
         against = _against(tag, entry, order, gps=gps)
         if against is not None:
             notes.append(left_out(f"EXIF's {tags.name_of(tag)}", against))
@@ -271,6 +275,15 @@ def _rescaled(main: dict[int, Entry], order: ByteOrder, across: float, down: flo
             ]
             scaled[tag] = Entry(_DOUBLE, entry.count, struct.pack(f"{order}{len(values)}d", *values))
     return scaled
+
+
+def widely_read(exif: Exif) -> Exif:
+    """What of the tree's words all programs read: not EXIF 3.0's UTF-8 and its new tags, nor Windows' own."""
+    return Exif(exif.order, {
+        tag: entry
+        for tag, entry in exif.main.items()
+        if tag in (tags.ARTIST, tags.COPYRIGHT, tags.IMAGE_DESCRIPTION) and entry.type != 129
+    })  # fmt: skip
 
 
 def as_ascii(exif: Exif) -> Exif:

@@ -62,11 +62,15 @@ class Header:
 
 @dataclass(frozen=True)
 class Directory:
-    """The entries of one directory by tag, where the next one is (0: none), and the tags that could not be read."""
+    """The entries of one directory by tag, where the next one is (0: none), and the tags that could not be read.
+
+    ``cut`` says that the data end inside of it.
+    """
 
     entries: Mapping[int, Entry] = field(default_factory=dict)
     following: int = 0
     lost: frozenset[int] = frozenset()
+    cut: bool = False
 
     def number(self, tag: int, order: ByteOrder, default: int = 0) -> int:
         """The first whole number of a tag."""
@@ -99,8 +103,14 @@ def read_header(data: bytes) -> Header:
     raise ValueError("not a TIFF block")
 
 
-def read_directory(data: bytes, at: int, header: Header) -> Directory:
+def read_directory(data: bytes, at: int, header: Header, *, forgiving: bool = False) -> Directory:
     """The directory at an offset. Entries of unknown type, or whose value lies outside the data, are left out.
+
+    Args:
+        data: The whole block.
+        at: Where the directory begins.
+        header: The block's.
+        forgiving: Read the entries that are there where the data end inside of the directory.
 
     Raises:
         ValueError: The directory itself lies outside the data or is absurdly large, or its values overlap.
@@ -112,6 +122,9 @@ def read_directory(data: bytes, at: int, header: Header) -> Directory:
         raise ValueError("a directory lies outside the file")
     count = struct.unpack_from(f"{order}{count_code}", data, at)[0]
     end = at + lead + count * size
+    cut = end > len(data)
+    if forgiving and cut:
+        end -= -(-(end - len(data)) // size) * size
     if count > _MOST_ENTRIES or end > len(data):
         raise ValueError("a directory is cut off")
     entries: dict[int, Entry] = {}
@@ -133,7 +146,7 @@ def read_directory(data: bytes, at: int, header: Header) -> Directory:
     following = 0
     if end + inline <= len(data):
         following = struct.unpack_from(f"{order}{offset_code}", data, end)[0]
-    return Directory(entries, following, frozenset(lost - entries.keys()))
+    return Directory(entries, following, frozenset(lost - entries.keys()), cut)
 
 
 def write_directory(entries: Mapping[int, Entry], at: int, order: ByteOrder) -> bytes:

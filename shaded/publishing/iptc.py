@@ -68,7 +68,9 @@ def resources(block: bytes) -> Iterator[tuple[int, bytes]]:
         if at + size > len(block):
             raise ValueError("a Photoshop resource is cut off")
         yield number, block[at : at + size]
-        at += size + (size & 1)
+        at += size
+        if size & 1 and block[at : at + 4] not in _SIGNATURES:  # a byte of padding, which some writers forget
+            at += 1
     if block[at:].strip(b"\0 "):
         raise ValueError("the Photoshop resources are damaged")
 

@@ -9,7 +9,7 @@ from typing import Literal
 from shaded.publishing import exif, iptc, statements, texts, xmp
 from shaded.publishing import xmp_names as names
 from shaded.publishing.colour import fitting_profile
-from shaded.publishing.embedded import objection
+from shaded.publishing.embedded import left_out, objection, profile_objection
 from shaded.publishing.exif_texts import decode_text
 from shaded.publishing.formats import Format
 from shaded.publishing.orientation import Turn, turn_of
@@ -65,7 +65,7 @@ def carried(picture: Picture, form: Format, metadata: Metadata, rights: Rights, 
     """Decide what metadata goes into a file of format ``form`` that is gray or not.
 
     The rights are stated whatever else is kept. IPTC records, PNG texts and comments follow ``metadata.xmp``, as
-    descriptions. What is said in a block that the format cannot hold is said in XMP.
+    descriptions. What is said in a block that the format cannot hold, or that few programs read, is said in XMP.
     """
     source, unreadable, warnings = statements.read(picture.container)
     warnings += [f"The {name} could not be read to the end; the rest was left out." for name in unreadable
@@ -74,7 +74,8 @@ def carried(picture: Picture, form: Format, metadata: Metadata, rights: Rights, 
     kept = _kept(source, metadata, picture.container.comment, warnings)
     written = _written(kept, form, picture, turn, warnings)
     packet = _merged(written.xmp)
-    _say(packet, statements.stated(kept).beyond(statements.stated(written)), statements.stated(written))
+    heard = statements.stated(replace(written, exif=tuple(map(exif.widely_read, written.exif))))
+    _say(packet, statements.stated(kept).beyond(heard), heard)
     if kept.iptc and not written.iptc:
         _say_as_xmp(packet, kept.iptc[0])
     if turn.by_xmp and turn.orientation != 1:
@@ -84,10 +85,13 @@ def carried(picture: Picture, form: Format, metadata: Metadata, rights: Rights, 
     if form == "jpeg" and packet.properties:
         packet, dropped = xmp.shrink(packet, _JPEG_XMP)
         warnings += [f"XMP's {name} was left out: a JPEG has no room for it." for name in dropped]
-    icc, remarks = fitting_profile(
-        picture.container, form, gray=gray, was_gray=picture.is_gray, exif_kept=metadata.exif
-    )
+    spoken = any(tree.photo or tree.interoperability for tree in written.exif)
+    icc, remarks = fitting_profile(picture.container, form, gray=gray, was_gray=picture.is_gray, exif_kept=spoken)
     warnings += remarks
+    against = profile_objection(icc or b"", gps=metadata.gps)
+    if against is not None:
+        warnings.append(left_out("The colour profile", against))
+        icc = None
     comments = texts.texts_of(kept.texts, "Comment") if form == "jpeg" else []
     return Carried(
         exif=written.exif[0] if written.exif else None,
@@ -207,7 +211,8 @@ def _state_rights(
         if readable and _may_claim(rights, said):
             xmp.add(packet, names.DC, "rights", [rights.notice], "Alt")
         else:
-            why = "the source speaks for itself" if said.notices or said.creators else _UNKNOWN
+            own = "the source has a notice of its own" if said.notices else "the source names somebody else"
+            why = own if said.notices or said.creators else _UNKNOWN
             warnings.append(f"rights.notice was not written: {why}.")
 
 

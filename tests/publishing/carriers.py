@@ -7,14 +7,16 @@ import struct
 import zlib
 
 import tifffile
-from PIL import Image
 
 from shaded.publishing import exif, iptc
 from shaded.publishing.ifd import Entry, read_directory, read_header, write_directory
 from shaded.publishing.walking import png_chunk, png_chunks
+from tests.publishing import colours
+from tests.publishing.isofile import HEIC, Part, assembled, imir, irot, part_of
 from tests.publishing.samples import saved, smooth
 
 FORMATS = ("jpeg", "png", "webp", "tiff", "avif")
+SOURCES = (*FORMATS, "heic")
 PIXELS = smooth(20, 30)
 
 
@@ -65,32 +67,32 @@ def tiff(entries, tree=None, order="<"):
     return data[:4] + struct.pack(f"{order}I", start) + data[8:].ljust(start - 8, b"\0") + directory + branches
 
 
+#: The property boxes that say each EXIF orientation.
+TURNS = {
+    1: (), 2: (imir(1),), 3: (irot(2),), 4: (imir(0),), 5: (irot(1), imir(0)), 6: (irot(3),), 7: (irot(1), imir(1)),
+    8: (irot(1),),
+}  # fmt: skip
+_AVIF = saved(PIXELS, "AVIF", speed=10)
+_HEIC = colours.heic(PIXELS)
+
+
+def _still(coded, brands, block, packet, orientation):
+    parts = [part_of(coded, *TURNS[orientation])]
+    if block is not None:
+        parts.append(Part(b"Exif", bytes(4) + block, (), ((b"cdsc", (1,)),)))
+    if packet is not None:
+        parts.append(Part(b"mime", packet, (), ((b"cdsc", (1,)),)))
+    return assembled(parts, brands=brands)
+
+
 def avif(block=None, packet=None, orientation=1):
-    """An AVIF with an EXIF block and an XMP packet as they are; the orientation is the container's own.
-
-    The encoder takes the orientation from the block; so it is given one of the same length, which is exchanged.
-    """
-    turned = (
-        exif.build(exif.turned(exif.Exif("<"), orientation)) if orientation != 1 else b"II*\0\x08\0\0\0\0\0\0\0\0\0"
-    )
-    stand_in = turned.ljust(len(block or b""), b"\0")
-    data = saved(PIXELS, "AVIF", exif=_AsItIs(stand_in), xmp=packet or b"", speed=10)
-    at = data.index(stand_in)
-    return data if block is None else data[:at] + block.ljust(len(stand_in), b"\0") + data[at + len(stand_in) :]
+    """An AVIF with an EXIF block and an XMP packet as they are; the orientation is the container's own."""
+    return _still(_AVIF, (b"avif", b"mif1", b"avif", b"miaf"), block, packet, orientation)
 
 
-class _AsItIs(Image.Exif):
-    """A block that Pillow hands to the encoder without reading it."""
-
-    def __init__(self, block):
-        super().__init__()
-        self.block = block
-
-    def __bool__(self):
-        return True
-
-    def tobytes(self, offset=8):
-        return self.block
+def heic(block=None, packet=None, orientation=1):
+    """A HEIC with the same."""
+    return _still(_HEIC, HEIC, block, packet, orientation)
 
 
 def blocks_of(block):
@@ -112,8 +114,8 @@ def with_exif(form, block):
         return png((b"eXIf", block))
     if form == "webp":
         return webp((b"EXIF", block))
-    if form == "avif":
-        return avif(block)
+    if form in ("avif", "heic"):
+        return {"avif": avif, "heic": heic}[form](block)
     order, main, branches = blocks_of(block)
     photo = branches.get(34665, {})
     photo.pop(40965, None)
@@ -128,8 +130,8 @@ def with_xmp(form, packet):
         return png((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet))
     if form == "webp":
         return webp((b"XMP ", packet))
-    if form == "avif":
-        return avif(packet=packet)
+    if form in ("avif", "heic"):
+        return {"avif": avif, "heic": heic}[form](packet=packet)
     return tiff({700: Entry(1, len(packet), packet)})
 
 

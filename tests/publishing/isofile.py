@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from shaded.publishing.boxes import read_items
 
+#: Properties without which a picture must not be shown.
+ESSENTIAL = (b"irot", b"imir")
+XMP = b"application/rdf+xml\0"
 HEIC = (b"heic", b"mif1", b"heic")
 
 
@@ -79,10 +82,13 @@ def assembled(parts, primary=1, brands=HEIC, before=b"", after=b""):
     entries, at = b"", 1
     for number, part in enumerate(parts, 1):
         places = range(at, at + len(part.boxes))
-        entries += struct.pack(">HB", number, len(places)) + b"".join(struct.pack(">H", place) for place in places)
+        marks = (place | 0x8000 * (own[4:8] in ESSENTIAL) for place, own in zip(places, part.boxes, strict=True))
+        entries += struct.pack(">HB", number, len(places)) + b"".join(struct.pack(">H", mark) for mark in marks)
         at += len(part.boxes)
-    infos = b"".join(full(b"infe", struct.pack(">HH", n, 0), part.kind, b"\0", version=2)
-                     for n, part in enumerate(parts, 1))  # fmt: skip
+    infos = b"".join(
+        full(b"infe", struct.pack(">HH", n, 0), part.kind, b"\0", XMP * (part.kind == b"mime"), version=2)
+        for n, part in enumerate(parts, 1)
+    )
     references = b"".join(
         box(kind, struct.pack(">HH", n, len(others)), *(struct.pack(">H", one) for one in others))
         for n, part in enumerate(parts, 1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 
+import numpy as np
 import pytest
 
-from shaded.publishing.embedded import holds_picture, left_out, objection
-from tests.publishing.samples import THUMBNAIL
+from shaded.publishing.embedded import holds_picture, left_out, objection, profile_objection
+from tests.publishing.samples import ICC_RGB, THUMBNAIL
 
 ENCODED = base64.b64encode(THUMBNAIL)
 
@@ -44,6 +45,24 @@ def test_ordinary_texts_are_none(text):
 def test_short_values_hold_no_picture():
     """Nothing that could be seen fits."""
     assert not holds_picture(THUMBNAIL[:100])
+
+
+def test_a_profile_holds_colours_only():
+    """A picture in it, or a position among its words, speaks against it; tables that look like anything do not."""
+    assert profile_objection(ICC_RGB, gps=False) is None
+    assert profile_objection(ICC_RGB + b"\xff\xd8\xff\xe0\0\x10JFIF\0", gps=True) == "another picture"
+    assert profile_objection(ICC_RGB + ENCODED, gps=True) == "another picture"
+    assert profile_objection(ICC_RGB + b"Studio at 52.5200, 13.4050", gps=False) == "a position"
+    assert profile_objection(ICC_RGB + "52.5200, 13.4050".encode("utf-16-be"), gps=False) == "a position"
+    assert profile_objection(ICC_RGB + b"Studio at 52.5200, 13.4050", gps=True) is None
+    assert profile_objection(ICC_RGB + "N 52° 30.980' E 13° 22.662'".encode(), gps=False) == "a position"
+    minutes = "N 52° 30.980\u2032 E 13° 22.662\u2032".encode("utf-16-be")
+    assert profile_objection(ICC_RGB + minutes, gps=False) == "a position"
+    noise = np.random.default_rng(0).bytes(4_000_000)
+    assert profile_objection(noise, gps=False) is None
+    ramp = b"".join(value.to_bytes(2, "big") for value in range(65536))
+    assert profile_objection(ramp, gps=False) is None
+    assert profile_objection(ramp[::-1], gps=False) is None
 
 
 def test_what_speaks_against_a_text():

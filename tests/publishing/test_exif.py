@@ -160,6 +160,24 @@ def test_a_name_whose_place_lies_outside_is_lost_and_not_absent():
     assert not exif.parse(exif_block()).lost
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_directory_that_is_cut_off_gives_what_is_there(order):
+    """The orientation in its first entries counts; whatever may have named somebody is lost."""
+    tree = exif.Exif(order, {274: _number(6, order=order), 315: text_entry("Ada Painter")})
+    found = exif.parse(exif.build(tree)[: 10 + 12 + 5])
+    assert found.orientation == 6
+    assert 315 in found.lost
+    with pytest.raises(ValueError, match="lies outside"):
+        exif.parse(exif.build(tree)[:9])
+
+
+@pytest.mark.parametrize("text", ['{"shape": [200, 300, 3]}', "ImageJ=1.53\nimages=1", "<?xml version='1.0'?><OME/>"])
+def test_descriptions_of_the_files_layout_are_left_out(text):
+    """Scientific programs write sizes into the description, which would be untrue."""
+    assert not _kept(exif.Exif("<", {270: text_entry(text)}))[0].main
+    assert _kept(exif.Exif("<", {270: text_entry("A cow")}))[0].main
+
+
 UNLISTED = (269, 285, 316, 33723, 37393, 37397, 37500, 40964, 41484, 42016, 42032, 42033, 42037, 50341, 50708, 59932)
 
 

@@ -116,6 +116,8 @@ def test_a_photoshop_block_gives_all_of_its_metadata():
         True,
     )
     assert iptc.blocks_of(block[:40])[1] is False
+    unpadded = b"8BIM\4\4\0\0\0\0\0\x08\x1c\2\x50\0\3Ada" + b"8BIM\4\x24\0\0\0\0\0\3<x>8BIM\4\x0c\0\0\0\0\0\0"
+    assert iptc.blocks_of(unpadded) == ([("iptc", b"\x1c\2\x50\0\3Ada"), ("xmp", b"<x>")], True)
     assert iptc.blocks_of(b"rubbish that is long enough")[1] is False
     assert iptc.blocks_of(b"\x1c\2\x50\0\3Ada") == ([("iptc", b"\x1c\2\x50\0\3Ada")], True)
     assert iptc.blocks_of(b"") == ([], True)

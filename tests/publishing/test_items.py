@@ -13,18 +13,20 @@ from shaded.publishing.items import metadata_items, without_exif
 from shaded.publishing.reading import decode
 from shaded.publishing.writing import encode
 from shaded.settings import Rights
-from tests.publishing.carriers import avif
+from tests.publishing.carriers import avif, heic
 from tests.publishing.samples import exif_block, xmp_packet
 
 WHOLE = avif(exif_block(), xmp_packet())
 
 
-def test_items_are_found_as_they_lie_in_the_file():
-    """EXIF from behind its offset, and XMP."""
-    found, whole = metadata_items(WHOLE)
+@pytest.mark.parametrize("made", [avif, heic])
+@pytest.mark.parametrize("prefix", [b"", b"Exif\0\0"])
+def test_items_are_found_as_they_lie_in_the_file(made, prefix):
+    """EXIF from behind its offset and prefix, and XMP."""
+    found, whole = metadata_items(made(prefix + exif_block(), xmp_packet()))
     assert whole
     assert found == [("exif", exif_block()), ("xmp", xmp_packet())]
-    assert metadata_items(avif()) == ([], True) or metadata_items(avif())[0][0][0] == "exif"
+    assert metadata_items(made()) == ([], True)
 
 
 def test_letters_that_are_not_ascii_survive_with_an_orientation():
@@ -40,10 +42,11 @@ def test_letters_that_are_not_ascii_survive_with_an_orientation():
     assert exif.parse(decode(data).container.exif).text(315) == "Zoë Ångström"
 
 
-@pytest.mark.parametrize("block", [b"rubbish that is no EXIF block", b"II*\0\xff\xff\xff\xff" + bytes(20)])
-def test_an_odd_block_does_not_keep_the_picture_from_being_read(block):
+@pytest.mark.parametrize("made", [avif, heic])
+@pytest.mark.parametrize("block", [b"rubbish that is no EXIF block", b"II*\0\xff\xff\xff\xff" + bytes(20), b"x", b""])
+def test_an_odd_block_does_not_keep_the_picture_from_being_read(block, made):
     """The library would refuse the file; the block is warned about, and the pixels are good."""
-    picture = decode(avif(block))
+    picture = decode(made(block))
     assert any("EXIF" in warning for warning in encode(picture, picture.colour).warnings)
 
 

@@ -126,6 +126,16 @@ def test_an_xmp_packet_too_long_for_a_jpeg_loses_its_largest_parts():
     assert not encode(picture, picture.colour, "png").warnings
 
 
+@pytest.mark.parametrize(
+    "head", [b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xap/1.0/", b"XMP\0://ns.adobe.com/xap/1.0/\0"]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-be", "utf-16-le"])
+def test_the_heading_of_an_xmp_segment_is_forgiven(head, encoding):
+    """A missing zero, or another prefix, as some programs write it."""
+    packet = xmp_packet("", 'dc:creator="Ada"').decode().replace("\ufeff", "").encode(encoding)
+    assert rights_in(decode(jpeg((1, head + packet)))).creator == "Ada"
+
+
 def _extended(packet, guid=b"0" * 32, step=60_000):
     head = b"http://ns.adobe.com/xmp/extension/\0" + guid + len(packet).to_bytes(4, "big")
     return [(1, head + at.to_bytes(4, "big") + packet[at : at + step]) for at in range(0, len(packet), step)]

@@ -27,6 +27,8 @@ from shaded.publishing.writing import encode
 from shaded.settings import Metadata, Rights
 from tests.publishing.carriers import (
     FORMATS,
+    PIXELS,
+    SOURCES,
     avif,
     jpeg,
     png,
@@ -37,7 +39,7 @@ from tests.publishing.carriers import (
     with_iptc,
     with_xmp,
 )  # fmt: skip
-from tests.publishing.samples import iptc_records, raw_profile, saved, smooth, xmp_packet
+from tests.publishing.samples import ICC_RGB, iptc_records, raw_profile, saved, smooth, xmp_packet
 
 NAME = "Zoë Markerson"
 #: A small JPEG of the picture, as cameras store it.
@@ -133,7 +135,7 @@ def in_exif(draw):
     tag = draw(st.sampled_from(sorted(tags.GPS))) if where == "gps" else draw(any_tag)
     block = exif.build(exif.Exif(order, **{where: {tag: entry}}))
     spoken = tag in tags.TEXTS | tags.WIDE_TEXTS or (where == "gps" or tag in tags.GEOTIFF)
-    form = draw(st.sampled_from(FORMATS))
+    form = draw(st.sampled_from(SOURCES))
     if form == "png" and draw(st.booleans()):
         profile = raw_profile("exif", b"Exif\0\0" + block)
         data = png((b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile)))
@@ -195,7 +197,7 @@ def in_xmp(draw):
     declared = " ".join(f'xmlns:{prefix}="{space}"' for prefix, space in SPACES.items()
                         if prefix not in ("x", "rdf", "dc", "exif", "xmp", "xmpGImg", "own", "plus"))  # fmt: skip
     packet = xmp_packet(inner, f"{declared} {attributes}")
-    form = draw(st.sampled_from(FORMATS))
+    form = draw(st.sampled_from(SOURCES))
     if form == "jpeg" and draw(st.booleans()):
         head = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + struct.pack(">II", len(packet), 0)
         data = jpeg((1, head + packet)) if len(packet) < 65_000 else with_xmp(form, packet)
@@ -236,8 +238,20 @@ def in_texts(draw):
     return kind, "nothing" if hidden else "xmp", keyword.decode(), draw(st.sampled_from(private if hidden else spoken))
 
 
+@st.composite
+def in_profile(draw):
+    """A position or a picture among the words of a colour profile."""
+    kind = draw(st.sampled_from(["place", "picture"]))
+    text = draw(st.sampled_from(PLACES)) if kind == "place" else base64.b64encode(THUMBNAIL).decode()
+    words = draw(
+        st.sampled_from([text.encode(), text.encode("utf-16-be"), *([THUMBNAIL] if kind == "picture" else [])])
+    )
+    form = draw(st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF", "AVIF"]))
+    return kind, "profile", form, saved(PIXELS, form, icc_profile=ICC_RGB + words)
+
+
 ways = (
-    st.one_of(in_exif(), in_iptc(), in_xmp(), in_texts()),
+    st.one_of(in_exif(), in_iptc(), in_xmp(), in_texts(), in_profile()),
     st.sampled_from(["same", *FORMATS]), st.booleans(), st.booleans(), st.booleans(), st.booleans(),
 )  # fmt: skip
 
@@ -249,7 +263,7 @@ def _judge(carrier, output, keep_exif, keep_xmp, gps, reduced):
         picture = fit_side(picture, 15)
     keep = Metadata(exif=keep_exif, xmp=keep_xmp, gps=gps)
     published = encode(picture, picture.colour, output, metadata=keep, rights=Rights(creator="Bob")).data
-    kept = {"exif": keep_exif, "xmp": keep_xmp, "nothing": False}[setting]
+    kept = {"exif": keep_exif, "xmp": keep_xmp, "nothing": False, "profile": True}[setting]
     assert not _holds_picture(published), where
     if kind == "place" and not (gps and kept):
         assert not any(_holds(published, marker) for marker in POSITIONS), where
@@ -281,7 +295,7 @@ CREATORS = (
 
 
 @pytest.mark.parametrize("output", FORMATS)
-@pytest.mark.parametrize("source", FORMATS)
+@pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize(("where", "tag", "kind"), CREATORS)
 def test_a_name_that_may_stay_is_found(where, tag, kind, source, output):
     """Every EXIF tag that names who made a picture is in the published file, from any container in any."""
@@ -295,7 +309,7 @@ def test_a_name_that_may_stay_is_found(where, tag, kind, source, output):
 
 
 @pytest.mark.parametrize("output", FORMATS)
-@pytest.mark.parametrize("source", FORMATS)
+@pytest.mark.parametrize("source", SOURCES)
 def test_a_place_that_may_stay_is_found(source, output):
     """The GPS directory and XMP's GPS properties, from any container in any."""
     tree = exif.Exif("<", gps={1: Entry(2, 2, b"N\0"), 2: Entry(5, 3, FRACTIONS["<"])})

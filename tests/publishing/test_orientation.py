@@ -11,12 +11,13 @@ from PIL import Image, ImageOps
 
 from shaded.publishing import exif, xmp
 from shaded.publishing import xmp_names as names
+from shaded.publishing.items import turned_by_boxes
 from shaded.publishing.orientation import orientation_of
 from shaded.publishing.reading import decode
 from shaded.publishing.walking import iso_boxes
 from shaded.publishing.writing import encode
 from shaded.settings import Metadata
-from tests.publishing.carriers import FORMATS, PIXELS, avif, jpeg, png, tiff, webp, with_exif, with_xmp
+from tests.publishing.carriers import FORMATS, PIXELS, avif, heic, jpeg, png, tiff, webp, with_exif, with_xmp
 from tests.publishing.samples import exif_block, raw_profile, xmp_packet
 
 
@@ -91,6 +92,24 @@ def test_the_boxes_of_an_avif_count_and_its_exif_does_not():
     assert orientation_of(picture) == 3
     for output in FORMATS:
         assert orientation_of(decode(encode(picture, picture.colour, output).data)) == 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("output", FORMATS)
+def test_a_heic_is_upright_already(orientation, output):
+    """The library turns it by its boxes; neither they nor EXIF count a second time."""
+    picture = decode(heic(exif_block(6), orientation=orientation))
+    assert orientation_of(picture) == 1
+    assert orientation_of(decode(encode(picture, picture.colour, output).data)) == 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_are_understood_as_the_library_does(orientation):
+    """The orientation of an AVIF's boxes is the one that Pillow tells."""
+    data = avif(orientation=orientation)
+    with Image.open(io.BytesIO(data)) as image:
+        assert turned_by_boxes(data) == image.getexif().get(274, 1) == orientation
+    assert turned_by_boxes(encode(decode(data), decode(data).colour).data) == orientation
 
 
 def test_an_avif_says_it_once():

@@ -13,10 +13,10 @@ from PIL import AvifImagePlugin, Image
 
 from shaded.publishing.colour import Colour
 from shaded.publishing.containers.pixels import Planes, split
-from shaded.publishing.exif import Exif, block_of, build, parse
+from shaded.publishing.exif import Exif, build
 from shaded.publishing.exif_tags import ORIENTATION
 from shaded.publishing.formats import brands
-from shaded.publishing.items import metadata_items, without_exif
+from shaded.publishing.items import metadata_items, turned_by_boxes, without_exif
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Picture, arranged
 from shaded.publishing.stills import still_facts
@@ -30,8 +30,8 @@ _COLOUR_BOX = b"colrnclx"
 def decode(data: bytes) -> Picture:
     """L, LA, RGB or RGBA, 8 bits."""
     facts = still_facts(data)
-    named = data if _BRANDS.intersection(brands(data)) else data[:8] + b"avif" + data[12:]
     items, whole = metadata_items(data)
+    named = data if _BRANDS.intersection(brands(data)) else data[:8] + b"avif" + data[12:]
     with AvifImagePlugin.AvifImageFile(io.BytesIO(without_exif(named))) as image:
         if image.width * image.height > facts.width * facts.height:
             raise ValueError("its parts disagree on its size")
@@ -43,20 +43,12 @@ def decode(data: bytes) -> Picture:
             image.mode,
             icc=icc,
             colour=None if icc else facts.colour,
-            **arranged((kind, block_of(block) if kind == "exif" else block) for kind, block in items),
+            **arranged(items),
             unreadable=() if whole else ("metadata items",),
-            orientation=_orientation(image.info.get("exif")),
+            orientation=turned_by_boxes(data),
             warnings=facts.remarks,
         )
     return Picture(colour, alpha, container)
-
-
-def _orientation(block: bytes | None) -> int:
-    """What Pillow read from the boxes ``irot`` and ``imir``, and put into the EXIF block in place of its own."""
-    try:
-        return (parse(block_of(block)).orientation or 1) if block else 1
-    except ValueError:
-        return 1
 
 
 class _Block(Image.Exif):

@@ -15,7 +15,6 @@ import numpy as np
 from shaded.errors import Refusal
 from shaded.publishing.boxes import alone, read_items
 from shaded.publishing.containers.pixels import mode_name, split, straight, to_eight_bits
-from shaded.publishing.exif import block_of
 from shaded.publishing.items import metadata_items
 from shaded.publishing.picture import Container, Picture, Pixels, arranged
 from shaded.publishing.remarks import STRAIGHTENED
@@ -76,7 +75,7 @@ def decode(data: bytes) -> Picture:
         mode_name(1 if samples.ndim == 2 else samples.shape[2], wide=False),
         icc=icc,
         colour=None if icc else facts.colour,
-        **arranged((kind, block_of(block) if kind == "exif" else block) for kind, block in items),
+        **arranged(items),
         unreadable=() if whole else ("metadata items",),
         orientation=1,
         warnings=warnings,

@@ -19,17 +19,17 @@ from shaded.publishing.picture import Container, Kind, Picture, arranged
 
 _QUALITY = 92
 _EXIF = b"Exif\0\0"
+#: How EXIF segments begin; the byte after the zero varies among writers.
+_EXIF_BEGIN = re.compile(rb"exif\0.", re.IGNORECASE | re.DOTALL)
+_TIFF_BEGIN = re.compile(rb"II\*\0|MM\0\*|II\0\*|MM\*\0", re.IGNORECASE)
+_XMP = re.compile(rb".{0,20}ns\.adobe\.com/xap/1\.0/\0?", re.DOTALL)
+_EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
+_GUID = 32
+_LARGEST_EXTENDED = 16_000_000
 _MARK_PROFILE = b"ICC_PROFILE\0"
 _PROFILE_HEAD = len(_MARK_PROFILE) + 2
 #: EXIF 2.32, 4.6.5 and 4.6.6; the value 2 is a habit of older cameras.
 _INTEROPERABILITY_INDEX, _COLOUR_SPACE, _ADOBE_RGB = 1, 40961, 2
-#: How EXIF segments begin; the byte after the zero varies among writers.
-_EXIF_BEGIN = re.compile(rb"exif\0.", re.IGNORECASE | re.DOTALL)
-_TIFF_BEGIN = re.compile(rb"II\*\0|MM\0\*|II\0\*|MM\*\0", re.IGNORECASE)
-_XMP = b"http://ns.adobe.com/xap/1.0/\0"
-_EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
-_GUID = 32
-_LARGEST_EXTENDED = 16_000_000
 
 
 def _subsampling(layers: list[tuple[int, int, int, int]]) -> int:
@@ -87,12 +87,11 @@ def _found(segments: list[tuple[str, bytes]]) -> dict[str, Any]:
     """The metadata of the marker segments, as the container's fields."""
     ours = [content for name, content in segments if name == "APP1"]
     blocks: list[tuple[Kind, bytes]] = [("exif", block) for block in _exif_blocks(ours)]
-    blocks += [("xmp", content[len(_XMP) :]) for content in ours if content.startswith(_XMP)]
+    blocks += [("xmp", content[found.end() :]) for content in ours if (found := _XMP.match(content)) is not None]
     blocks += [("xmp", packet) for packet in _extended_packets(ours)]
     more, whole = iptc.blocks_of(iptc.photoshop_block([content for name, content in segments if name == "APP13"]))
     blocks += [(kind, block) for kind, block in more if kind != "icc"]
-    profile = next((block for kind, block in more if kind == "icc"), None)
-    return {**arranged(blocks), "icc": profile, "unreadable": () if whole else ("Photoshop resources",)}
+    return {**arranged(blocks), "unreadable": () if whole else ("Photoshop resources",)}
 
 
 def _profile(segments: list[tuple[str, bytes]]) -> tuple[bytes | None, tuple[str, ...]]:
@@ -149,11 +148,12 @@ def decode(data: bytes) -> Picture:
         segments = list(image.applist)
         icc, lacking = _profile(segments)
         found = _found(segments)
-        found["icc"] = icc or found["icc"]
+        block = found.get("exif")
         container = Container(
             "jpeg",
             image.mode,
-            colour=_stated_colour(found["exif"]) if "exif" in found and found["icc"] is None else None,
+            icc=icc,
+            colour=_stated_colour(block) if block and icc is None else None,
             **found,
             comment=image.info.get("comment"),
             dpi=_dpi(image.info),

@@ -19,9 +19,11 @@ LONGEST_SIDE = 16383
 
 
 def decode(data: bytes) -> Picture:
-    """RGB or RGBA, 8 bits. A profile, EXIF and XMP are found also where the header forgot to announce them."""
+    """RGB or RGBA, 8 bits. EXIF and XMP are found also where the header forgot to announce them."""
     chunks = [(kind, content) for kind, _, content in riff_chunks(data)]
-    blocks: list[tuple[Kind, bytes]] = [("exif", block_of(content)) for kind, content in chunks if kind == b"EXIF"]
+    blocks: list[tuple[Kind, bytes]] = [
+        ("exif", block_of(content)) for kind, content in chunks if kind.upper() == b"EXIF"
+    ]
     blocks += [("xmp", content) for kind, content in chunks if kind in (b"XMP ", b"XMP\0")]
     with WebPImagePlugin.WebPImageFile(io.BytesIO(data)) as image:
         image.load()
@@ -31,7 +33,7 @@ def decode(data: bytes) -> Picture:
         container = Container(
             "webp",
             image.mode,
-            icc=next((content for kind, content in chunks if kind == b"ICCP"), None) or None,
+            icc=next((content for kind, content in chunks if kind == b"ICCP" and content), None),  # announced or not
             **arranged(blocks),
             lossless=any(kind == b"VP8L" for kind, _ in chunks),
         )
