@@ -106,14 +106,14 @@ def decode(data: bytes) -> Picture:
             blocks.append(("exif", block_of(content)))
     samples, mode = _decode_pixels(chunks, bytes(needed))
     colour, alpha = split(samples)
-    icc, stated, warnings = read_colour(chunks)
+    said = texts.read(found)
+    icc, stated, warnings = read_colour(chunks, said.icc)
     if b"caBX" in chunks:
         warnings += (NO_CREDENTIALS,)
-    said = texts.read(found)
     container = Container(
         "png",
         mode,
-        icc=said.icc if icc is None and stated is None else icc,
+        icc=icc,
         colour=stated,
         **arranged([*blocks, *said.blocks]),
         texts=said.texts,
