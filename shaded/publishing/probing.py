@@ -180,6 +180,8 @@ def _tiff(data: bytes) -> Probe:
     if not pages:
         raise Cut("there are no pixels")
     page = pages[0]
+    if not {256, 257} <= page.entries.keys() or not page.entries.keys() & {273, 324}:
+        raise Cut("it is not said where the pixels are")
     size = page.number(256, header.order), page.number(257, header.order)
     obstacle = _tiff_obstacle(page, header)
     if obstacle is not None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from shaded.errors import PictureError, Transient, Unreadable
 from shaded.publishing.containers import avif, heif, jpeg, png, tiff, webp
 from shaded.publishing.formats import Format, sniff
+from shaded.publishing.holes.runs import HOLE
+from shaded.publishing.holes.screening import has_doubtful_zeros
 from shaded.publishing.picture import Picture
 
 _DECODERS: dict[Format, Callable[[bytes], Picture]] = {
@@ -44,6 +46,14 @@ def decode(data: bytes, path: Path | None = None) -> Picture:
         raise Transient("there is not enough memory to decode it", path=path, remedy="Close other programs") from error
     except Exception as error:  # a decoder's way to fail on hostile data is not a closed list
         raise Unreadable(
-            f"the {form.upper()} file is damaged or incomplete ({str(error) or type(error).__name__})",
+            f"the {form.upper()} file is damaged or incomplete ({_reason(data, form, error)})",
             path=path, remedy="Open it in the program that made it and save it again",
         ) from error  # fmt: skip
+
+
+def _reason(data: bytes, form: Format, error: Exception) -> str:
+    """What is wrong with a file: its zeros, if it has any that may be a hole, else what the decoder says."""
+    try:
+        return HOLE if has_doubtful_zeros(data, form) else str(error) or type(error).__name__
+    except ValueError as other:
+        return str(other)

@@ -55,6 +55,15 @@ def _zeros(rng, data, _donor):
     return data[:start] + b"\0" * length + data[start + length :]
 
 
+def _hole(rng, data, _donor):
+    """What a disk lost, in whole sectors, or what a copy had not written yet when it stopped."""
+    start = rng.randrange(len(data))
+    length = rng.choice((256, 512, 1024, 4096, len(data)))
+    if rng.random() < 0.5:
+        start -= start % 512
+    return (data[:start] + b"\0" * length)[: len(data)] + data[start + length :]
+
+
 def _extreme_number(rng, data, _donor):
     """A length, an offset or a count set to an extreme, in either byte order."""
     out = bytearray(data)
@@ -173,7 +182,7 @@ def _directory(rng, data, _donor):
 
 
 MUTATIONS = (
-    _flip, _flip_early, _cut, _behead, _repeat_block, _drop_block, _zeros, _extreme_number, _splice, _swallow, _append,
+    _flip, _flip_early, _cut, _behead, _repeat_block, _drop_block, _zeros, _hole, _hole, _extreme_number, _splice, _swallow, _append,
     _structure, _structure, _structure, _structure,
 )  # fmt: skip
 

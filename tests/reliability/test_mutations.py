@@ -124,6 +124,6 @@ def test_values_that_overlap_without_filling_the_memory_are_read():
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_two_thousand_mutated_files(tmp_path):
-    """The same with two thousand."""
-    judge(ordeal(tmp_path, [str(number) for number in range(1000, 3000)]))
+def test_three_thousand_mutated_files(tmp_path):
+    """The same with three thousand."""
+    judge(ordeal(tmp_path, [str(number) for number in range(1000, 4000)]))

@@ -44,7 +44,7 @@ def insist_on_whole(data: bytes, pixels: NDArray[np.uint8] | None = None) -> Non
     found = list(doubts(data))
     scans = list(jpeg_scans(data))
     trouble = _warning(_bare(data, scans))
-    if found and trouble:
+    if found and (trouble or not all(doubt.explained for doubt in found)):
         # Encoders that pad a scan with zeros are honest: without them the data are complete.
         padding = [doubt for doubt in found if doubt.closes]
         if not padding or _warning(_bare(data, [_trimmed(scan, padding) for scan in scans])):

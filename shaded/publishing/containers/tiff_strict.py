@@ -5,7 +5,7 @@ from __future__ import annotations
 from shaded.publishing.containers import jpeg_strict
 from shaded.publishing.holes.rows import has_hole
 from shaded.publishing.holes.runs import Hole
-from shaded.publishing.holes.tiff import JPEG, PACKBITS, ZSTANDARD, doubtful_pieces, layout
+from shaded.publishing.holes.tiff import JPEG, ZSTANDARD, doubtful_pieces, layout
 from shaded.publishing.ifd import Directory, Header
 
 
@@ -23,10 +23,7 @@ def insist_on_whole(data: bytes, page: Directory, header: Header) -> None:
     for number, (start, end) in enumerate(found.pieces):
         if found.compression == JPEG:
             jpeg_strict.insist_on_whole(found.whole_jpeg(data, start, end))
-        elif found.compression == PACKBITS and number in doubtful:
-            if len(imagecodecs.packbits_decode(data[start:end])) not in found.sizes(number):
-                raise Hole
         elif found.compression == ZSTANDARD and number in doubtful:
-            rows = bytes(imagecodecs.zstd_decode(data[start:end]))
+            rows = bytes(imagecodecs.zstd_decode(data[start:end], out=found.rows.row * found.height))
             if has_hole(rows, 0, len(rows), found.rows, differences=found.differences):
                 raise Hole

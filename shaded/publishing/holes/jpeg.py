@@ -108,12 +108,21 @@ class Means(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """A run of zeros that may be honest: where it begins and ends in the file, its scan, and how that is to be read."""
+    """A run of zeros that may be honest.
+
+    Attributes:
+        start: Where it begins in the file.
+        end: Where it ends.
+        scan: The scan that it lies in.
+        reading: How that is to be read.
+        explained: Whether it may be a part of the picture; else it can only be padding.
+    """
 
     start: int
     end: int
     scan: Scan
     reading: Reading
+    explained: bool
 
     @property
     def closes(self) -> bool:
@@ -139,9 +148,10 @@ def doubts(data: bytes) -> Iterator[Doubt]:
         reading = Reading(scan.header, state)
         most = reading.longest()
         for start, end in zero_runs(data, scan.start, scan.end):
-            if 8 * (end - start) > most:
+            explained = 8 * (end - start) <= most
+            if not explained and end < scan.end:
                 raise Hole
-            yield Doubt(start, end, scan, reading)
+            yield Doubt(start, end, scan, reading, explained)
 
 
 class Reading:

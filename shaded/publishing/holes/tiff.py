@@ -16,12 +16,13 @@ from shaded.publishing.holes.runs import Hole, zero_runs
 from shaded.publishing.ifd import Directory, Header
 from shaded.publishing.walking import Cut
 
-_PLAIN, _FAX = 1, (2, 3, 4)
-JPEG, PACKBITS, ZSTANDARD = 7, 32773, 50000
+_PLAIN, JPEG, ZSTANDARD = 1, 7, 50000
 _JPEG_TABLES = 347
 _CHUNKY = 1
-#: Zstandard stores a block of 128 KB as it is, zeros among it, unless compressing would save a 64th.
-_LONGEST_STORED = 2304
+#: The longest runs of zeros that an encoder writes, in bytes, by compression. Fax codes (2 to 4) have a few bits, and
+#: fill bits. PackBits (32773) has up to 128 bytes as they are, then a length, which is 0 for a single one. Zstandard
+#: stores a block of 128 KB as it is, unless compressing it saves a 64th.
+_LONGEST = {2: 64, 3: 64, 4: 64, 32773: 192, ZSTANDARD: 2304}
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,10 @@ class Layout:
     tiled: bool
     differences: bool
 
-    def sizes(self, number: int) -> tuple[int, int]:
-        """How many bytes a piece decodes to, with the rows that are left for a last strip, and when that is filled."""
+    def size(self, number: int) -> int:
+        """How many bytes a piece decodes to at the least."""
         is_last = (number + 1) % self.per_plane == 0
-        return self.rows.row * (self.last if is_last else self.height), self.rows.row * self.height
+        return self.rows.row * (self.last if is_last else self.height)
 
     def whole_jpeg(self, data: bytes, start: int, end: int) -> bytes:
         """A strip or tile that is a JPEG, with the tables that all of them share."""
@@ -105,7 +106,7 @@ def doubtful_pieces(data: bytes, found: Layout) -> Iterator[int]:
         ValueError: A part is cut off.
     """
     if found.compression == _PLAIN:
-        if any(start + found.sizes(number)[0] > len(data) for number, (start, _) in enumerate(found.pieces)):
+        if any(start + found.size(number) > len(data) for number, (start, _) in enumerate(found.pieces)):
             raise Cut("the pixels are cut off")
         if any(has_hole(data, start, end, found.rows) for start, end in _stretches(found)):
             raise Hole
@@ -114,7 +115,7 @@ def doubtful_pieces(data: bytes, found: Layout) -> Iterator[int]:
         longest = max((last - first for first, last in zero_runs(data, start, end)), default=0)
         if not longest:
             continue
-        if found.compression in _FAX or (found.compression == ZSTANDARD and longest > _LONGEST_STORED):
+        if longest > _LONGEST.get(found.compression, longest):
             raise Hole
         if found.compression == JPEG:
             next(jpeg.doubts(found.whole_jpeg(data, start, end)), None)
