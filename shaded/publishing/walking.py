@@ -16,7 +16,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: A marker in coded data that is neither a stuffed zero, a fill byte nor a restart.
 _MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
 #: The next marker: fill bytes, and markers that stand alone, may come first.
-_NEXT_MARKER = re.compile(rb"(?:\xff+[\x01\xd0-\xd7])*\xff+([^\x01\xd0-\xd7\xff])", re.DOTALL)
+_NEXT_MARKER = re.compile(rb"(?:\xff++[\x01\xd0-\xd7])*+\xff++([^\x01\xd0-\xd7\xff])", re.DOTALL)
 _START, _END, _SCAN = b"\xd8", b"\xd9", b"\xda"
 
 

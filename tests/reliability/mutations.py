@@ -182,8 +182,8 @@ def _directory(rng, data, _donor):
 
 
 MUTATIONS = (
-    _flip, _flip_early, _cut, _behead, _repeat_block, _drop_block, _zeros, _hole, _hole, _extreme_number, _splice, _swallow, _append,
-    _structure, _structure, _structure, _structure,
+    _flip, _flip_early, _cut, _behead, _repeat_block, _drop_block, _zeros, _hole, _hole, _extreme_number, _splice,
+    _swallow, _append, _structure, _structure, _structure, _structure,
 )  # fmt: skip
 
 

@@ -24,8 +24,8 @@ _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes")
 #: As many bytes before a marker that nothing reads are no padding.
 _MOST_EXTRANEOUS = 512
 #: What tells that bits of means were lost: the other bits are as often 1 as 0, the means have more values than flat
-#: colours have, and most of the pixels are between black and white. (Means of pure black and white can all be even.)
-_ONES, _FEW_MEANS, _MIDTONES = 0.25, 16, 0.6
+#: colours have, and the blocks are neither flat nor black and white. (Of such blocks all means can be even.)
+_ONES, _FEW_MEANS, _MIDTONES, _TEXTURE = 0.25, 16, 0.6, 2.0
 _BLACK, _WHITE = 32, 223
 
 
@@ -113,6 +113,10 @@ def _are_lost(pixels: NDArray[np.uint8], run: Means) -> bool:
     units = gray.reshape(shape).swapaxes(1, 2).reshape(-1, height, width)[run.first : run.last]
     if not len(units):
         return False
-    means = units[:, :8, :8].mean(axis=(1, 2)).round()
-    midtones = ((units > _BLACK) & (units < _WHITE)).mean()
-    return len(np.unique(means)) > _FEW_MEANS and float(midtones) >= _MIDTONES
+    blocks = units[:, :8, :8]
+    midtones = ((blocks > _BLACK) & (blocks < _WHITE)).mean()
+    return (
+        len(np.unique(blocks.mean(axis=(1, 2)).round())) > _FEW_MEANS
+        and float(midtones) >= _MIDTONES
+        and float(np.median(blocks.std(axis=(1, 2)))) >= _TEXTURE
+    )
