@@ -91,7 +91,8 @@ def _found(segments: list[tuple[str, bytes]]) -> dict[str, Any]:
     blocks += [("xmp", packet) for packet in _extended_packets(ours)]
     more, whole = iptc.blocks_of(iptc.photoshop_block([content for name, content in segments if name == "APP13"]))
     blocks += [(kind, block) for kind, block in more if kind != "icc"]
-    return {**arranged(blocks), "unreadable": () if whole else ("Photoshop resources",)}
+    profile = next((block for kind, block in more if kind == "icc"), None)
+    return {**arranged(blocks), "icc": profile, "unreadable": () if whole else ("Photoshop resources",)}
 
 
 def _profile(segments: list[tuple[str, bytes]]) -> tuple[bytes | None, tuple[str, ...]]:
@@ -148,12 +149,12 @@ def decode(data: bytes) -> Picture:
         segments = list(image.applist)
         icc, lacking = _profile(segments)
         found = _found(segments)
+        found["icc"] = icc or found["icc"]
         block = found.get("exif")
         container = Container(
             "jpeg",
             image.mode,
-            icc=icc,
-            colour=_stated_colour(block) if block and icc is None else None,
+            colour=_stated_colour(block) if block and found["icc"] is None else None,
             **found,
             comment=image.info.get("comment"),
             dpi=_dpi(image.info),

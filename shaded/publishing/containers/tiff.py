@@ -144,11 +144,12 @@ def _container(data: bytes, header: Header, page: Directory) -> Container:
     more, whole = iptc.blocks_of(raw(_PHOTOSHOP))
     blocks: list[tuple[Kind, bytes]] = [("exif", exif.build(tree) or b""), ("xmp", raw(_XMP))]
     blocks += [("iptc", iptc.in_order(raw(_IPTC))), *((kind, block) for kind, block in more if kind != "icc")]
+    icc = raw(_ICC) or next((block for kind, block in more if kind == "icc"), None)
     return Container(
         "tiff",
         "",
-        icc=raw(_ICC) or None,
-        colour=None if raw(_ICC) else _stated_colour(page, header),
+        icc=icc,
+        colour=None if icc else _stated_colour(page, header),
         **arranged(blocks),
         unreadable=(*(("EXIF data",) if tree.lost else ()), *(() if whole else ("Photoshop resources",))),
         dpi=tree.dpi,
