@@ -160,7 +160,7 @@ def test_a_folder_for_sidecars_is_one_of_its_own(tmp_path, monkeypatch, sidecars
     monkeypatch.setenv("SHADED_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("SHADED_PUBLISHING__STAGING", "/w")
     monkeypatch.setenv("SHADED_PUBLISHING__SIDECARS", sidecars.format(state=tmp_path / "state"))
-    with pytest.raises(ConfigurationError, match="overlap") as caught:
+    with pytest.raises(ConfigurationError, match="give each its own folder") as caught:
         load_settings(folder=(Folder(outbox="/a", publish="/p"),))
     assert key in str(caught.value)
     assert "publishing.sidecars" in str(caught.value) or sidecars == "/"

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from shaded.durable import settle
 from shaded.errors import PictureError, Refusal, Transient, Unreadable, from_os_error
@@ -33,8 +34,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _STEP = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Standing:
+class _Standing(NamedTuple):
     """What of this source's own stands under a name now; ``None`` for what is not there."""
 
     picture: Found | None
@@ -226,7 +226,7 @@ def _put(
     folders: _Folders, target: Path, picture: Path, stated: Sidecar, standing: _Standing, ownership: Ownership,
     alive: Alive,
 ) -> None:  # fmt: skip
-    """Put the pair into place, instead of ``standing``.
+    """Put the pair into place, instead of ``standing``; what of it stands there already stays as it is.
 
     Raises:
         Taken: Somebody saved something there meanwhile.
@@ -237,11 +237,12 @@ def _put(
     names = target.name, sidecar_name(target.name)
     _remove(folders.picture, temporary[0])
     _remove(folders.sidecar, temporary[1])
-    if wanted == tuple(one and one.sha256 for one in (standing.picture, standing.sidecar)):
+    stands = [bool(one and one.sha256 == sha256) for one, sha256 in zip(standing, wanted, strict=True)]
+    if all(stands):
         folders.settle()  # the program ended after publishing it and before it could note so
         return
     try:
-        if _copy(picture, folders.picture, temporary[0], alive) != stated.published.sha256:
+        if not stands[0] and _copy(picture, folders.picture, temporary[0], alive) != stated.published.sha256:
             raise Transient(
                 "the staged picture is not what its sidecar says", path=picture, remedy="It is shaded again"
             )
@@ -253,6 +254,9 @@ def _put(
             _remove(folders.sidecar, temporary[1])  # once the copy is noted nobody looks for these any more
             settle(folders.sidecar)
             beside = looks(folders.sidecar, names[1])
+        if stands[0]:  # the same picture has another sidecar, or one in another place
+            settle(folders.picture)
+            return
         try:
             _place(folders.picture, temporary[0], names[0], standing.picture, alive)
         except Taken:

@@ -107,6 +107,19 @@ def test_a_newer_version_replaces_both(web, places, publish):
     assert (_files(web), _sidecars(places)) == (["fox.png"], ["fox.png.shaded.json"])
 
 
+def test_a_picture_that_stands_already_is_not_written_again_for_its_sidecar(web, places, publish):
+    """Where only the sidecar is another or goes elsewhere, the picture is left alone, and no cloud client moves it."""
+    target = publish(places=BESIDE)
+    before = target.stat()
+    assert publish(places=places) == target
+    places.new(target).unlink()
+    assert publish(places=places) == target
+    assert publish(places=BESIDE) == target
+    after = target.stat()
+    assert (after.st_ino, after.st_ctime_ns) == (before.st_ino, before.st_ctime_ns)
+    assert read_pair(target, web).agrees
+
+
 @pytest.mark.parametrize("taken", ["picture", "sidecar"])
 @pytest.mark.parametrize("kind", ["file", "link", "folder", "pipe", "true sidecar"])
 def test_the_next_name_is_one_that_is_free_in_both_folders(web, places, publish, tmp_path, taken, kind):
