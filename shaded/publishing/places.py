@@ -69,16 +69,16 @@ _TELLING = (
     r"\b\d{1,3},\d{1,2}(?:\.\d+|,\d{1,2})\s?[NSEW]\b",
     # One of the two, to a few metres.
     r"\b\d{1,3}\.\d{4,}\s?[NSEW]\b",
-    rf"^\s*{_SIGN}\d{{1,3}}\.\d{{4,}}\s*$",
+    rf"^\s*{_SIGN}(?:\d{{2,3}}\.\d{{4,}}|\d\.\d{{6,}})\s*$",
     # EXIF's fractions as text: degrees, minutes, seconds.
-    r"\b\d{1,3}/1(?:\s*,\s*|\s+)\d{1,2}/1(?:\s*,\s*|\s+)\d{1,6}/\d+\b",
+    r"\b\d{1,3}/1\s*,\s*\d{1,2}/1\s*,\s*\d{1,6}/\d+\b",
     # ISO 6709.
     r"[-+]\d{2}(?:\d{2}){0,2}\.\d{2,}[-+]\d{3}(?:\d{2}){0,2}\.\d{2,}",
     r"[-+]\d{2}(?:\d{2}){0,2}(?:\.\d+)?[-+]\d{3}(?:\d{2}){0,2}(?:\.\d+)?(?:[-+]\d+(?:\.\d+)?)?(?:CRS[^/\s]{0,20})?/(?:\s|$)",
     # Grids and codes: UTM, MGRS, Open Location Code.
     r"\b\d{1,2}\s?[C-HJ-NP-X]\s+\d{6}\s?m?\s*E?,?\s+\d{7}\b",
     r"\b\d{1,2}[C-HJ-NP-X]\s?[A-HJ-NP-Z]{2}\s?\d{4,5}\s?\d{4,5}\b",
-    r"\b[23456789CFGHJMPQRVWX]{4,8}\+[23456789CFGHJMPQRVWX]{2,3}\b",
+    r"\b[23456789CFGHJMPQRVWX]{8}\+[23456789CFGHJMPQRVWX]{2,3}\b",
 )
 _ANY = re2.compile("|".join(f"(?:{pattern})" for pattern in _TELLING))
 #: Two numbers with decimals beside each other: signs, digits, decimals, what is between, and what follows.
@@ -94,6 +94,8 @@ _UNITS = frozenset({
 })  # fmt: skip
 #: Dates, times and sizes have two decimals as well; with fewer degrees than these a pair of them proves nothing.
 _MORE_THAN_DATES = 32
+#: Weights and shares are between 0 and 1, with any number of decimals.
+_MORE_THAN_SHARES = 2
 
 
 def _is_position(found: tuple[str, ...]) -> bool:
@@ -106,11 +108,12 @@ def _is_position(found: tuple[str, ...]) -> bool:
         return False
     shortest = min(len(decimals), len(other_decimals))
     signed = bool(sign or other_sign)
+    largest = max(first, second)
     if shortest >= 4:
-        return True
+        return largest >= _MORE_THAN_SHARES or signed
     if between.isspace() and not signed:
         return False
-    return signed or max(first, second) >= (10 if shortest == 3 else _MORE_THAN_DATES)
+    return largest >= (10 if signed or shortest == 3 else _MORE_THAN_DATES)
 
 
 def tells_a_place(text: str) -> bool:
