@@ -28,8 +28,15 @@ Quality = Literal["fast", "balanced", "thorough"]
 OutputFormat = Literal["same", "jpeg", "png", "webp", "tiff", "avif"]
 
 FolderPath = Annotated[Path, BeforeValidator(path_written)]
+
+
+def _beside(value: Any) -> Any:
+    """``"beside"`` in any spelling means no folder; one that is called so is written ``"./Beside"``."""
+    return None if isinstance(value, str) and value.strip().casefold() == "beside" else value
+
+
 #: A folder; ``None`` where ``"beside"`` is written.
-FolderOrBeside = Annotated[FolderPath | None, BeforeValidator(lambda value: None if value == "beside" else value)]
+FolderOrBeside = Annotated[FolderPath | None, BeforeValidator(_beside)]
 
 
 class _Table(BaseModel):

@@ -160,7 +160,7 @@ def test_a_folder_for_sidecars_is_one_of_its_own(tmp_path, monkeypatch, sidecars
     monkeypatch.setenv("SHADED_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("SHADED_PUBLISHING__STAGING", "/w")
     monkeypatch.setenv("SHADED_PUBLISHING__SIDECARS", sidecars.format(state=tmp_path / "state"))
-    with pytest.raises(ConfigurationError, match="overlap") as caught:
+    with pytest.raises(ConfigurationError, match=r"overlap|are one folder") as caught:
         load_settings(folder=(Folder(outbox="/a", publish="/p"),))
     assert key in str(caught.value)
     assert "publishing.sidecars" in str(caught.value) or sidecars == "/"
@@ -177,6 +177,14 @@ def test_sidecars_go_beside_their_pictures_unless_a_folder_is_named(tmp_path, mo
     monkeypatch.delenv("SHADED_PUBLISHING__SIDECARS")
     with pytest.raises(ConfigurationError, match=r"publishing\.sidecars"):
         load_settings(_write(tmp_path, "[publishing]\nsidecars = 7\n"))
+
+
+@pytest.mark.parametrize("word", ["Beside", "BESIDE", " beside "])
+def test_beside_is_one_word_in_any_spelling(tmp_path, word):
+    """Nobody means a folder of that name, and one that is called so can be written with ``./``."""
+    assert load_settings(_write(tmp_path, f'[publishing]\nsidecars = "{word}"\n')).publishing.sidecars is None
+    named = load_settings(_write(tmp_path, '[publishing]\nsidecars = "./Beside"\n')).publishing.sidecars
+    assert named == tmp_path / "Beside"
 
 
 def test_a_named_file_must_exist(tmp_path):
