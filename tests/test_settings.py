@@ -289,3 +289,18 @@ def test_infinity_is_no_number_of_seconds(tmp_path):
     for text in ("[watching]\nrescan_seconds = inf", "[scheduling]\nretry_seconds = nan"):
         with pytest.raises(ConfigurationError, match="finite number"):
             load_settings(_write(tmp_path, text))
+
+
+def test_a_variable_reaches_the_profile_that_it_names_or_is_a_mistake(tmp_path, monkeypatch):
+    """Variables have no letter case: one for a profile that nobody knows would change nothing, and says so."""
+    config = _write(tmp_path, '[profile.mine]\nintensity = "low"\n[profile.Ada]\nintensity = "low"\n')
+    monkeypatch.setenv("SHADED_PROFILE__MINE__QUALITY", "fast")
+    assert load_settings(config).profile["mine"] == Profile(intensity="low", quality="fast")
+    for name in ("SHADED_PROFILE__ADA__QUALITY", "SHADED_PROFILE__MINES__QUALITY"):
+        monkeypatch.setenv(name, "fast")
+        with pytest.raises(ConfigurationError, match=rf"{name}: no profile is named .*Ada, default, mine"):
+            load_settings(config)
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SHADED_PROFILE__NEW__QUALITY", "fast")
+    monkeypatch.setenv("SHADED_FOLDER", '{"outbox": "/a", "publish": "/b", "profile": "new"}')
+    assert load_settings(config).profile_named("new") == Profile(quality="fast")

@@ -202,3 +202,15 @@ def test_a_folder_of_sidecars_that_cannot_be_read_is_not_taken_for_an_empty_one(
     code, out, _ = shaded("verify", tmp_path / "web")
     assert code == 3
     assert f"DOES NOT: {first}" in out
+
+
+def test_explain_takes_a_sidecar_in_its_folder_under_any_name(shaded, fake_engine, private, outbox, tmp_path):
+    """A link to the folder for sidecars, or to one in it, leads to the picture; so does the real path of a link."""
+    web = tmp_path / "web"
+    _once(shaded, outbox, web)
+    (tmp_path / "link").symlink_to(private.folder)
+    (tmp_path / "deep").symlink_to(private.new(web / "fox.png").parent)
+    for sidecar in (tmp_path / "deep" / "fox.png.shaded.json", SidecarPlaces(tmp_path / "link").new(web / "fox.png")):
+        code, out, _ = shaded("explain", sidecar)
+        assert code == 0
+        assert f"it is published as {web / 'fox.png'}" in out
