@@ -28,8 +28,15 @@ Quality = Literal["fast", "balanced", "thorough"]
 OutputFormat = Literal["same", "jpeg", "png", "webp", "tiff", "avif"]
 
 FolderPath = Annotated[Path, BeforeValidator(path_written)]
+
+
+def _beside(value: Any) -> Any:
+    """``"beside"`` in any spelling means no folder; one that is called so is written ``"./Beside"``."""
+    return None if isinstance(value, str) and value.strip().casefold() == "beside" else value
+
+
 #: A folder; ``None`` where ``"beside"`` is written.
-FolderOrBeside = Annotated[FolderPath | None, BeforeValidator(lambda value: None if value == "beside" else value)]
+FolderOrBeside = Annotated[FolderPath | None, BeforeValidator(_beside)]
 
 
 class _Table(BaseModel):
@@ -349,4 +356,18 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
         raise ConfigurationError(what, path=place if in_file else None, remedy="Mend the setting") from error
     except ValueError as error:  # pydantic-settings: a value of the environment that it cannot parse
         raise ConfigurationError(str(error), remedy="Mend the environment variable") from error
+    if "folder" not in flags:
+        _refuse_unreached(settings, sources)
     return settings
+
+
+def _refuse_unreached(settings: Settings, sources: Sources) -> None:
+    """Say no to a variable of a profile that neither the file nor a folder knows, for it would change nothing."""
+    written = sources.file.get("profile", {})
+    known = {"default", *written, *(folder.profile for folder in settings.folder)}
+    for path, name in sources.variables.items():
+        if path[0] == "profile" and len(path) > 1 and path[1] not in known:
+            raise ConfigurationError(
+                f"{name}: no profile is named {path[1]!r} (there are: {', '.join(sorted(known))})",
+                remedy="Variables know names in lower case alone; for another write SHADED_PROFILE, as JSON",
+            )

@@ -179,6 +179,14 @@ def test_sidecars_go_beside_their_pictures_unless_a_folder_is_named(tmp_path, mo
         load_settings(_write(tmp_path, "[publishing]\nsidecars = 7\n"))
 
 
+@pytest.mark.parametrize("word", ["Beside", "BESIDE", " beside "])
+def test_beside_is_one_word_in_any_spelling(tmp_path, word):
+    """Nobody means a folder of that name, and one that is called so can be written with ``./``."""
+    assert load_settings(_write(tmp_path, f'[publishing]\nsidecars = "{word}"\n')).publishing.sidecars is None
+    named = load_settings(_write(tmp_path, '[publishing]\nsidecars = "./Beside"\n')).publishing.sidecars
+    assert named == tmp_path / "Beside"
+
+
 def test_a_named_file_must_exist(tmp_path):
     """A settings file that was named and is missing is an error; the default place may be empty."""
     with pytest.raises(ConfigurationError, match="no such settings file"):
@@ -281,3 +289,18 @@ def test_infinity_is_no_number_of_seconds(tmp_path):
     for text in ("[watching]\nrescan_seconds = inf", "[scheduling]\nretry_seconds = nan"):
         with pytest.raises(ConfigurationError, match="finite number"):
             load_settings(_write(tmp_path, text))
+
+
+def test_a_variable_reaches_the_profile_that_it_names_or_is_a_mistake(tmp_path, monkeypatch):
+    """Variables have no letter case: one for a profile that nobody knows would change nothing, and says so."""
+    config = _write(tmp_path, '[profile.mine]\nintensity = "low"\n[profile.Ada]\nintensity = "low"\n')
+    monkeypatch.setenv("SHADED_PROFILE__MINE__QUALITY", "fast")
+    assert load_settings(config).profile["mine"] == Profile(intensity="low", quality="fast")
+    for name in ("SHADED_PROFILE__ADA__QUALITY", "SHADED_PROFILE__MINES__QUALITY"):
+        monkeypatch.setenv(name, "fast")
+        with pytest.raises(ConfigurationError, match=rf"{name}: no profile is named .*Ada, default, mine"):
+            load_settings(config)
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SHADED_PROFILE__NEW__QUALITY", "fast")
+    monkeypatch.setenv("SHADED_FOLDER", '{"outbox": "/a", "publish": "/b", "profile": "new"}')
+    assert load_settings(config).profile_named("new") == Profile(quality="fast")

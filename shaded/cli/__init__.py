@@ -12,7 +12,7 @@ import os
 try:
     from collections.abc import Sequence
 
-    from shaded.cli.process import finish, heard, open_missing_descriptors, speak_utf8
+    from shaded.cli.process import finish, heard, keep_own_access, open_missing_descriptors, speak_utf8
 except KeyboardInterrupt:
     os.write(2, b"shaded: interrupted.\n")
     os._exit(130)
@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own = arguments is None
     if own:
         open_missing_descriptors()
+        keep_own_access()
     with heard(own=own) as ending:
         if own:
             speak_utf8()

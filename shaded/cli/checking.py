@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -102,11 +103,29 @@ def folder_problems(settings: Settings) -> Iterator[str]:
             elif not os.access(folder.outbox, os.R_OK | os.X_OK):
                 yield f"{outbox} cannot be read by you"
         yield from _writable(f"folder.{number}.publish", folder.publish)
+    yield from _away(settings)
     if settings.publishing.sidecars is not None:
         yield from _writable("publishing.sidecars", settings.publishing.sidecars)
     yield from _writable("state_dir", settings.state_dir)
     yield from _writable("publishing.staging", settings.staging_home or settings.staging_dir)
     yield from _foreign(settings)
+
+
+def _away(settings: Settings) -> Iterator[str]:
+    """Folders that were in use once and are missing: the daemon waits for them, and makes no new ones."""
+    from shaded.daemon.holdings import named_folders  # noqa: PLC0415 - see above
+    from shaded.daemon.remembering import used_before  # noqa: PLC0415
+
+    named = [
+        (key, kind, path)
+        for key, kind, path in named_folders(settings)
+        if kind != "outbox" and not os.path.exists(path)  # noqa: PTH110 - see folder_problems
+    ]
+    with suppress(ShadedError):  # a ledger that cannot be read is told elsewhere
+        used = used_before(settings, ((kind, path) for _, kind, path in named))
+        for key, _, path in named:
+            if path in used:
+                yield f"{key}: {path} was used before and is missing; mount its disk, or make the folder again"
 
 
 def _foreign(settings: Settings) -> Iterator[str]:

@@ -150,6 +150,11 @@ def open_missing_descriptors() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
+def keep_own_access() -> None:
+    """Let the umask take nothing away from the user: what is made here is read and entered again a moment later."""
+    os.umask(os.umask(0o077) & 0o077)
+
+
 def speak_utf8() -> None:
     """Start anew where Python was told to take file names for ASCII: they are UTF-8 for workers, daemon and ledger.
 

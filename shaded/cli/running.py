@@ -69,13 +69,15 @@ def with_folders(
     """
     if outbox is None and publish is None:
         return settings
+    outbox = None if outbox is None else folder_named(outbox, "--outbox")
+    publish = None if publish is None else folder_named(publish, "--publish")
     if (outbox is None or publish is None) and len(settings.folder) != 1:
         raise UsageError(
             "--outbox and --publish belong together",
             remedy="Name both, or one where the settings have one [[folder]]",
         )
-    outbox = settings.folder[0].outbox if outbox is None else folder_named(outbox, "--outbox")
-    publish = settings.folder[0].publish if publish is None else folder_named(publish, "--publish")
+    outbox = settings.folder[0].outbox if outbox is None else outbox
+    publish = settings.folder[0].publish if publish is None else publish
     profile = settings.folder[0].profile if len(settings.folder) == 1 else "default"
     folder = Folder(outbox=outbox, publish=publish, profile=profile)
     return load_settings(config, folder=(folder,), **flags)

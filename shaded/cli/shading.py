@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +24,7 @@ from shaded.cli.words import (
     unsayable,
 )
 from shaded.daemon.audience import Audience, Finished, Flight, Outcome
-from shaded.errors import TRIED_AGAIN, PictureError, Refusal, UsageError, from_os_error
+from shaded.errors import TRIED_AGAIN, PictureError, Refusal, Unavailable, UsageError, from_os_error
 from shaded.scheduling.executor import AnyTask, Candidate, Executor
 from shaded.scheduling.messages import Failure, Progress, Rendered, ShadeTask
 from shaded.settings import Intensity, Profile, Quality, Settings
@@ -193,6 +193,14 @@ def _prepared_places(job: Job) -> SidecarPlaces:
             )
         if not used_before(job.settings, [("sidecars", folder)]):
             prepare_folder(folder, "publishing.sidecars", private=True)
+        elif not os.path.isdir(folder):  # noqa: PTH112 - it may be of a disk that is away
+            raise Unavailable(
+                "publishing.sidecars: the folder is missing", path=folder, remedy="Mount its disk, or make it again"
+            )
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise Unavailable(
+                "publishing.sidecars: the folder may not be written", path=folder, remedy="Give your user access to it"
+            )
     return places
 
 
@@ -234,15 +242,21 @@ def _row(source: Path, outcome: object, out: Path, places: SidecarPlaces) -> Fin
     try:
         published = _publish(outcome, out, places)
     except OSError as error:
-        return _undone(source, from_os_error(error, out))
+        return _unpublished(source, from_os_error(error, out))
     except PictureError as error:
-        return _undone(source, error)
+        return _unpublished(source, error)
     return Finished(source, "published", published=published, summary=outcome.summary)
 
 
 def _undone(source: Path, error: PictureError) -> Finished:
     state: Outcome = "refused" if isinstance(error, Refusal) else "failed"
     return Finished(source, state, reason=error.what, remedy=_for_now(error.remedy))
+
+
+def _unpublished(source: Path, error: PictureError) -> Finished:
+    """What went wrong with another path than the source's, which a person has to be told."""
+    undone = _undone(source, error)
+    return undone if error.path is None else replace(undone, reason=f"{printable(error.path)}: {error.what}")
 
 
 def _for_now(remedy: str) -> str:

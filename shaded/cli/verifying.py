@@ -96,9 +96,12 @@ def choose(settings: Settings, published: Sequence[Path], original: Path | None)
     """
     from shaded.daemon.remembering import sidecar_places_before  # noqa: PLC0415 - not needed to print help
 
-    chosen = list(_named([absolute(path) for path in published], sidecar_places_before(settings)))
+    places = sidecar_places_before(settings)
+    chosen = list(_named([absolute(path) for path in published], places))
     if not chosen:
-        raise UsageError("there is no published picture there", path=published[0])
+        away = places.folder is not None and not os.path.isdir(places.folder)  # noqa: PTH112 - see below
+        remedy = f"The folder for sidecars, {places.folder}, is missing; mount its disk, say" if away else ""
+        raise UsageError("there is no published picture there", path=published[0], remedy=remedy)
     usable = [one for one in chosen if one.trouble is None]
     if original is None:
         know_originals(settings, usable)
@@ -196,14 +199,16 @@ def know_originals(settings: Settings, chosen: Sequence[Chosen]) -> None:
     from shaded.daemon.instance import LEDGER_NAME  # noqa: PLC0415
     from shaded.ledger import LedgerReader  # noqa: PLC0415
     from shaded.outbox.screening import open_inside  # noqa: PLC0415
+    from shaded.publishing.ownership import real_name  # noqa: PLC0415
 
     reader = LedgerReader.open_readonly(settings.state_dir / LEDGER_NAME, SystemClock())
     if reader is None:
         return
     with reader:
         for one in chosen:
-            for place in (record.placement for record in reader.find(one.path)):
-                if place.published != one.path:
+            known = reader.known_path(one.path, settings.folders_named)
+            for place in (record.placement for record in reader.find(known)):
+                if place.published is None or real_name(place.published) != real_name(one.path):
                     continue
                 try:
                     with open_inside(place.path, place.root):

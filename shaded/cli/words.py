@@ -93,13 +93,13 @@ def folder_named(path: Path | str, option: str) -> Path:
     Raises:
         UsageError: It means no folder here.
     """
-    path_of(path)
     try:
-        named = Path(places.path_written(os.fspath(path)))
+        path_of(path)
+        return Path(places.path_written(os.fspath(path)))
+    except UsageError as error:
+        raise UsageError(f"{option}: {error.what}", remedy=error.remedy) from error
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
-    path_of(path)
-    return named
 
 
 def unsayable(path: Path) -> PictureError | None:

@@ -72,7 +72,7 @@ def _unknown(model: Table, name: str, path: tuple[str, ...]) -> ConfigurationErr
     tables = _list_above(model, path) or next(
         (key for key in keys_of(model) if key.kind == "tables" and key.path + path[-1:] in _paths(model)), None
     )
-    if name.upper() == f"{PREFIX}CONFIG":
+    if name.upper().startswith(f"{PREFIX}CONFIG"):
         return ConfigurationError(what, remedy="Name the settings file with --config")
     if tables is not None:
         whole = PREFIX + "__".join(tables.path).upper()

@@ -72,7 +72,11 @@ def _message(model: Table, mistake: ErrorDetails) -> str:
         return "write a list" if isinstance(given, dict) else f"write a list, such as [{_shown(given)}]"
     if kind == "literal_error":
         return f"{message}, and not {_shown(given)}"
-    return {"missing": "it is missing", "path_type": "write a path in quotes"}.get(kind, message)
+    return {
+        "missing": "it is missing",
+        "path_type": "write a path in quotes",
+        "string_pattern_mismatch": 'write "auto", or HOST:PORT such as "studio.local:6379"',  # cluster.address has one
+    }.get(kind, message)
 
 
 def _no_table(model: Table, place: Place, given: Any) -> str:

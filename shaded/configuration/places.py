@@ -164,6 +164,8 @@ def _refuse_no_path(text: str) -> None:
         raise ValueError(f"{text!r} is an address; write the path of a folder on this machine")
     if _WINDOWS.match(text):
         raise ValueError(f"{text!r} is a path of Windows; write it as this system has it, with / between folders")
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":  # Docker's files of variables keep them
+        raise ValueError(f"{text!r} has quotes as a part of it; leave the inner ones out")
     if text[0].isspace() and text.strip()[0] in "/~":
         raise ValueError(f"{text!r} begins with a space; leave it out")
 

@@ -20,7 +20,7 @@ _EVERYTHING = 1_000_000
 
 def not_done(settings: Settings, daemon: Daemon) -> Iterator[Finished]:
     """Pictures that lie in the watched outboxes and are not published, each with its reason."""
-    roots = {folder.outbox for folder in settings.folder}
+    roots, blocked = {folder.outbox for folder in settings.folder}, daemon.blocked()
     reader = LedgerReader.open_readonly(settings.state_dir / LEDGER_NAME, SystemClock(), settings.scheduling)
     if reader is not None:
         with reader:
@@ -33,7 +33,8 @@ def not_done(settings: Settings, daemon: Daemon) -> Iterator[Finished]:
                     reason, remedy = (place.refusal, place.remedy) if place.refusal else (job.reason, job.remedy)
                     yield Finished(place.path, outcome, reason=reason, remedy=remedy)
             for queued in reader.queue(_EVERYTHING):
-                if queued.placement.root in roots:
-                    yield Finished(queued.placement.path, "waiting", reason=queued.why)
+                place = queued.placement
+                if place.root in roots:
+                    yield Finished(place.path, "waiting", reason=blocked.get(place.root) or queued.why)
     for path, error in {**daemon.intake.put_off, **daemon.delivery.troubles}.items():
         yield Finished(path, "waiting", reason=error.what, remedy=error.remedy)

@@ -263,7 +263,7 @@ class Daemon:
         part("upkeep", lambda: self._upkeep.work(self._ledger, self.intake, busy=self._shading.busy))
 
     def _begin(self) -> None:
-        blocked = self._blocked()
+        blocked = self.blocked()
         end = self._clock.monotonic() + BEGIN_SECONDS
         while self._may_start() and self._shading.start_next(blocked):
             if self._clock.monotonic() >= end:
@@ -273,7 +273,7 @@ class Daemon:
 
     def _note_what_is_owed(self) -> None:
         """Since when a picture could be begun and was not: never for long, unless something is stuck."""
-        if not self._may_start() or self._executor.full or self._ledger.next_ready_in(self._blocked()) != 0:
+        if not self._may_start() or self._executor.full or self._ledger.next_ready_in(self.blocked()) != 0:
             self._owed_since = None
         elif self._owed_since is None:
             self._owed_since = self._clock.monotonic()
@@ -287,7 +287,7 @@ class Daemon:
         due = self.delivery.next_deadline
         publishing = due is not None and due <= self._clock.monotonic()
         waiting = unsettled or not self.intake.idle or publishing
-        return not waiting and self._ledger.next_ready_in(self._blocked()) != 0
+        return not waiting and self._ledger.next_ready_in(self.blocked()) != 0
 
     def _sleep_seconds(self) -> float | None:
         now = self._clock.monotonic()
@@ -299,7 +299,7 @@ class Daemon:
         if not self._signals:
             deadlines += [self.intake.next_deadline, *(outbox.next_deadline() for outbox in self._outboxes)]
         if self._may_start() and not self._executor.full:
-            blocked = self._blocked()
+            blocked = self.blocked()
             ready = self._ledger.next_ready_in(blocked)
             deadlines.append(None if ready is None else now + ready)
             deadlines.append(now + LOOK_SECONDS if blocked else None)
@@ -358,7 +358,7 @@ class Daemon:
         """Why an outbox is missing now; empty where it is not."""
         return next((outbox.missing() for outbox in self._outboxes if outbox.folder.outbox == root), "")
 
-    def _blocked(self) -> dict[Path, str]:
+    def blocked(self) -> dict[Path, str]:
         """The outboxes whose pictures are not begun now, and why: the user's wish, a disk without room, or missing."""
         waiting = "" if self._once else why_wait(self._settings.scheduling, self._clock.time())
         if waiting:
@@ -374,7 +374,7 @@ class Daemon:
 
     def _look(self) -> DaemonView:
         """What commands are told, as of now."""
-        counts, blocked = self._ledger.counts(), self._blocked()
+        counts, blocked = self._ledger.counts(), self.blocked()
         return DaemonView(
             pid=os.getpid(),
             version=shaded.__version__,

@@ -48,7 +48,8 @@ ANY_CASE = (
     ".trash*/", ".trashes/", ".fseventsd/", ".spotlight-v100/", ".temporaryitems/", ".documentrevisions-v100/",
     ".appledouble/", ".appledb/", ".appledesktop/", "backups.backupdb/", "*.sparsebundle/", "dfsrprivate/",
     "*zone.identifier",
-    # NAS: Synology, QNAP, Asustor, WD, Samba, ZFS, NetApp, snapper.
+    # NAS: Synology, QNAP, Asustor, WD, Samba, ZFS, NetApp, snapper; a Nextcloud server's own folders.
+    "network recycle bin*/", "@__thumb/", "@syno*/", "files_trashbin/", "files_versions/",
     "@eadir/", "@tmp/", "@sharebin/", "@sharesnap/", "#recycle/", "#snapshot/", "*@synoeastream", "*@synoresource",
     ".synologyworkingdirectory/", "@recycle/", "@recycle.bin/", "@recently-snapshot/", "@transcode/", ".@*/",
     ".streams/", ".wdmc/", ".recycle/", ".recycle.bin/", ".smbdelete*", ".nfs*", ".fuse_hidden*", ".zfs/",
@@ -68,7 +69,8 @@ ANY_CASE = (
 
 #: Names that would be an artist's own in another case: these programs write them in exactly this one.
 AS_WRITTEN = (
-    "RECYCLER/", "Network Trash Folder/", "Temporary Items/", "TheVolumeSettingsFolder/", "TheFindByContentFolder/",
+    "RECYCLER/", "RECYCLED/", "Network Trash Folder/", "Temporary Items/", "TheVolumeSettingsFolder/",
+    "TheFindByContentFolder/",
     "CaptureOne/", "NKSC_PARAM/", "_SYNCAPP/", "_CCC SafetyNet/",
 )  # fmt: skip
 
@@ -83,7 +85,7 @@ _WORDS = (
 _CONFLICTED = "|".join(_WORDS)
 #: The user or machine before these words, as in "Anna's conflicted copy"; with either apostrophe.
 _OWNER = r"(?:.+['\x{2019}]s? )?"
-_LETTER_CASE = r"(?i:case conflict|unicode encoding conflict|white space conflict)"
+_LETTER_CASE = r"(?i:case conflict|unicode encoding conflict|white space conflict|selective sync conflict)"
 _END = r"(?: ?\([0-9]+\))?(?:\.[^.]*)?$"
 
 
@@ -112,6 +114,7 @@ CONFLICTS = (
         rf"|\({_OWNER}conflicted copy(?: [0-9]+)?\){_END}",
     ),
     Conflict("NAME (Case Conflict)", "Dropbox", rf" \({_OWNER}{_LETTER_CASE}(?: [0-9]+)?\){_END}"),
+    Conflict("NAME (copy: conflict on DATE)", "Unison", rf"\(copy: conflict(?: at .*)? on {_DAY}.*\)"),
     Conflict("NAME_conflict-DATE-TIME", "ownCloud or Nextcloud", r"_conflict-(?:.*-)?[0-9]{8}-[0-9]{6}"),
     Conflict("NAME (case clash from DATE)", "Nextcloud", rf"\(case clash from (?:.* )?{_DAY}"),
     Conflict("NAME.sync-conflict-DATE-TIME-DEVICE", "Syncthing", r"\.sync-conflict-[0-9]{8}-[0-9]{6}(?:-[A-Z0-9]{7})?"),

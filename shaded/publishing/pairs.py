@@ -124,12 +124,23 @@ def pictures_with_sidecars(root: Path, trouble: Trouble, places: SidecarPlaces =
     """Everything below ``root`` where something has its sidecar's name; neither was opened yet."""
     for place in places.all:
         top = root if place is None else mirrored(place, root)
-        if place is not None and not os.path.lexists(top):
+        if place is not None and _absent(top):
             continue
         for sidecar in walk(top, lambda name: name.endswith(SIDECAR_SUFFIX) and name != SIDECAR_SUFFIX, trouble):
             picture = root / sidecar.relative_to(top).with_name(sidecar.name.removesuffix(SIDECAR_SUFFIX))
             if os.path.lexists(picture) and places.find(picture, root).path == sidecar:
                 yield picture
+
+
+def _absent(folder: Path) -> bool:
+    """Whether nothing has that name; what may not be looked at is not called absent."""
+    try:
+        folder.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def find_pair(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from shaded.configuration.places import known_as
 from shaded.errors import PictureError
 from shaded.publishing.naming import SIDECAR_SUFFIX, sidecar_name
 from shaded.publishing.ownership import real_name
@@ -73,10 +74,10 @@ class SidecarPlaces:
         if not sidecar.name.endswith(SIDECAR_SUFFIX) or sidecar.name == SIDECAR_SUFFIX:
             return sidecar
         picture = sidecar.with_name(sidecar.name.removesuffix(SIDECAR_SUFFIX))
-        for place in self.all:
-            if place is not None and picture.is_relative_to(place):
-                return Path("/", picture.relative_to(place))
-        return picture
+        places = [place for place in self.all if place is not None]
+        inside = known_as(picture, places)  # which may be reached through a link
+        place = next((place for place in places if inside.is_relative_to(place)), None)
+        return picture if place is None else Path("/", inside.relative_to(place))
 
 
 #: Sidecars beside their pictures, as they always were at first.

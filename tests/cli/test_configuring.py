@@ -79,7 +79,7 @@ def test_paths_of_variables_and_flags_begin_where_one_is(shaded, folder, monkeyp
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--outbox", "", "--publish", "p"), "--outbox: it is empty"),
+        (("--outbox", "", "--publish", "p"), "--outbox: an empty word stands where"),
         (("--outbox", "$OUT", "--publish", "p"), "--outbox: variables such as $OUT"),
         (("--outbox", "o", "--publish", "~nobodyx/p"), "--publish: there is no user"),
     ],

@@ -340,3 +340,18 @@ def test_the_handlers_of_a_program_that_calls_a_command_are_put_back():
             os.kill(os.getpid(), signal.SIGINT)
         assert ending.number == signal.SIGINT
     assert (signal.getsignal(signal.SIGINT), sys.unraisablehook) == before
+
+
+@pytest.mark.parametrize("mask", [0o777, 0o277, 0o027])
+def test_no_umask_keeps_a_command_out_of_what_it_makes(started, tmp_path, mask):
+    """A umask that takes rights from the user too would make folders that nobody can enter; of others it takes all."""
+    (tmp_path / "fox.png").write_bytes(png(1))
+    before = os.umask(mask)
+    try:
+        running = started("shade", tmp_path / "fox.png", "--out", tmp_path / "copies")
+    finally:
+        os.umask(before)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 0, said
+    modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "copies", tmp_path / "copies" / "fox.png")]
+    assert modes == [0o777 & ~(mask & 0o077), 0o666 & ~(mask & 0o077)]

@@ -152,3 +152,65 @@ def test_check_names_the_folder_for_sidecars(shaded, private, outbox, tmp_path):
     code, out, _ = shaded("check", "--skip-models", "--config", config)
     assert code == 78
     assert "publishing.sidecars" in out
+
+
+@pytest.mark.parametrize("away", ["web", "private"])
+def test_a_folder_that_is_away_is_named_by_run_check_and_shade(shaded, fake_engine, private, outbox, tmp_path, away):
+    """The table says what a picture waits for, ``check`` has a problem, and ``shade`` does not render for nothing."""
+    config = tmp_path / "config.toml"
+    config.write_text(f'[[folder]]\noutbox = "{outbox}"\npublish = "{tmp_path / "web"}"\n')
+    assert shaded("run", "--once", "--config", config)[0] == 0
+    (tmp_path / away).rename(tmp_path / "elsewhere")
+    (outbox / "new.png").write_bytes(png(7))
+    code, out, _ = shaded("run", "--once", "--config", config)
+    assert code == 3
+    assert f"the {'publish' if away == 'web' else 'sidecars'} folder is missing" in " ".join(out.split())
+    code, out, _ = shaded("check", "--skip-models", "--config", config)
+    assert code == 78
+    assert f"{tmp_path / away} was used before and is missing" in out
+    if away == "private":
+        code, _, err = shaded("shade", outbox / "fox.png", "--out", tmp_path / "copies", "--config", config)
+        assert code == 74
+        assert "publishing.sidecars: the folder is missing" in err
+        assert not (tmp_path / "copies").exists()
+        code, _, err = shaded("verify", tmp_path / "web", "--config", config)
+        assert code == 2
+        assert f"The folder for sidecars, {private.folder}, is missing" in err
+
+
+def test_audit_knows_the_originals_of_a_folder_that_is_reached_through_a_link(
+    shaded, fake_engine, private, outbox, tmp_path
+):
+    """The ledger has the real path; a link to the publish folder, or to one in it, leads to the same originals."""
+    _once(shaded, outbox, tmp_path / "web")
+    (tmp_path / "link").symlink_to(tmp_path / "web")
+    (tmp_path / "deep").symlink_to(tmp_path / "web" / "sub")
+    for named, count in ((tmp_path / "link", 2), (tmp_path / "deep", 1)):
+        code, out, _ = shaded("audit", named, "--json")
+        assert code == 0, out
+        assert [bool(file["original"]) for file in json.loads(out)["files"]] == [True] * count
+
+
+def test_a_folder_of_sidecars_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    shaded, fake_engine, private, outbox, tmp_path
+):
+    """``verify`` says that it cannot look there, instead of that there are no pictures."""
+    _once(shaded, outbox, tmp_path / "web")
+    first = private.folder / tmp_path.parts[1]
+    first.rename(tmp_path / "elsewhere")
+    first.symlink_to(first)  # whoever looks below it is told of a loop, as others are of a permission
+    code, out, _ = shaded("verify", tmp_path / "web")
+    assert code == 3
+    assert f"DOES NOT: {first}" in out
+
+
+def test_explain_takes_a_sidecar_in_its_folder_under_any_name(shaded, fake_engine, private, outbox, tmp_path):
+    """A link to the folder for sidecars, or to one in it, leads to the picture; so does the real path of a link."""
+    web = tmp_path / "web"
+    _once(shaded, outbox, web)
+    (tmp_path / "link").symlink_to(private.folder)
+    (tmp_path / "deep").symlink_to(private.new(web / "fox.png").parent)
+    for sidecar in (tmp_path / "deep" / "fox.png.shaded.json", SidecarPlaces(tmp_path / "link").new(web / "fox.png")):
+        code, out, _ = shaded("explain", sidecar)
+        assert code == 0
+        assert f"it is published as {web / 'fox.png'}" in out

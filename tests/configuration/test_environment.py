@@ -46,6 +46,7 @@ def test_variables_are_told_by_the_settings_that_they_set():
         ("SHADED_FOLDER__0__OUTBOX", "SHADED_FOLDER, as JSON"),
         ("SHADED_FOLDER__OUTBOX", "SHADED_FOLDER, as JSON"),
         ("SHADED_CONFIG", "--config"),
+        ("SHADED_CONFIG_FILE", "--config"),
         ("SHADED_", "config.example.toml"),
         ("SHADED_ZQXJ", "config.example.toml"),
     ],

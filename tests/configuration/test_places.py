@@ -82,6 +82,8 @@ def test_a_tilde_is_a_home_folder(tmp_path, monkeypatch):
         ("", "it is empty"),
         ("  ", "it is empty"),
         (" ~/out", "begins with a space"),
+        ('"/srv/out"', "has quotes as a part of it"),
+        ("'out'", "has quotes as a part of it"),
         (" /out", "begins with a space"),
         ("file:///home/me/out", "is an address"),
         ("smb://nas/out", "is an address"),

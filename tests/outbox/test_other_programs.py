@@ -40,6 +40,12 @@ fox.png@SynoResource
 $RECYCLE.BIN/S-1-5-21/$R12.png
 $Recycle.Bin/fox.png
 RECYCLER/S-1-5-21/Dc1.png
+RECYCLED/Dc1.png
+Network Recycle Bin 1/fox.png
+@__thumb/s100fox.png
+@synologydrive/fox.png
+files_trashbin/files/fox.png.d1700000000
+files_versions/fox.png
 FOUND.000/FILE0000.CHK
 found.012/fox.png
 System Volume Information/fox.png
@@ -264,6 +270,10 @@ CONFLICTS = [
     ("fox (Anna の競合コピー 2024-01-01).png", "Dropbox"),
     ("fox (Anna的冲突副本 2024-01-01).png", "Dropbox"),
     ("fox (Case Conflict).png", "Dropbox"),
+    ("Sketches (Selective Sync Conflict)", "Dropbox"),
+    ("fox (Selective Sync Conflict 1).png", "Dropbox"),
+    ("fox (copy: conflict on 2024-01-01).png", "Unison"),
+    ("fox (copy: conflict at nas on 2024-01-01 #2).png", "Unison"),
     ("fox (Anna's case conflict 1).png", "Dropbox"),
     ("fox (conflicted copy 2024-01-01 120000).png", "Nextcloud"),
     ("fox (conflicted copy anna 2024-01-01 120000).png", "Nextcloud"),
