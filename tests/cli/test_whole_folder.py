@@ -51,8 +51,8 @@ def folder(shared_pictures, tmp_path_factory):
     environment = os.environ | {
         "SHADED_STATE_DIR": str(base / "state"),
         "XDG_CONFIG_HOME": str(base / "config"),
-        # A quarter of the default canvas: all of it takes half an hour on two cores.
-        "SHADED_SHADING__CANVAS_PIXELS": "262144",
+        # A sixteenth of the default canvas: all of it takes half an hour on two cores.
+        "SHADED_SHADING__CANVAS_PIXELS": "65536",
     }
     done = _shaded(environment, "run", "--once", "--outbox", outbox, "--publish", base / "published")
     return base, environment, before, done
