@@ -26,7 +26,8 @@ _INTEROPERABILITY_INDEX, _COLOUR_SPACE, _ADOBE_RGB = 1, 40961, 2
 #: How EXIF segments begin; the byte after the zero varies among writers.
 _EXIF_BEGIN = re.compile(rb"exif\0.", re.IGNORECASE | re.DOTALL)
 _TIFF_BEGIN = re.compile(rb"II\*\0|MM\0\*|II\0\*|MM\*\0", re.IGNORECASE)
-_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+#: A zero follows, which some writers forget.
+_XMP = b"http://ns.adobe.com/xap/1.0/"
 _EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID = 32
 _LARGEST_EXTENDED = 16_000_000
@@ -65,34 +66,43 @@ def _exif_blocks(segments: list[bytes]) -> list[bytes]:
     return [block for block in map(exif.block_of, found) if block]
 
 
-def _extended_packets(segments: list[bytes]) -> list[bytes]:
-    """The extended XMP packets, put together from their portions: GUID, full length, offset, portion (XMP part 3)."""
+def _extended_packets(segments: list[bytes]) -> tuple[list[bytes], bool]:
+    """The extended XMP packets, put together from their portions, and whether none is missing.
+
+    A portion has GUID, full length, offset and content (XMP part 3).
+    """
     portions: dict[bytes, dict[int, bytes]] = {}
+    lengths: dict[bytes, int] = {}
+    complete = True
     for content in segments:
         head = len(_EXTENDED) + _GUID
         if content.startswith(_EXTENDED) and len(content) > head + 8:
-            at = int.from_bytes(content[head + 4 : head + 8], "big")
+            full, at = (int.from_bytes(content[head + n : head + n + 4], "big") for n in (0, 4))
             portions.setdefault(content[len(_EXTENDED) : head], {})[at] = content[head + 8 :]
+            lengths[content[len(_EXTENDED) : head]] = full
     packets = []
-    for parts in portions.values():
+    for guid, parts in portions.items():
         packet = bytearray()
         for at in sorted(parts):
             if at == len(packet):
                 packet += parts[at]
+        complete = complete and len(packet) >= lengths[guid]
         packets.append(bytes(packet[:_LARGEST_EXTENDED]))
-    return packets
+    return packets, complete
 
 
 def _found(segments: list[tuple[str, bytes]]) -> dict[str, Any]:
     """The metadata of the marker segments, as the container's fields."""
     ours = [content for name, content in segments if name == "APP1"]
     blocks: list[tuple[Kind, bytes]] = [("exif", block) for block in _exif_blocks(ours)]
-    blocks += [("xmp", content[len(_XMP) :]) for content in ours if content.startswith(_XMP)]
-    blocks += [("xmp", packet) for packet in _extended_packets(ours)]
+    blocks += [("xmp", content[len(_XMP) :].lstrip(b"\0")) for content in ours if content.startswith(_XMP)]
+    extended, complete = _extended_packets(ours)
+    blocks += [("xmp", packet) for packet in extended]
     more, whole = iptc.blocks_of(iptc.photoshop_block([content for name, content in segments if name == "APP13"]))
     blocks += [(kind, block) for kind, block in more if kind != "icc"]
     profile = next((block for kind, block in more if kind == "icc"), None)
-    return {**arranged(blocks), "icc": profile, "unreadable": () if whole else ("Photoshop resources",)}
+    unreadable = (*(() if whole else ("Photoshop resources",)), *(() if complete else ("extended XMP packet",)))
+    return {**arranged(blocks), "icc": profile, "unreadable": unreadable}
 
 
 def _profile(segments: list[tuple[str, bytes]]) -> tuple[bytes | None, tuple[str, ...]]:
