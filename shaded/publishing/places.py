@@ -72,6 +72,7 @@ _TELLING = (
     r"\b\d{1,3},\d{1,2}(?:\.\d+|,\d{1,2})\s?[NSEW]\b",
     # One of the two, to a few metres.
     r"\b\d{1,3}\.\d{4,}\s?[NSEW]\b",
+    r"\b[NSEW]\s?\d{1,3}\.\d{4,}\b",
     rf"^\s*{_SIGN}\d{{1,3}}\.\d{{4,}}\s*$",
     # EXIF's fractions as text: degrees, minutes, seconds.
     r"\b\d{1,3}/1(?:\s*,\s*|\s+)\d{1,2}/1(?:\s*,\s*|\s+)\d{1,10}/\d+\b",
