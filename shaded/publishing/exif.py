@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 
 from shaded.publishing import exif_tags as tags
 from shaded.publishing.embedded import Objection, holds_picture, left_out, objection
-from shaded.publishing.exif_texts import readings, text_of, trimmed
+from shaded.publishing.exif_texts import decode_text, readings, settled, text_of, trimmed
 from shaded.publishing.ifd import ByteOrder, Directory, Entry, Header, read_directory, read_header, write_directory
 
 _PER_UNIT = {2: 1.0, 3: 2.54}
 _LONGEST, _FEW = 60_000, 64
 _INTEGERS, _FRACTIONS, _GEOTIFF = frozenset({1, 3, 4, 6, 8, 9}), frozenset({5, 10}), frozenset({3, 12})
-_TEXT_TYPES = frozenset({1, 2, 7, 129})
+_TEXT_TYPES, _WIDE_TYPES = frozenset({1, 2, 7, 129}), frozenset({1, 2, 3, 7})
 _SHORT, _LONG, _DOUBLE = 3, 4, 12
 #: Tags in which somebody may be named; one that is there and cannot be read is not the same as one that is absent.
 _NAMING = frozenset({
@@ -36,7 +36,7 @@ _STRUCTURAL = re.compile(rb'\s*(?:\{"shape"|ImageJ=|<\?xml|<OME)')
 
 @dataclass(frozen=True)
 class Exif:
-    """The directories of a block, its byte order, and the tags that may name somebody and cannot be read."""
+    """The directories of a block, its byte order, the tags that may name somebody and cannot be read, and the owner."""
 
     order: ByteOrder
     main: Mapping[int, Entry] = field(default_factory=dict)
@@ -44,6 +44,7 @@ class Exif:
     gps: Mapping[int, Entry] = field(default_factory=dict)
     interoperability: Mapping[int, Entry] = field(default_factory=dict)
     lost: frozenset[int] = frozenset()
+    owner: str = ""
 
     @property
     def orientation(self) -> int | None:
@@ -82,7 +83,7 @@ def _fits(tag: int, entry: Entry, order: ByteOrder) -> bool:
     if tag in tags.TEXTS:
         return entry.type in _TEXT_TYPES
     if tag in tags.WIDE_TEXTS:
-        return entry.type in (1, 7)
+        return entry.type in _WIDE_TYPES
     if tag == tags.ORIENTATION:  # written as it should be, however it was written
         return bool(entry.numbers(order))
     if tag in tags.CODES:
@@ -95,7 +96,20 @@ def _fits(tag: int, entry: Entry, order: ByteOrder) -> bool:
 
 
 def _described(directory: Directory, order: ByteOrder) -> dict[int, Entry]:
-    return {tag: entry for tag, entry in directory.entries.items() if _fits(tag, entry, order)}
+    return {
+        tag: settled(tag, entry) if tag in tags.TEXTS or tag in tags.WIDE_TEXTS else entry
+        for tag, entry in directory.entries.items()
+        if _fits(tag, entry, order)
+    }
+
+
+def _odd(directory: Directory, order: ByteOrder) -> frozenset[int]:
+    """The tags that may name somebody and are there in a shape that is none of theirs."""
+    return frozenset(
+        tag
+        for tag, entry in directory.entries.items()
+        if tag in _NAMING - {tags.EXIF_POINTER} and not _fits(tag, entry, order)
+    )
 
 
 def _placed(directory: Directory, allowed: frozenset[int], *, many: frozenset[int] = frozenset()) -> dict[int, Entry]:
@@ -140,7 +154,17 @@ def read_tree(data: bytes, main: Directory, header: Header) -> Exif:
         shown,
         _placed(_pointed(data, main, tags.GPS_POINTER, header), tags.GPS),
         _interoperating(_pointed(data, photo, tags.INTEROPERABILITY_POINTER, header)),
-        _NAMING if main.cut or photo.cut else (main.lost | photo.lost) & _NAMING,
+        _NAMING
+        if main.cut or photo.cut
+        else ((main.lost | photo.lost) & _NAMING) | _odd(main, order) | _odd(photo, order),
+        next(
+            (
+                decode_text(one.raw).strip("\0 ")
+                for part in (photo, main)
+                if (one := part.entries.get(tags.CAMERA_OWNER))
+            ),
+            "",
+        ),
     )
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 IMAGE_DESCRIPTION, ARTIST, COPYRIGHT = 270, 315, 33432
 ORIENTATION, RESOLUTION = 274, (282, 283, 296)
-XP_TITLE, XP_AUTHOR, XP_KEYWORDS = 40091, 40093, 40094
+XP_TITLE, XP_COMMENT, XP_AUTHOR, XP_KEYWORDS = 40091, 40092, 40093, 40094
+#: Whom the camera belongs to; never published.
+CAMERA_OWNER = 42032
 USER_COMMENT = 37510
 IMAGE_TITLE, PHOTOGRAPHER = 42038, 42039
 PIXEL_WIDTH, PIXEL_HEIGHT = 40962, 40963
@@ -27,7 +29,7 @@ TEXTS = frozenset({
 })  # fmt: skip
 
 #: Windows' texts: title, comment, author, keywords, subject; UTF-16, little-endian, as bytes.
-WIDE_TEXTS = frozenset({XP_TITLE, 40092, XP_AUTHOR, XP_KEYWORDS, 40095})
+WIDE_TEXTS = frozenset({XP_TITLE, XP_COMMENT, XP_AUTHOR, XP_KEYWORDS, 40095})
 
 #: Whole numbers, one of each; ISO speeds up to three.
 INTEGERS = frozenset({
@@ -68,7 +70,7 @@ NAMES = {
     ARTIST: "Artist", COPYRIGHT: "Copyright", USER_COMMENT: "UserComment", 36867: "DateTimeOriginal",
     36868: "DateTimeDigitized", 42035: "LensMake", 42036: "LensModel", IMAGE_TITLE: "ImageTitle",
     PHOTOGRAPHER: "Photographer", 42040: "ImageEditor", 42041: "CameraFirmware", 42042: "RAWDevelopingSoftware",
-    42043: "ImageEditingSoftware", 42044: "MetadataEditingSoftware", XP_TITLE: "XPTitle", 40092: "XPComment",
+    42043: "ImageEditingSoftware", 42044: "MetadataEditingSoftware", XP_TITLE: "XPTitle", XP_COMMENT: "XPComment",
     XP_AUTHOR: "XPAuthor", XP_KEYWORDS: "XPKeywords", 40095: "XPSubject",
 }  # fmt: skip
 

@@ -6,11 +6,17 @@ comment begins with the name of its encoding. (CIPA DC-008-2023, 4.6.2, 4.6.6.4.
 
 from __future__ import annotations
 
+import re
+
 from shaded.publishing import exif_tags as tags
 from shaded.publishing.ifd import ByteOrder, Entry
 
 _ASCII, _UTF8 = 2, 129
 _CODE = 8
+#: Fewer letters do not tell in which encoding they are.
+_FEWEST_PAIRS = 2
+#: Western text with a byte for most letters.
+_PLAIN = re.compile(rb"[\x20-\x7e]+(?:[\xc3\xc4\xc5][\x80-\xbf][\x20-\x7e]*)*")
 _BLANK = "\0 \t\r\n\ufeff"
 
 
@@ -45,6 +51,30 @@ def _comment(raw: bytes, order: ByteOrder) -> str:
     if code in (b"ASCII", b"JIS", b""):
         return decode_text(rest)
     return decode_text(raw)
+
+
+def _is_wide(raw: bytes) -> bool:
+    """Whether bytes that ought to be a letter each are UTF-16: by their mark, or by zeros at every other place."""
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return True
+    body = raw.rstrip(b"\0")
+    pairs = len(body) // 2
+    low, high = body[1::2].count(0), body[::2].count(0)
+    return pairs >= _FEWEST_PAIRS and max(low, high) >= 0.8 * pairs and min(low, high) == 0
+
+
+def settled(tag: int, entry: Entry) -> Entry:
+    """A text in the encoding of its tag, where it was written in the other one: UTF-16 for bytes, or the reverse."""
+    if tag in tags.WIDE_TEXTS:
+        raw = entry.raw.rstrip(b"\0")
+        if len(raw) < 2 * _FEWEST_PAIRS or b"\0" in raw or not _PLAIN.fullmatch(raw):
+            return Entry(1, len(entry.raw), entry.raw)
+        wide = decode_text(raw).encode("utf-16-le") + b"\0\0"
+        return Entry(1, len(wide), wide)
+    if tag == tags.USER_COMMENT or not _is_wide(entry.raw):
+        return entry
+    plain = _wide(entry.raw, "<").rstrip("\0").encode("utf-8") + b"\0"
+    return Entry(_ASCII, len(plain), plain)
 
 
 def text_of(tag: int, entry: Entry, order: ByteOrder) -> str:

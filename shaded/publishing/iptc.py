@@ -17,23 +17,26 @@ Resource = Literal["iptc", "exif", "xmp", "icc"]
 
 _SIGNATURES = frozenset({b"8BIM", b"PHUT", b"AgHg", b"DCSR", b"MeSa"})
 _APP13 = b"Photoshop 3.0\0"
+#: As Photoshop 2.5 began the segment.
+_OLD_APP13 = b"Adobe_Photoshop2.5:"
 _MARK = 0x1C
 _CHARSET = (1, 90)
 _MOST_DATASETS = 10_000
-OBJECT_NAME, KEYWORDS, BYLINE, COPYRIGHT, CAPTION = 5, 25, 80, 116, 120
+OBJECT_NAME, KEYWORDS, BYLINE, CREDIT, COPYRIGHT, CAPTION = 5, 25, 80, 110, 116, 120
 
 #: Datasets of the application record that are published: titles, subjects, dates, people, notices, descriptions.
 _HARMLESS = frozenset({
     0, 3, 4, OBJECT_NAME, 7, 8, 10, 12, 15, 20, KEYWORDS, 30, 35, 37, 38, 40, 42, 55, 60, 62, 63, 65, 70, 75, BYLINE,
-    85, 103, 105, 110, 115, COPYRIGHT, 118, CAPTION, 121, 122, 135,
+    85, 103, 105, CREDIT, 115, COPYRIGHT, 118, CAPTION, 121, 122, 135,
 })  # fmt: skip
 #: Content location (code and name), city, sublocation, province, country (code and name).
 _PLACES = frozenset({26, 27, 90, 92, 95, 100, 101})
 #: The escape sequences that are met in dataset 1:90 (ISO 2022).
 _ENCODINGS = {
-    b"%G": "utf-8", b"%/G": "utf-8", b"%/I": "utf-8", b".A": "latin-1", b"-A": "latin-1", b".B": "iso8859-2",
-    b"-B": "iso8859-2", b"-F": "iso8859-7", b".F": "iso8859-7", b"-L": "iso8859-5", b"-M": "iso8859-9",
-    b"-b": "iso8859-15",
+    b"%G": "utf-8", b"%/G": "utf-8", b"%/H": "utf-8", b"%/I": "utf-8", b"%/@": "utf-16-be", b"%/C": "utf-16-be",
+    b"%/E": "utf-16-be", b"%/J": "utf-16-be", b"%/K": "utf-16-be", b"%/L": "utf-16-be",
+    b".A": "latin-1", b"-A": "latin-1", b".B": "iso8859-2", b"-B": "iso8859-2", b"-F": "iso8859-7",
+    b".F": "iso8859-7", b"-L": "iso8859-5", b"-M": "iso8859-9", b"-b": "iso8859-15",
 }  # fmt: skip
 
 #: Photoshop resources that are metadata of a kind that other containers hold on their own.
@@ -91,7 +94,11 @@ def blocks_of(block: bytes) -> tuple[list[tuple[Resource, bytes]], bool]:
 
 def photoshop_block(segments: list[bytes]) -> bytes:
     """The Photoshop block of a JPEG's APP13 segments, which continue each other; empty without any."""
-    return b"".join(part.removeprefix(_APP13) for part in segments if part.startswith((_APP13, bytes([_MARK]))))
+    return b"".join(
+        part.removeprefix(_APP13).removeprefix(_OLD_APP13)
+        for part in segments
+        if part.startswith((_APP13, _OLD_APP13, bytes([_MARK])))
+    )
 
 
 def datasets(records: bytes) -> tuple[list[Dataset], bool]:

@@ -10,7 +10,6 @@ from shaded.publishing import exif, iptc, statements, texts, xmp
 from shaded.publishing import xmp_names as names
 from shaded.publishing.colour import fitting_profile
 from shaded.publishing.embedded import left_out, objection, profile_objection
-from shaded.publishing.exif_texts import decode_text
 from shaded.publishing.formats import Format
 from shaded.publishing.orientation import Turn, turn_of
 from shaded.publishing.picture import Picture
@@ -71,7 +70,7 @@ def carried(picture: Picture, form: Format, metadata: Metadata, rights: Rights, 
     warnings += [f"The {name} could not be read to the end; the rest was left out." for name in unreadable
                  if name != "XMP packet"]  # fmt: skip
     turn = turn_of(picture.container)
-    kept = _kept(source, metadata, picture.container.comment, warnings)
+    kept = _kept(source, metadata, warnings)
     written = _written(kept, form, picture, turn, warnings)
     packet = _merged(written.xmp)
     heard = statements.stated(replace(written, exif=tuple(map(exif.widely_read, written.exif))))
@@ -104,7 +103,7 @@ def carried(picture: Picture, form: Format, metadata: Metadata, rights: Rights, 
     )
 
 
-def _kept(source: Described, metadata: Metadata, comment: bytes | None, warnings: list[str]) -> Described:
+def _kept(source: Described, metadata: Metadata, warnings: list[str]) -> Described:
     """What of the source's metadata the settings keep."""
     gps = metadata.gps
     described = Described()
@@ -117,9 +116,7 @@ def _kept(source: Described, metadata: Metadata, comment: bytes | None, warnings
     if metadata.xmp:
         records = [iptc.publishable(entries, gps=gps, notes=warnings) for entries in source.iptc]
         packets = [xmp.publishable(packet, gps=gps, notes=warnings) for packet in source.xmp]
-        found = texts.publishable(
-            [*source.texts, *([("Comment", decode_text(comment))] if comment else [])], gps=gps, notes=warnings
-        )
+        found = texts.publishable(source.texts, gps=gps, notes=warnings)
         described = replace(
             described,
             iptc=tuple(tuple(entries) for entries in records if entries),
@@ -132,7 +129,9 @@ def _kept(source: Described, metadata: Metadata, comment: bytes | None, warnings
 def _written(kept: Described, form: Format, picture: Picture, turn: Turn, warnings: list[str]) -> Described:
     """What of that the format has a place for, true for the published picture."""
     tree = kept.exif[0] if kept.exif else exif.Exif("<")
-    tree = exif.resized(tree, picture.size, picture.container.full_size)
+    # Decoding a HEIC turns and crops it, and what counts pixels of the camera's picture is true no more.
+    turned = picture.size if picture.container.format == "heic" else None
+    tree = exif.resized(tree, picture.size, picture.container.full_size or turned)
     if not turn.by_xmp:
         tree = exif.turned(tree, turn.orientation)
     if form == "jpeg" and len(exif.build(tree) or b"") > _JPEG_EXIF:
@@ -205,14 +204,14 @@ def _state_rights(
         if _may_name(rights.creator, said, readable=readable):
             xmp.add(packet, names.DC, "creator", [rights.creator], "Seq")
         else:
-            why = "the source names somebody" if said.creators or said.notices else _UNKNOWN
+            why = "the source names somebody" if said.creators or said.notices or said.credits else _UNKNOWN
             warnings.append(f"rights.creator was not written: {why}.")
     if rights.notice and not now.notices:
         if readable and _may_claim(rights, said):
             xmp.add(packet, names.DC, "rights", [rights.notice], "Alt")
         else:
             own = "the source has a notice of its own" if said.notices else "the source names somebody else"
-            why = own if said.notices or said.creators else _UNKNOWN
+            why = own if said.notices or said.creators or said.credits else _UNKNOWN
             warnings.append(f"rights.notice was not written: {why}.")
 
 
@@ -221,7 +220,7 @@ def _may_name(creator: str, said: Statements, *, readable: bool) -> bool:
     mine = normal(creator)
     if said.creators:
         return mine in {normal(one) for one in said.creators}
-    others = (text for text in said.notices if mine not in normal(text))
+    others = (text for text in (*said.notices, *said.credits) if mine not in normal(text))
     return readable and all(not _NO_NAME.sub("", text) for text in others)
 
 
@@ -230,10 +229,11 @@ def _may_claim(rights: Rights, said: Statements) -> bool:
     mine = normal(rights.creator)
     if any(normal(text) == normal(rights.notice) for text in said.notices):
         return True
-    if mine and any(mine in normal(text) for text in (*said.creators, *said.notices)):
+    if mine and any(mine in normal(text) for text in (*said.creators, *said.notices, *said.credits)):
         return True
-    names_another = bool(mine) and mine in normal(rights.notice) and bool(said.creators)
-    return not said.notices and not names_another
+    others = (*said.creators, *said.credits)
+    names_another = bool(mine) and mine in normal(rights.notice) and bool(others)
+    return not said.notices and not names_another and not statements.claims(said.credits)
 
 
 def subject_of(picture: Picture, *, gps: bool = False) -> tuple[list[str], str | None]:

@@ -5,14 +5,23 @@ The same word stands in EXIF, IPTC, XMP or a PNG's texts, as the program pleased
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from shaded.publishing import exif, iptc, texts, xmp
 from shaded.publishing import exif_tags as tags
 from shaded.publishing import xmp_names as names
+from shaded.publishing.exif_texts import decode_text
 from shaded.publishing.orientation import blocks
 from shaded.publishing.picture import Container
+
+#: How a notice, or a maker's name, begins inside of another text.
+_CLAIM = re.compile(
+    r"©|\(c\)|\bcopyright\b|\b(?:photo|photograph|picture|image|art|artwork|illustration|illustrated|drawn|painted|drawing"
+    r"|painting|made)\s+by\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -27,13 +36,17 @@ class Described:
 
 @dataclass(frozen=True)
 class Statements:
-    """What is said: people, notices, titles, keywords and descriptions, each once, in the order of trust."""
+    """What is said: people, notices, titles, keywords and descriptions, each once, in the order of trust.
+
+    ``credits`` are other texts that may name a maker or an owner; they say who it is not.
+    """
 
     creators: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
     descriptions: tuple[str, ...] = ()
+    credits: tuple[str, ...] = ()
 
     def beyond(self, other: Statements) -> Statements:
         """What is said here and not there, whatever the case and the spaces."""
@@ -79,7 +92,8 @@ def read(container: Container) -> tuple[Described, list[str], list[str]]:
             notes.append(f"The XMP packet was left out: {error}.")
     large = dict.fromkeys(name for packet in packets for name in packet.too_large)
     notes += [f"XMP's {name} was left out: it is too large." for name in large]
-    described = Described(tuple(trees), tuple(records), tuple(packets), container.texts)
+    comments = (("Comment", decode_text(container.comment)),) if container.comment else ()
+    described = Described(tuple(trees), tuple(records), tuple(packets), (*container.texts, *comments))
     return described, list(dict.fromkeys(unreadable)), notes
 
 
@@ -103,6 +117,7 @@ def stated(described: Described) -> Statements:
     titles: list[str] = []
     keywords: list[str] = []
     descriptions: list[str] = []
+    others: list[str] = []
     for packet in described.xmp:
         creators += [
             *xmp.values(packet, names.DC, "creator"), *xmp.values(packet, names.TIFF, "Artist"),
@@ -115,23 +130,38 @@ def stated(described: Described) -> Statements:
         keywords += xmp.values(packet, names.DC, "subject")
         keywords += [word.rpartition("|")[2] for word in xmp.values(packet, names.LIGHTROOM, "hierarchicalSubject")]
         descriptions += xmp.values(packet, names.DC, "description")
+        others += [
+            text for one in packet.properties if names.names_somebody(one.tag) for text in xmp.values_of(one)
+        ]  # fmt: skip
+        others += xmp.values(packet, names.PHOTOSHOP, "Credit")
+        for field in ("CopyrightOwnerName", "LicensorName"):
+            others += xmp.named(packet, names.PLUS, field)
     for entries in described.iptc:
         creators += iptc.texts(entries, iptc.BYLINE)
         notices += iptc.texts(entries, iptc.COPYRIGHT)
         titles += iptc.texts(entries, iptc.OBJECT_NAME)
         keywords += iptc.texts(entries, iptc.KEYWORDS)
         descriptions += iptc.texts(entries, iptc.CAPTION)
+        others += iptc.texts(entries, iptc.CREDIT)
     for tree in described.exif:
         creators += [one for tag in (tags.ARTIST, tags.PHOTOGRAPHER, tags.XP_AUTHOR) for one in _parts(tree.text(tag))]
         notices.append(tree.text(tags.COPYRIGHT))
         titles += [tree.text(tag) for tag in (tags.IMAGE_TITLE, tags.XP_TITLE)]
         keywords += _parts(tree.text(tags.XP_KEYWORDS))
         descriptions.append(tree.text(tags.IMAGE_DESCRIPTION))
+        others += [tree.owner, *claims([tree.text(tags.USER_COMMENT), tree.text(tags.XP_COMMENT)])]
     creators += [one for text in texts.texts_of(described.texts, "Author") for one in _parts(text)]
     notices += texts.texts_of(described.texts, "Copyright")
     titles += texts.texts_of(described.texts, "Title")
     descriptions += texts.texts_of(described.texts, "Description")
-    return Statements(*(_once(said) for said in (creators, notices, titles, keywords, descriptions)))
+    others += [text for key, text in described.texts if texts.names_somebody(key)]
+    others += claims([*descriptions, *texts.texts_of(described.texts, "Comment")])
+    return Statements(*(_once(said) for said in (creators, notices, titles, keywords, descriptions, others)))
+
+
+def claims(found: Iterable[str]) -> list[str]:
+    """The texts that claim something: with a copyright notice, or a maker's name, in them."""
+    return [text for text in found if _CLAIM.search(text)]
 
 
 def _parts(text: str) -> list[str]:

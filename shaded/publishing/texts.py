@@ -33,10 +33,14 @@ _MOST_IN_ALL = 48_000_000
 #: Keywords that are published, and other spellings of them: without a prefix such as ``exif:``, in small letters.
 _KEYWORDS = {
     "title": "Title", "imagetitle": "Title", "author": "Author", "artist": "Author", "creator": "Author",
-    "photographer": "Author", "description": "Description", "imagedescription": "Description", "copyright": "Copyright",
+    "photographer": "Author", "byline": "Author", "by-line": "Author", "authors": "Author", "author(s)": "Author",
+    "image author": "Author", "owner": "Author", "copyright notice": "Copyright", "copyrightnotice": "Copyright",
+    "description": "Description", "imagedescription": "Description", "copyright": "Copyright",
     "rights": "Copyright", "creation time": "Creation Time", "software": "Software", "disclaimer": "Disclaimer",
     "warning": "Warning", "source": "Source", "comment": "Comment", "usercomment": "Comment",
 }  # fmt: skip
+#: Keywords that are not published and name a maker or an owner.
+_NAMING = frozenset({"credit", "cameraownername", "camera owner name", "ownername", "maker", "autor", "by", "licensor"})
 #: GPS tags by the names that ImageMagick writes as ``exif:NAME``, and whether they hold fractions.
 _GPS_TAGS = {
     "gpslatituderef": (1, False), "gpslatitude": (2, True), "gpslongituderef": (3, False), "gpslongitude": (4, True),
@@ -91,7 +95,7 @@ def _split(kind: bytes, content: bytes, left: int) -> tuple[str, bytes | None]:
 
 
 def _short(keyword: str) -> str:
-    return keyword.rpartition(":")[2].strip().casefold()
+    return re.split("[:.]", keyword)[-1].strip().casefold()
 
 
 def _raw_profile(text: bytes) -> bytes | None:
@@ -152,6 +156,11 @@ def texts_of(texts: Iterable[tuple[str, str]], keyword: str) -> list[str]:
         for key, text in texts
         if _KEYWORDS.get(_short(key)) == keyword and text.strip("\0 \t\r\n")
     ]
+
+
+def names_somebody(keyword: str) -> bool:
+    """Whether a keyword that is not published stands before the name of a maker or an owner."""
+    return _short(keyword) in _NAMING
 
 
 def publishable(texts: Iterable[tuple[str, str]], *, gps: bool, notes: list[str]) -> tuple[tuple[str, str], ...]:

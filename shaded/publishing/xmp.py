@@ -12,12 +12,25 @@ from bisect import bisect_left
 from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
 
 from shaded.publishing.embedded import Objection, left_out, objection
-from shaded.publishing.xmp_names import CC, DC, META, PHOTOSHOP, PLUS, PREFIXES, RDF, RIGHTS, XML, is_place, shown_name
+from shaded.publishing.xmp_names import (
+    CC,
+    DC,
+    META,
+    PHOTOSHOP,
+    PLUS,
+    PREFIXES,
+    RDF,
+    RIGHTS,
+    XML,
+    is_known,
+    is_place,
+    shown_name,
+)
 from shaded.publishing.xmp_reading import ORIENTATION, BadPacket, Packet, parse
 
 __all__ = [
     "DC", "PLUS", "VOCABULARY", "BadPacket", "Packet", "add", "data_mining", "named", "orientation", "parse",
-    "publishable", "serialise", "set_data_mining", "set_orientation", "shrink", "values",
+    "publishable", "serialise", "set_data_mining", "set_orientation", "shrink", "values", "values_of",
 ]  # fmt: skip
 
 VOCABULARY = "http://ns.useplus.org/ldf/vocab/"
@@ -51,9 +64,16 @@ def values(packet: Packet, space: str, name: str) -> list[str]:
     found: list[str] = []
     for element in packet.properties:
         if element.tag == f"{{{space}}}{name}":
-            items = sorted(element.iter(_LI), key=lambda item: item.get(_LANG) != "x-default") or [element]
-            for item in items:
-                found += ["".join(part.text or "" for part in item.iter()).strip(), item.get(_RESOURCE, "").strip()]
+            found += values_of(element)
+    return found
+
+
+def values_of(element: Element) -> list[str]:
+    """The texts of one property, in the same order."""
+    found: list[str] = []
+    items = sorted(element.iter(_LI), key=lambda item: item.get(_LANG) != "x-default") or [element]
+    for item in items:
+        found += ["".join(part.text or "" for part in item.iter()).strip(), item.get(_RESOURCE, "").strip()]
     return [text for text in found if text]
 
 
@@ -81,7 +101,7 @@ def publishable(packet: Packet, *, gps: bool, notes: list[str]) -> Packet:
     """
     kept: list[Element] = []
     for element in packet.properties:
-        if element.tag == ORIENTATION or (not gps and is_place(element.tag)):
+        if not is_known(element.tag) or (not gps and is_place(element.tag)):
             continue
         mine = copy.deepcopy(element)
         whole = _first_objection(_texts(mine), gps=gps)

@@ -86,6 +86,13 @@ _PLACES = {
 }
 
 
+#: Local names under which vocabularies that are not published name a maker or an owner, in small letters.
+_NAMING = frozenset({
+    "artist", "author", "authors", "byline", "cameraownername", "copyright", "copyrightnotice", "creator", "owner",
+    "ownername", "photographer", "rights", "rightsholder",
+})  # fmt: skip
+
+
 def _clark(names: dict[str, str]) -> frozenset[str]:
     return frozenset(f"{{{space}}}{name}" for space, listed in names.items() for name in listed.split())
 
@@ -105,6 +112,11 @@ def is_place(name: str) -> bool:
 def is_known(name: str) -> bool:
     """Whether a property, ``{namespace}name``, may be published, a place among them where the settings keep it."""
     return name in HARMLESS or is_place(name)
+
+
+def names_somebody(name: str) -> bool:
+    """Whether a property, ``{namespace}name``, names a maker or an owner, in whatever vocabulary."""
+    return name.rpartition("}")[2].casefold() in _NAMING
 
 
 def shown_name(name: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, SubElement
 from xml.parsers import expat
 
-from shaded.publishing.xmp_names import RDF, STRUCTURE, TIFF, XML, is_known, shown_name
+from shaded.publishing.xmp_names import RDF, STRUCTURE, TIFF, XML, is_known, names_somebody, shown_name
 
 #: How a viewer turns the picture, where EXIF does not say; never published by name like other properties.
 ORIENTATION = f"{{{TIFF}}}Orientation"
@@ -151,7 +151,7 @@ def _clark(raw: str) -> str:
 
 def _starts(name: str) -> bool:
     """Whether an element or attribute of a description is a property that is read."""
-    return is_known(name) or name == ORIENTATION
+    return is_known(name) or name == ORIENTATION or names_somebody(name)
 
 
 def _keeps(name: str, value: str) -> bool:

@@ -459,3 +459,13 @@ def test_damage_anywhere_is_survived(name, data):
         pass
     finally:
         logging.disable(logging.NOTSET)
+
+
+def test_what_counts_pixels_of_the_camera_is_left_out():
+    """The picture is turned and cropped when it is decoded, so areas and resolutions of the sensor are true no more."""
+    area = exif.Entry(3, 4, bytes((32, 0, 24, 0, 9, 0, 9, 0)))
+    tree = exif.Exif("<", {274: exif.Entry(3, 1, b"\6\0")}, {37396: area, 40962: exif.Entry(4, 1, b"\1\0\0\0")})
+    picture = decode(heic(_corners(), exif=b"Exif\0\0" + (exif.build(tree) or b"")))
+    published = exif.parse(decode(encode(picture, picture.colour).data).container.exif)
+    assert 37396 not in published.photo
+    assert published.photo[40962].integers(published.order) == (picture.size[0],)

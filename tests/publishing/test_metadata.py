@@ -334,3 +334,47 @@ def test_records_and_exif_too_long_for_a_jpeg_still_name_people():
     encoded = encode(_picture(exif=exif.build(big)), picture.colour)
     assert any("too long" in warning for warning in encoded.warnings)
     assert rights_in(decode(encoded.data)).creator == "Ada"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        jpeg(comment=b"Copyright 2020 Zoe"),
+        _texts(Comment="painted by Zoe"),
+        _texts(Credit="Zoe"),
+        with_iptc("jpeg", iptc_records((2, 110, b"Zoe"))),
+        with_xmp("png", xmp_packet("", 'xmlns:pdf="http://ns.adobe.com/pdf/1.3/" pdf:Author="Zoe"')),
+    ],
+)
+def test_neither_creator_nor_notice_is_put_beside_another_name(data):
+    """Where an owner, a credit line or a notice inside of a text names somebody, the settings do not."""
+    picture = decode(data)
+    encoded = encode(picture, picture.colour, rights=Rights(creator="Ada", notice="(c) Ada"))
+    assert b"Ada" not in encoded.data
+    assert any("rights.creator" in one for one in encoded.warnings)
+    assert b"pdf/1.3" not in encoded.data
+    named = encode(picture, picture.colour, rights=Rights(creator="Zoe"))
+    assert "Zoe" in rights_in(decode(named.data)).creator
+
+
+def test_an_extended_packet_without_its_first_portion_may_name_somebody():
+    """What is left of it is no packet, and the default creator is not written."""
+    left = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + struct.pack(">II", 400, 200) + b"x" * 200
+    picture = decode(jpeg((1, left)))
+    assert b"Ada" not in encode(picture, picture.colour, rights=Rights(creator="Ada")).data
+
+
+def test_names_in_spellings_of_blocks_that_other_readers_forgive():
+    """XMP without its zero, Photoshop 2.5's segment, IPTC in UTF-16, and PNG's chunk before it was registered."""
+    records = iptc_records((2, 80, "Zoë".encode()))
+    old = b"8BIM\x04\x04\0\0" + len(records).to_bytes(4, "big") + records
+    wide = iptc_records((1, 90, b"\x1b%/L"), (2, 80, "Zoë".encode("utf-16-be")))
+    for data in (
+        jpeg((1, b"http://ns.adobe.com/xap/1.0/" + xmp_packet("", 'dc:creator="Zoë"'))),
+        jpeg((13, b"Adobe_Photoshop2.5:" + old)),
+        with_iptc("jpeg", wide),
+        png((b"exIf", exif.build(exif.Exif("<", {315: Entry(2, 5, "Zoë\0".encode())})))),
+        _texts(Authors="Zoë"),
+    ):
+        picture = decode(data)
+        assert rights_in(decode(encode(picture, picture.colour).data)).creator == "Zoë"

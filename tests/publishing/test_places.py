@@ -85,3 +85,27 @@ def test_long_texts_take_no_time(text):
     begun = time.process_time()
     tells_a_place(text * (60_000 // len(text)))
     assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "52.520008,13.404954,34.5", "13.404954,52.520008,0", "[13.404954,52.520008,34.0]", "X=13.404954 Y=52.520008",
+        "$GPGGA,123519,5231.2005,N,01324.2972,E,1,08,0.9,34.4,M,46.9,M,,*47", "52/1, 31/1, 1200288/100000",
+        "name=Berlin; east=13.404954; north=52.520008", "52.520008_13.404954", "(52.520008)(13.404954)",
+        "52,520008, 13,404954", "52.520008&#44; 13.404954", "geohash: u33dc0cpke", "33N 390298.55 5819737.12",
+        "52.520008 and 13.404954", "52.520008 Nord 13.404954 Ost", "52:31:12.03 13:24:17.83", "52.5N 13.4E",
+        "LINESTRING(13.4 52.5,13.5 52.6)", "52.520008,\u200b13.404954", '"52.520008","13.404954"', "loc=52.520008",
+        "\u0665\u0662.\u0665\u0662\u0660\u0660\u0660\u0668, \u0661\u0663.\u0664\u0660\u0664\u0669\u0665\u0664",
+        "2024-05-01,52.520008,13.404954,ok", r"52\u00b031\u2032", "52d31.2005m", "lati=52.520008", "E13.404954",
+    ],
+)  # fmt: skip
+def test_positions_in_the_notations_of_programs_are_recognised(text):
+    """With a height behind them, as map data, as a receiver's sentences, with other digits, signs and words between."""
+    assert tells_a_place(text)
+
+
+@pytest.mark.parametrize("text", ["35.0000 mm and 50.0000 mm", "1920.0000 x 1080.0000", "200.12345, 13.404954"])
+def test_fine_numbers_of_other_things_are_no_position(text):
+    """Lengths with their unit, and numbers that no degrees can have."""
+    assert not tells_a_place(text)

@@ -131,3 +131,48 @@ def test_what_is_too_large_is_named():
     assert described.xmp[0].properties == []
     assert not unreadable
     assert notes == ["XMP's dc:title was left out: it is too large."]
+
+
+NAMED_BESIDE = {
+    "the camera's owner": {"exif": exif.build(exif.Exif("<", {271: text_entry("Acme")}))},
+    "a credit line": {"iptc": iptc_records((2, 110, b"Zoe"))},
+    "a copyright owner": {"xmp": _xmp(inner="<plus:CopyrightOwner><rdf:Seq><rdf:li plus:CopyrightOwnerName='Zoe'/>"
+                                            "</rdf:Seq></plus:CopyrightOwner>")},
+    "another vocabulary": {"xmp": _xmp('xmlns:pdf="http://ns.adobe.com/pdf/1.3/" pdf:Author="Zoe"')},
+    "a notice in a comment": {"comment": b"Copyright 2020 Zoe"},
+    "a notice in a description": {"exif": _exif(t270=text_entry("Fox, painted by Zoe"))},
+    "a text that is not published": {"texts": (("Credit", "Zoe"),)},
+}  # fmt: skip
+NAMED_BESIDE["the camera's owner"] = {"exif": b"II*\0" + struct.pack("<IHHHIII", 8, 1, 34665, 4, 1, 26, 0)
+                                      + struct.pack("<HHHI4sI", 1, 42032, 2, 4, b"Zoe\0", 0)}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", NAMED_BESIDE)
+def test_whoever_else_is_named_is_credited(where):
+    """Owners, credit lines, makers in vocabularies that are not published, and notices inside of other texts."""
+    said = statements.of(Container("jpeg", "RGB", **NAMED_BESIDE[where]))
+    assert not said.creators
+    assert any("Zoe" in text for text in said.credits)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16"])
+def test_wide_texts_in_tags_for_narrow_ones_are_read(encoding):
+    """A name in UTF-16 where a letter should be a byte is the whole name, and not its first letter."""
+    raw = "Zoë".encode(encoding) + b"\0\0"
+    assert statements.of(Container("jpeg", "RGB", exif=_exif(t315=Entry(2, len(raw), raw)))).creators == ("Zoë",)
+
+
+@pytest.mark.parametrize("kind", [1, 2, 7])
+def test_narrow_texts_in_tags_for_wide_ones_are_read(kind):
+    """A name with a byte for each letter where Windows has two."""
+    raw = "Zoë Roe\0".encode()
+    assert statements.of(Container("jpeg", "RGB", exif=_exif(t40093=Entry(kind, len(raw), raw)))).creators == (
+        "Zoë Roe",
+    )
+
+
+@pytest.mark.parametrize("tag", [315, 33432, 40093])
+def test_names_of_an_odd_type_are_unreadable(tag):
+    """A tag that names somebody and has a type that no text has is not the same as no tag."""
+    block = b"II*\0" + struct.pack("<IHHHI4sI", 8, 1, tag, 9, 1, b"Zoe\0", 0)
+    assert "EXIF data" in statements.read(Container("jpeg", "RGB", exif=block))[1]

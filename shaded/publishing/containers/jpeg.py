@@ -65,22 +65,29 @@ def _exif_blocks(segments: list[bytes]) -> list[bytes]:
     return [block for block in map(exif.block_of, found) if block]
 
 
-def _extended_packets(segments: list[bytes]) -> list[bytes]:
-    """The extended XMP packets, put together from their portions: GUID, full length, offset, portion (XMP part 3)."""
+def _extended_packets(segments: list[bytes]) -> tuple[list[bytes], bool]:
+    """The extended XMP packets, put together from their portions, and whether none is missing.
+
+    A portion has GUID, full length, offset and content (XMP part 3).
+    """
     portions: dict[bytes, dict[int, bytes]] = {}
+    lengths: dict[bytes, int] = {}
+    complete = True
     for content in segments:
         head = len(_EXTENDED) + _GUID
         if content.startswith(_EXTENDED) and len(content) > head + 8:
-            at = int.from_bytes(content[head + 4 : head + 8], "big")
+            full, at = (int.from_bytes(content[head + n : head + n + 4], "big") for n in (0, 4))
             portions.setdefault(content[len(_EXTENDED) : head], {})[at] = content[head + 8 :]
+            lengths[content[len(_EXTENDED) : head]] = full
     packets = []
-    for parts in portions.values():
+    for guid, parts in portions.items():
         packet = bytearray()
         for at in sorted(parts):
             if at == len(packet):
                 packet += parts[at]
+        complete = complete and len(packet) >= lengths[guid]
         packets.append(bytes(packet[:_LARGEST_EXTENDED]))
-    return packets
+    return packets, complete
 
 
 def _found(segments: list[tuple[str, bytes]]) -> dict[str, Any]:
@@ -88,11 +95,13 @@ def _found(segments: list[tuple[str, bytes]]) -> dict[str, Any]:
     ours = [content for name, content in segments if name == "APP1"]
     blocks: list[tuple[Kind, bytes]] = [("exif", block) for block in _exif_blocks(ours)]
     blocks += [("xmp", content[found.end() :]) for content in ours if (found := _XMP.match(content)) is not None]
-    blocks += [("xmp", packet) for packet in _extended_packets(ours)]
+    extended, complete = _extended_packets(ours)
+    blocks += [("xmp", packet) for packet in extended]
     more, whole = iptc.blocks_of(iptc.photoshop_block([content for name, content in segments if name == "APP13"]))
     blocks += [(kind, block) for kind, block in more if kind != "icc"]
     profile = next((block for kind, block in more if kind == "icc"), None)
-    return {**arranged(blocks), "icc": profile, "unreadable": () if whole else ("Photoshop resources",)}
+    unreadable = (*(() if whole else ("Photoshop resources",)), *(() if complete else ("extended XMP packet",)))
+    return {**arranged(blocks), "icc": profile, "unreadable": unreadable}
 
 
 def _profile(segments: list[tuple[str, bytes]]) -> tuple[bytes | None, tuple[str, ...]]:

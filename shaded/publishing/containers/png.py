@@ -27,6 +27,8 @@ from shaded.publishing.walking import PNG_SIGNATURE, png_chunk, png_chunks
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 #: Chunks on colour, and how many bytes each has: a longer one holds something else.
 _COLOUR_CHUNKS = {b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
+#: The registered chunk, and as programs wrote it before that.
+_EXIF_CHUNKS = (b"eXIf", b"exIf")
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _INCHES_PER_METRE = 0.0254
 #: Higher levels take up to five times as long for a percent less, on shaded pictures.
@@ -102,7 +104,7 @@ def decode(data: bytes) -> Picture:
             kept.append((kind, content))
         elif kind in texts.TEXT_CHUNKS:
             found.append((kind, content))
-        elif kind == b"eXIf":
+        elif kind in _EXIF_CHUNKS:
             blocks.append(("exif", block_of(content)))
     samples, mode = _decode_pixels(chunks, bytes(needed))
     colour, alpha = split(samples)

@@ -12,7 +12,9 @@ from typing import NamedTuple
 from shaded.publishing.holes.runs import zero_runs
 
 #: How far from the edges of a picture, in pixels, a row has to break off: black bars begin near an edge.
-_MARGIN = 8
+_MARGIN = 3
+#: How many pixels beside a slit have to be a picture.
+_BESIDE = 8
 #: The share of the bytes beside a hole that are not zero.
 _MOSTLY = 0.75
 _SECTOR = 512
@@ -52,8 +54,8 @@ def _breaks_off(data: bytes, first: int, start: int, rows: Rows) -> bool:
     return (
         number > 0
         and _is_inside(column, rows)
-        and _is_picture(data, first - rows.row, line, rows.sample)
-        and _is_picture(data, line, first, rows.sample)
+        and is_picture(data, first - rows.row, line, rows.sample)
+        and is_picture(data, line, first, rows.sample)
     )
 
 
@@ -64,8 +66,8 @@ def _begins_again(data: bytes, last: int, start: int, end: int, rows: Rows) -> b
     return (
         line + rows.row <= end
         and _is_inside(column, rows)
-        and _is_picture(data, last, line, rows.sample)
-        and _is_picture(data, line, line + column, rows.sample)
+        and is_picture(data, last, line, rows.sample)
+        and is_picture(data, line, line + column, rows.sample)
     )
 
 
@@ -76,13 +78,13 @@ def _is_inside(column: int, rows: Rows) -> bool:
 def _is_slit(data: bytes, first: int, last: int, start: int, end: int, rows: Rows) -> bool:
     """Whether a run that is shorter than a row has a picture all around and ends where no drawing does."""
     cuts_pixels = (first - start) % rows.row % rows.pixel and (last - start) % rows.row % rows.pixel
-    beside = _MARGIN * rows.pixel
+    beside = _BESIDE * rows.pixel
     return (
         bool(cuts_pixels or (first % _SECTOR == 0 and last % _SECTOR == 0))
         and first - rows.row >= start
         and last + rows.row <= end
         and all(
-            _is_picture(data, at, to, rows.sample)
+            is_picture(data, at, to, rows.sample)
             for at, to in (
                 (first - beside, first),
                 (last, last + beside),
@@ -93,7 +95,7 @@ def _is_slit(data: bytes, first: int, last: int, start: int, end: int, rows: Row
     )
 
 
-def _is_picture(data: bytes, start: int, end: int, sample: int) -> bool:
+def is_picture(data: bytes, start: int, end: int, sample: int) -> bool:
     """Whether most samples between two places are not zero, by their lower or their higher bytes."""
     lanes = (data[start + lane : end : sample] for lane in range(sample))
     return any(lane.count(0) <= (1 - _MOSTLY) * len(lane) for lane in lanes)

@@ -13,6 +13,7 @@ from itertools import pairwise
 from shaded.publishing.holes import jpeg
 from shaded.publishing.holes.rows import Rows, has_hole
 from shaded.publishing.holes.runs import Hole, zero_runs
+from shaded.publishing.holes.tiles import has_lost_tile
 from shaded.publishing.ifd import Directory, Header
 from shaded.publishing.walking import Cut
 
@@ -36,6 +37,8 @@ class Layout:
         height: Rows of a piece, decoded.
         last: Rows of the last piece of the picture, or of each of its planes.
         per_plane: Pieces of the picture, or of each of its planes.
+        columns: Pieces beside each other.
+        shown: Bytes of a row of the last of them that are a part of the picture.
         tables: What its JPEG pieces share, as a JPEG without a picture; empty for nothing.
         tiled: Whether the pieces are tiles.
         differences: Whether pixels are stored as what they differ from the one before.
@@ -47,6 +50,8 @@ class Layout:
     height: int
     last: int
     per_plane: int
+    columns: int
+    shown: int
     tables: bytes
     tiled: bool
     differences: bool
@@ -78,7 +83,8 @@ def layout(page: Directory, header: Header) -> Layout:
     planes = 1 if page.number(284, order, _CHUNKY) == _CHUNKY else samples
     together = samples // planes
     rows = Rows(-(-across * together * bits // 8), max(1, together * bits // 8), max(1, bits // 8))
-    per_plane = -(-height // down) * -(-width // across)
+    columns = -(-width // across)
+    per_plane = -(-height // down) * columns
     compression = page.number(259, order, 1)
     tables = page.entries.get(_JPEG_TABLES)
     places, counts = (page.entries[tag].integers(order) if tag in page.entries else () for tag in _tags(tiled))
@@ -89,6 +95,7 @@ def layout(page: Directory, header: Header) -> Layout:
         raise Cut("a part of the pixels is missing")
     return Layout(
         compression, pieces, rows, down, down if tiled else height - (height - 1) // down * down, per_plane,
+        columns, -(-(width - (columns - 1) * across) * together * bits // 8),
         tables.raw if tables is not None else b"", tiled, page.number(317, order, 1) != 1,
     )  # fmt: skip
 
@@ -110,6 +117,10 @@ def doubtful_pieces(data: bytes, found: Layout) -> Iterator[int]:
             raise Cut("the pixels are cut off")
         if any(has_hole(data, start, end, found.rows) for start, end in _stretches(found)):
             raise Hole
+        starts = range(0, len(found.pieces), found.per_plane) if found.tiled else ()
+        for at in starts:
+            if has_lost_tile(data, found.pieces[at : at + found.per_plane], found.columns, found.shown, found.rows):
+                raise Hole
         return
     for number, (start, end) in enumerate(found.pieces):
         longest = max((last - first for first, last in zero_runs(data, start, end)), default=0)

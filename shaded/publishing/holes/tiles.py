@@ -1,0 +1,63 @@
+"""Tiles of nothing but zeros among the tiles of an uncompressed TIFF.
+
+Black areas of pictures seldom keep to the grid of the tiles, and where they do, they fill whole rows of it. Tiles that
+are lost follow each other in the file, and all around them there is a picture up to their very edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from shaded.publishing.holes.rows import Rows, is_picture
+
+
+def has_lost_tile(data: bytes, tiles: Sequence[tuple[int, int]], columns: int, shown: int, rows: Rows) -> bool:
+    """Whether tiles of one picture, or of one of its planes, were never written.
+
+    Args:
+        data: The file.
+        tiles: Start and end of each, row by row.
+        columns: How many there are beside each other.
+        shown: Bytes of a row of the last of them that are a part of the picture; the rest only fills the tile.
+        rows: The make of a tile.
+    """
+    empty = [data.count(0, start, end) == end - start for start, end in tiles]
+    runs = list(_runs(empty))
+    if len(runs) != 1:  # several are a pattern
+        return False
+    first, last = runs[0]
+    if first % columns == 0 and last % columns == 0:  # whole rows are a black bar
+        return False
+    if last == first + 1 and (last % columns == 0 or last == len(tiles)):  # of one at the rim little may be seen
+        return False
+    edges = list(_edges(data, tiles, columns, shown, rows, first, last, empty))
+    return bool(edges) and all(edges)
+
+
+def _runs(empty: Sequence[bool]) -> Iterator[tuple[int, int]]:
+    """The number of the first tile of each run of empty ones, and of the one behind its last."""
+    first = None
+    for number, nothing in enumerate([*empty, False]):
+        if nothing and first is None:
+            first = number
+        elif not nothing and first is not None:
+            yield first, number
+            first = None
+
+
+def _edges(
+    data: bytes, tiles: Sequence[tuple[int, int]], columns: int, shown: int, rows: Rows, first: int, last: int,
+    empty: Sequence[bool],
+) -> Iterator[bool]:  # fmt: skip
+    """Of the tiles above and below a run whether they are a picture where they meet it.
+
+    What is before and behind it in the file may have zeros of the same hole at its own end or beginning.
+    """
+    for number in range(first, last):
+        for other, place in ((number - columns, -rows.row), (number + columns, 0)):
+            if not 0 <= other < len(tiles) or first - 1 <= other <= last:
+                continue
+            start, end = tiles[other]
+            wide = shown if (other + 1) % columns == 0 else rows.row
+            at = end + place if place else start
+            yield not empty[other] and is_picture(data, at, at + wide, rows.sample)
