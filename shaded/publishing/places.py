@@ -75,7 +75,7 @@ _TELLING = (
     r"\b[NSEW]\s?\d{1,3}\.\d{4,}\b",
     rf"^\s*{_SIGN}(?:\d{{2,3}}\.\d{{4,}}|\d\.\d{{6,}})\s*$",
     # EXIF's fractions as text: degrees, minutes, seconds.
-    r"\b\d{1,3}/1(?:\s*,\s*|\s+)\d{1,2}/1(?:\s*,\s*|\s+)\d{1,10}/\d+\b",
+    r"\b\d{1,3}/1(?:\s*,\s*|\s+)[0-5]?\d/1(?:\s*,\s*|\s+)\d{1,10}/\d+\b",
     # Sixtieths without letters, and NMEA 0183: degrees and minutes in one number.
     r"\b\d{1,3}:\d{2}:\d{2}\.\d+[\s,;/]+[-+]?\d{1,3}:\d{2}:\d{2}\.\d",
     r"\b\d{1,3}d\s?\d{1,2}\.\d+\s?m\b",
@@ -109,6 +109,8 @@ _UNITS = frozenset({
 _MORE_THAN_DATES = 32
 #: Weights and shares are between 0 and 1, with any number of decimals.
 _MORE_THAN_SHARES = 2
+#: So are constants, each with its name: pi, e, the golden ratio.
+_MORE_THAN_CONSTANTS = 10
 
 
 def _is_position(found: tuple[str, ...]) -> bool:
@@ -138,7 +140,8 @@ def _has_fine_pair(text: str) -> bool:
         if len(between) > _FURTHEST or any(sign.isdigit() for sign in between) or max(map(len, numbers)) > 3:
             continue
         measured = any(_WORD.sub(r"\1", rest).casefold() in _UNITS for rest in (between, after))
-        if int(numbers[0]) <= 90 and int(numbers[1]) <= 180 and not measured:
+        least = _MORE_THAN_CONSTANTS if any(map(str.isalpha, between)) else _MORE_THAN_SHARES
+        if int(numbers[0]) <= 90 and least <= int(numbers[1]) <= 180 and not measured:
             return True
     return False
 
