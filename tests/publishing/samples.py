@@ -38,7 +38,7 @@ def textured(height=192, width=256, channels=3, kind=np.uint8, seed=0):
     """Soft shapes with grain all over and nothing black: wherever coded data are lost, pixels change."""
     rng = np.random.default_rng(seed)
     shapes = smooth(height, width, 3, seed=seed).astype(np.float64)
-    grain = rng.normal(0, 12, (height // 2, width // 2, 3)).repeat(2, 0).repeat(2, 1)[:height, :width]
+    grain = rng.normal(0, 12, (height // 2 + 1, width // 2 + 1, 3)).repeat(2, 0).repeat(2, 1)[:height, :width]
     array = np.clip(shapes + grain + rng.normal(0, 4, shapes.shape), 8, 247)
     if channels in (2, 4):
         array = np.dstack([array, np.roll(array[..., 0], 40)])

@@ -23,9 +23,10 @@ _BROKEN = re.compile(r"premature end|bad (Huffman|arithmetic) code|found marker"
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes")
 #: As many bytes before a marker that nothing reads are no padding.
 _MOST_EXTRANEOUS = 512
-#: What tells that bits of means were lost: the other bits are as often 1 as 0, the means have more values than flat
-#: colours have, and the blocks are neither flat nor black and white. (Of such blocks all means can be even.)
-_ONES, _FEW_MEANS, _MIDTONES, _TEXTURE = 0.25, 16, 0.6, 2.0
+#: What tells that bits of means were lost: the other bits are about as often 1 as 0, the means go up and down as no
+#: flat colour and no gradient does, and the pixels are not black and white. (Of all those the means can be even.)
+_ONES, _IRREGULAR, _MIDTONES = 0.35, 0.5, 0.6
+_BEND = 2.0
 _BLACK, _WHITE = 32, 223
 
 
@@ -115,8 +116,5 @@ def _are_lost(pixels: NDArray[np.uint8], run: Means) -> bool:
         return False
     blocks = units[:, :8, :8]
     midtones = ((blocks > _BLACK) & (blocks < _WHITE)).mean()
-    return (
-        len(np.unique(blocks.mean(axis=(1, 2)).round())) > _FEW_MEANS
-        and float(midtones) >= _MIDTONES
-        and float(np.median(blocks.std(axis=(1, 2)))) >= _TEXTURE
-    )
+    bends = np.abs(np.diff(blocks.mean(axis=(1, 2)), 2))
+    return len(bends) > 0 and float((bends >= _BEND).mean()) >= _IRREGULAR and float(midtones) >= _MIDTONES
