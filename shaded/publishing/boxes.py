@@ -28,7 +28,7 @@ class Item:
     Attributes:
         kind: What it is: ``hvc1``, ``av01``, ``grid``, ``Exif``, ``mime``.
         properties: Kind and content of each property, in the order in which they are to be applied.
-        extents: Start and end of each piece of its data in the file; empty where they are stored in another way.
+        extents: Start and end of each piece of its data in the file; empty where they are parts of another item.
     """
 
     kind: bytes
@@ -176,8 +176,8 @@ def _properties(data: bytes, start: int, end: int) -> dict[int, tuple[tuple[byte
     return found
 
 
-def _extents(data: bytes, start: int, end: int) -> dict[int, tuple[tuple[int, int], ...]]:
-    """``iloc``: where the data of each item lie, of those that lie in the file itself (construction method 0)."""
+def _extents(data: bytes, start: int, end: int, idat: tuple[int, int]) -> dict[int, tuple[tuple[int, int], ...]]:
+    """``iloc``: where the data of each item lie in the file, or in its ``idat`` box (construction methods 0 and 1)."""
     version, sizes = _number(data, start, 1), _number(data, start + 4, 2)
     offset, length, base, index = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15, sizes & 15 if version else 0
     wide = 4 if version == 2 else 2
@@ -195,14 +195,42 @@ def _extents(data: bytes, start: int, end: int) -> dict[int, tuple[tuple[int, in
         pieces = []
         for _ in range(count):
             read(index)
-            at, size = begin + read(offset), read(length)
-            pieces.append((min(at, len(data)), min(at + size if size else len(data), len(data))))
-            bytes_left -= pieces[-1][1] - pieces[-1][0] if method == 0 else min(size, len(data))
+            first, last = idat if method == 1 else (0, len(data))
+            at, size = first + begin + read(offset), read(length)
+            pieces.append((min(at, last), min(at + size if size else last, last)))
+            bytes_left -= pieces[-1][1] - pieces[-1][0]
             if bytes_left < 0:
                 raise ValueError("its parts overlap")
-        if method == 0:
+        if method <= 1:
             found.setdefault(number, tuple(pieces))
     return found
+
+
+def _box(kind: bytes, *contents: bytes) -> bytes:
+    content = b"".join(contents)
+    return (len(content) + 8).to_bytes(4, "big") + kind + content
+
+
+def alone(item: Item, data: bytes) -> bytes:
+    """A file of its own with one coded picture of ``data``, whose properties it keeps."""
+    stream = b"".join(data[start:end] for start, end in item.extents)
+    properties = [_box(kind, content) for kind, content in item.properties]
+    count = len(properties)
+    head = _box(b"ftyp", b"mif1", bytes(4), b"mif1", b"heic")
+
+    def meta(at: int) -> bytes:
+        place = at.to_bytes(4, "big") + len(stream).to_bytes(4, "big")
+        return _box(
+            b"meta", bytes(4),
+            _box(b"hdlr", bytes(8), b"pict", bytes(13)),
+            _box(b"pitm", bytes(4), b"\0\1"),
+            _box(b"iloc", bytes(4), b"\x44\0\0\1", b"\0\1\0\0\0\1", place),
+            _box(b"iinf", bytes(4), b"\0\1", _box(b"infe", b"\2\0\0\0", b"\0\1\0\0", item.kind, b"\0")),
+            _box(b"iprp", _box(b"ipco", *properties),
+                 _box(b"ipma", bytes(4), b"\0\0\0\1\0\1", bytes([count]), bytes(range(0x81, 0x81 + count)))),
+        )  # fmt: skip
+
+    return head + meta(len(head) + len(meta(0)) + 8) + _box(b"mdat", stream)
 
 
 def read_items(data: bytes) -> Items:
@@ -223,13 +251,15 @@ def _read_meta(data: bytes, start: int, end: int) -> Items:
     extents: dict[int, tuple[tuple[int, int], ...]] = {}
     properties: dict[int, tuple[tuple[bytes, bytes], ...]] = {}
     references: list[tuple[bytes, int, tuple[int, ...]]] = []
-    for kind, at, stop in iso_places(data, start, end):
+    inner = list(iso_places(data, start, end))
+    idat = next(((at, stop) for kind, at, stop in inner if kind == b"idat"), (0, 0))
+    for kind, at, stop in inner:
         if kind == b"pitm":
             primary = _number(data, at + 4, 4 if _number(data, at, 1) else 2)
         elif kind == b"iinf":
             kinds = _kinds(data, at, stop)
         elif kind == b"iloc":
-            extents = _extents(data, at, stop)
+            extents = _extents(data, at, stop, idat)
         elif kind == b"iprp":
             properties = _properties(data, at, stop)
         elif kind == b"iref":

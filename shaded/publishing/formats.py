@@ -160,8 +160,8 @@ def _foreign_media(data: bytes, found: tuple[bytes, ...]) -> tuple[str, str]:
         return _OTHER_MEDIA[found[0]]
     if any(_VIDEO_BRANDS.fullmatch(brand) for brand in found):
         return "a video", _STILL
-    kind = found[0].decode("ascii", "replace").strip()
-    return f"a media file of a kind that is not known here ({kind!r})", "Export a PNG or JPEG"
+    kind = found[0].decode("latin-1").strip()
+    return f"a media file of a kind that is not known here ({kind!a})", "Export a PNG or JPEG"
 
 
 def foreign(data: bytes) -> tuple[str, str] | None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shaded.publishing.boxes import Items, read_items
+from shaded.publishing.boxes import Items, alone, read_items
+from shaded.publishing.reading import decode
 from shaded.publishing.walking import Cut
 from tests.publishing.colours import heic
-from tests.publishing.isofile import Part, assembled, box, full, grid, ispe, part_of
+from tests.publishing.isofile import Part, assembled, box, full, grid, irot, ispe, part_of
 from tests.publishing.samples import saved, smooth
 
 TILE = part_of(heic(smooth(64, 64)))
@@ -77,6 +79,30 @@ def test_versions_with_wide_numbers_are_read():
     assert items.auxiliary() == (5,)
     start, end = items.shown.extents[0]
     assert data[start:end] == payload[2:]
+
+
+def test_data_in_the_meta_box_itself_are_found():
+    """What lies in ``idat`` is counted from there, as libheif writes a grid's description."""
+    import io
+
+    import pillow_heif
+    from PIL import Image
+
+    out = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(smooth(100, 150))).save(out, tile_size=64)
+    data = out.getvalue()
+    items = read_items(data)
+    start, end = items.shown.extents[0]
+    assert items.shown.kind == b"grid"
+    assert data[start:end] == grid(2, 3, 150, 100)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_coded_picture_in_a_file_of_its_own(number):
+    """The file decodes to the same pixels as the picture alone."""
+    part = part_of(heic(smooth(64, 64, seed=number)), irot(1))
+    items = read_items(assembled([TILE, part], primary=2))
+    assert np.array_equal(decode(alone(items.shown, assembled([TILE, part]))).colour, decode(assembled([part])).colour)
 
 
 @given(st.integers(0, len(TILED) - 1), st.binary(min_size=1, max_size=8))

@@ -40,6 +40,12 @@ def _tiff(*tags, gray=False, **options):
     return out.getvalue()
 
 
+def _white_is_zero(*tags):
+    out = io.BytesIO()
+    tifffile.imwrite(out, 255 - patches(gray=True), photometric="miniswhite", metadata=None, extratags=tags)
+    return out.getvalue()
+
+
 def _rationals(numbers):
     return [part for number in numbers for part in (round(number * 10_000), 10_000)]
 
@@ -146,9 +152,9 @@ def test_a_png_repeats_its_own_words(name):
     ("data", "transfer"),
     [(png((b"gAMA", gama(1.0)), gray=True), 1.0), (avif(1, 4, gray=True), 4),
      (png((b"cICP", bytes((12, 8, 0, 1))), gray=True), 8), (_tiff(_curve_tag(np.linspace(0, 1, 256)), gray=True), 1.0),
-     (heic(patches(gray=True), transfer=5), 5),
+     (_white_is_zero(_curve_tag(np.linspace(1, 0, 256))), 1.0), (heic(patches(gray=True), transfer=5), 5),
      (saved(patches(gray=True), "PNG", icc_profile=imagecodecs.cms_profile("gray", gamma=1.8)), 1.8)],
-    ids=["gAMA", "nclx", "cICP", "tiff", "heic", "gray profile"],
+    ids=["gAMA", "nclx", "cICP", "tiff", "white is 0", "heic", "gray profile"],
 )  # fmt: skip
 def test_gray_stays_as_bright(data, transfer, output):
     """A gray picture's curve goes along: as a gray profile, or as a colour one where a format knows no gray."""

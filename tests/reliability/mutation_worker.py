@@ -65,8 +65,9 @@ def fault(target, source):
     stated = read_sidecar(sidecar_path(target))
     if result.size != source.size:
         return f"its size is {result.size}, the source's {source.size}"
+    read_only = source.container.format == "heic"  # published as JPEG, which is opaque
     if (result.is_gray, result.alpha is None, result.colour.dtype) != (
-        source.is_gray, source.alpha is None, source.colour.dtype
+        source.is_gray, read_only or source.alpha is None, source.colour.dtype
     ):  # fmt: skip
         return f"it is {result.container.mode}, the source {source.container.mode}"
     if (stated.published.bytes, stated.published.width, stated.published.height) != (len(data), *result.size):

@@ -8,7 +8,10 @@ from contextlib import suppress
 
 from shaded.publishing.formats import sniff
 from shaded.publishing.walking import PNG_SIGNATURE, iso_boxes, jpeg_segments, png_chunk, png_chunks, riff_chunks
-from tests.reliability.pictures import KINDS
+from tests.reliability.pictures import KINDS as WRITTEN
+from tests.reliability.pictures import READ_ONLY
+
+KINDS = {**WRITTEN, **READ_ONLY}
 
 EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 
@@ -100,7 +103,7 @@ def _parts(data):
         return b"\xff\xd8", parts, lambda kind, content: _segment(kind, content, lengths)
     if form == "webp":
         return b"", [(kind, content) for kind, _, content in riff_chunks(data)], _riff
-    if form == "avif":
+    if form in ("avif", "heic"):
         return b"", [(kind, content) for kind, _, content in iso_boxes(data)], _box
     return None
 

@@ -8,6 +8,8 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from tests.publishing.colours import heic
+from tests.publishing.isofile import Part, assembled, grid, irot, ispe, part_of, prof
 from tests.publishing.samples import (
     ICC_RGB,
     SUBJECTS,
@@ -59,6 +61,22 @@ KINDS = {
     "plain.avif": lambda seed: saved(smooth(seed=seed), "AVIF", exif=exif_block(), speed=10),
     "see-through.avif": lambda seed: saved(smooth(channels=4, seed=seed), "AVIF", speed=10),
 }  # fmt: skip
+
+
+def _phone(seed):
+    """As phones write it: a grid of tiles that is to be turned, with EXIF that says so too, and a thumbnail."""
+    array = smooth(64, 128, seed=seed)
+    tiles = [part_of(heic(array[:, x : x + 64])) for x in (0, 64)]
+    whole = Part(b"grid", grid(1, 2, 120, 60), (ispe(120, 60), irot(3), prof(ICC_RGB)), ((b"dimg", (2, 3)),))
+    described = Part(b"Exif", bytes(4) + exif_block(6), (), ((b"cdsc", (1,)),))
+    return assembled([whole, *tiles, part_of(heic(array[:48:2, ::2]), refers=[(b"thmb", (1,))]), described])
+
+
+#: Those that are only read.
+READ_ONLY = {
+    "plain.heic": lambda seed: heic(smooth(seed=seed), exif=b"Exif\0\0" + exif_block(), xmp=xmp_packet(SUBJECTS)),
+    "phone.heic": _phone,
+}
 
 
 def picture(number):

@@ -12,19 +12,23 @@ from PIL import AvifImagePlugin
 
 from shaded.publishing.colour import Colour
 from shaded.publishing.containers.pixels import Planes, split
+from shaded.publishing.formats import brands
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Picture
 from shaded.publishing.stills import still_facts
 
 _QUALITY = 85
 _EXIF = b"Exif\0\0"
+#: libavif reads no file without one of these, whatever is in it; libheif does, and writes some.
+_BRANDS = frozenset({b"avif", b"avis"})
 _COLOUR_BOX = b"colrnclx"
 
 
 def decode(data: bytes) -> Picture:
     """L, LA, RGB or RGBA, 8 bits."""
     facts = still_facts(data)
-    with AvifImagePlugin.AvifImageFile(io.BytesIO(data)) as image:
+    named = data if _BRANDS.intersection(brands(data)) else data[:8] + b"avif" + data[12:]
+    with AvifImagePlugin.AvifImageFile(io.BytesIO(named)) as image:
         if image.width * image.height > facts.width * facts.height:
             raise ValueError("its parts disagree on its size")
         image.load()

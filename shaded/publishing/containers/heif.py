@@ -7,6 +7,7 @@ The library is only ever called with bytes; nothing is registered with Pillow.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +15,16 @@ import numpy as np
 
 from shaded.errors import Refusal
 from shaded.publishing import exif
+from shaded.publishing.boxes import alone, read_items
 from shaded.publishing.containers.pixels import mode_name, split, straight, to_eight_bits
 from shaded.publishing.picture import Container, Picture, Pixels
 from shaded.publishing.remarks import STRAIGHTENED
 from shaded.publishing.stills import still_facts
 
 _EXIF = b"Exif\0\0"
+#: What libheif says where it is built without a decoder, or the picture is beyond its own limits. A feature that it
+#: lacks is a ``SyntaxError`` in pillow_heif, and not enough memory an ``OSError``.
+_INABILITIES = ("has not been built in", "Security limit exceeded")
 
 
 def _upright(block: bytes) -> bytes | None:
@@ -31,6 +36,13 @@ def _upright(block: bytes) -> bytes | None:
     if exif.ORIENTATION not in tree.main:
         return block
     return exif.build(replace(tree, main={tag: entry for tag, entry in tree.main.items() if tag != exif.ORIENTATION}))
+
+
+def _check_parts(data: bytes, open_heif: Callable[[bytes], Any]) -> None:
+    """Decode each tile by itself, which raises where one is broken: in a grid libheif passes over it silently."""
+    parts = read_items(data).coded()
+    for part in set(parts) if len(parts) > 1 else ():
+        open_heif(alone(part, data))[0].load()
 
 
 def _without_colour(samples: Pixels, info: dict[str, Any]) -> Pixels:
@@ -56,9 +68,14 @@ def decode(data: bytes) -> Picture:
         image = file[file.primary_index]
         if image.size[0] * image.size[1] > facts.width * facts.height:
             raise ValueError("its parts disagree on its size")
+        _check_parts(data, pillow_heif.open_heif)
         samples = _without_colour(to_eight_bits(np.array(image)), image.info)  # gray of 10 bits comes with 16
-    except SyntaxError as error:  # pillow_heif's way to say that libheif lacks a feature
+    except (SyntaxError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(words in str(error) for words in _INABILITIES):
+            raise
         raise Refusal(f"libheif cannot read this kind of HEIC here ({error})", remedy="Export a JPEG or PNG") from error
+    except OSError as error:  # of bytes that are in memory it says this alone
+        raise MemoryError(str(error)) from error
     info = dict(image.info)
     pillow_heif.set_orientation(info)
     colour, alpha = split(samples)

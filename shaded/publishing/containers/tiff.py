@@ -130,7 +130,8 @@ def _stated_colour(page: Directory, header: Header) -> Colour | None:
     tables = steps.reshape(3, -1) if len(steps) == 3 << page.number(258, header.order, 8) else steps[None]
     if not (tables == tables[:1]).all():
         return Colour(transfer=0, chromaticities=numbers)
-    return closest(numbers, tables[0] / 65535)
+    inverted = page.number(262, header.order) == 0  # white is 0, and the samples are turned round when they are read
+    return closest(numbers, tables[0][::-1] / 65535 if inverted else tables[0] / 65535)
 
 
 def _container(data: bytes, header: Header, page: Directory) -> Container:
