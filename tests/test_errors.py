@@ -36,6 +36,7 @@ def test_exit_codes_are_those_of_the_interface():
         "PictureError": 3,
         "Refusal": 3,
         "Unreadable": 3,
+        "Incomplete": 3,
         "SourceChanged": 3,
         "Transient": 3,
         "LedgerAway": 3,
