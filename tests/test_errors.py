@@ -37,6 +37,7 @@ def test_exit_codes_are_those_of_the_interface():
         "Refusal": 3,
         "NoPicture": 3,
         "Unreadable": 3,
+        "Incomplete": 3,
         "SourceChanged": 3,
         "Transient": 3,
         "LedgerAway": 3,

@@ -113,8 +113,8 @@ class Intake:
         return self._put_off[path].what if path in self._put_off else None
 
     def already_known(self, root: Path, relative: Path, stat: FileStat) -> bool:
-        """Whether this file was dealt with as it looks now."""
-        if self._own.get(root / relative) == stat:
+        """Whether this file was dealt with as it looks now, or waits for its second look."""
+        if self._own.get(root / relative) == stat or self._later.holds(root / relative, stat):
             return True
         source = self._sources[root]
         return self._ledger.stat_known(root, relative, stat, source.digest)
@@ -157,7 +157,7 @@ class Intake:
             StateUnusable: It is damaged.
         """
         source = self._sources[arrival.root]
-        if self._later.holds(arrival):
+        if self._later.holds(arrival.path, arrival.stat):
             return None
         self._put_off.pop(arrival.path, None)
         try:

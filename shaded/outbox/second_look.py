@@ -46,10 +46,10 @@ class SecondLook:
         self._held[arrival.path] = (arrival, self._clock.monotonic() + self.seconds)
         return True
 
-    def holds(self, arrival: Arrival) -> bool:
+    def holds(self, path: Path, stat: FileStat) -> bool:
         """Whether this very file waits here; another state of it takes its place."""
-        held = self._held.get(arrival.path)
-        return held is not None and held[0].stat == arrival.stat
+        held = self._held.get(path)
+        return held is not None and held[0].stat == stat
 
     def take_due(self) -> list[Arrival]:
         """Hand over what is to be looked at now."""

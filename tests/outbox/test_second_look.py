@@ -24,13 +24,13 @@ def test_a_file_that_changed_lately_is_held_and_handed_over_once():
     clock = FakeClock()
     later, fox = SecondLook(clock, QUIET), arrival(clock, ago=QUIET)
     assert later.hold(fox)
-    assert later.holds(fox)
+    assert later.holds(fox.path, fox.stat)
     assert later.take_due() == []
     clock.advance(WAIT - 1)
     assert later.take_due() == []
     clock.advance(1)
     assert later.take_due() == [fox]
-    assert not later.holds(fox)
+    assert not later.holds(fox.path, fox.stat)
     assert later.has_waited(fox)
     assert not later.has_waited(fox)
     assert later.next_deadline is None
@@ -60,7 +60,7 @@ def test_another_state_of_a_file_waits_anew():
     assert later.hold(fox)
     clock.advance(WAIT / 2)
     grown = arrival(clock, size=9)
-    assert not later.holds(grown)
+    assert not later.holds(grown.path, grown.stat)
     assert later.hold(grown)
     assert len(later) == 1
     clock.advance(WAIT / 2)
