@@ -39,10 +39,30 @@ def _beside(value: Any) -> Any:
 FolderOrBeside = Annotated[FolderPath | None, BeforeValidator(_beside)]
 
 
+def require_utf8(key: str, value: str | Path) -> None:
+    """Say no to a text or path with bytes in it that are no UTF-8.
+
+    Raises:
+        ValueError: It has such.
+    """
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{key}: it is not valid UTF-8 ({str(value)!r}); write it anew") from None
+
+
 class _Table(BaseModel):
     """A frozen table that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _texts_are_sound(self) -> Self:
+        """A variable may hold any bytes; those that are no text could be told to nobody, and stored nowhere."""
+        for key, value in self:
+            if isinstance(value, str):
+                require_utf8(key, value)
+        return self
 
 
 class Rights(_Table):
@@ -289,6 +309,12 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"folder.{number}.profile: no profile is named {folder.profile!r} (there are: {known})"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _workers_can_be_told(self) -> Self:
+        require_utf8("state_dir", self.state_dir)
+        require_utf8("publishing.staging", self.staging_dir)
         return self
 
     @model_validator(mode="after")

@@ -304,3 +304,19 @@ def test_a_variable_reaches_the_profile_that_it_names_or_is_a_mistake(tmp_path, 
     monkeypatch.setenv("SHADED_PROFILE__NEW__QUALITY", "fast")
     monkeypatch.setenv("SHADED_FOLDER", '{"outbox": "/a", "publish": "/b", "profile": "new"}')
     assert load_settings(config).profile_named("new") == Profile(quality="fast")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("SHADED_PROFILE__DEFAULT__CONCEPT", "concept"),
+        ("SHADED_PROFILE__DEFAULT__RIGHTS__CREATOR", "creator"),
+        ("SHADED_STATE_DIR", "state_dir"),
+        ("SHADED_PUBLISHING__STAGING", "publishing.staging"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused_where_workers_are_told_of_them(monkeypatch, name, key):
+    """A variable may hold any bytes; a daemon that cannot hand them to its workers would wait for ever."""
+    monkeypatch.setenv(name, "/srv/\udcff")
+    with pytest.raises(ConfigurationError, match=f"{key}: it is not valid UTF-8"):
+        load_settings()

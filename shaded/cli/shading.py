@@ -27,7 +27,7 @@ from shaded.daemon.audience import Audience, Finished, Flight, Outcome
 from shaded.errors import TRIED_AGAIN, PictureError, Refusal, Unavailable, UsageError, from_os_error
 from shaded.scheduling.executor import AnyTask, Candidate, Executor
 from shaded.scheduling.messages import Failure, Progress, Rendered, ShadeTask
-from shaded.settings import Intensity, Profile, Quality, Settings
+from shaded.settings import Intensity, Profile, Quality, Settings, require_utf8
 
 if TYPE_CHECKING:
     from shaded.cli.sources import Sources
@@ -66,6 +66,9 @@ def shade(
 
     settings = foreground_settings(config)
     chosen = {"concept": concept, "target": target, "intensity": intensity, "quality": quality}
+    for option, word in chosen.items():
+        if word:
+            _refuse_no_text(option, word)
     profile = Profile.model_validate(
         settings.profile_named("default").model_dump() | {key: value for key, value in chosen.items() if value}
     )
@@ -85,6 +88,13 @@ def shade(
         console.print(f"{summary_line(rows)}.", highlight=False)
     if any(row.outcome != "published" for row in rows):
         raise typer.Exit(3)
+
+
+def _refuse_no_text(option: str, word: str) -> None:
+    try:
+        require_utf8(f"--{option}", word)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 @dataclass(frozen=True)

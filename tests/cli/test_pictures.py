@@ -246,3 +246,13 @@ def test_a_result_under_another_name_is_replaced_too(shaded, tmp_path, fake_engi
     for _ in range(2):
         assert shaded("shade", source, "--out", out)[0] == 0
     assert sorted(path.name for path in out.glob("*.png")) == ["fox (shaded).png", "fox.png"]
+
+
+@pytest.mark.parametrize("option", ["--concept", "--target"])
+def test_a_word_that_is_no_text_is_wrong_usage(shaded, tmp_path, option):
+    """What a terminal of another encoding sends cannot be told to a worker, and says so before anything is made."""
+    (tmp_path / "fox.png").write_bytes(b"not looked at")
+    code, _, err = shaded("shade", tmp_path / "fox.png", "--out", tmp_path / "copies", option, "k\udcfc")
+    assert code == 2
+    assert f"{option}: it is not valid UTF-8" in err
+    assert not (tmp_path / "copies").exists()
