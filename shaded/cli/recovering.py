@@ -43,9 +43,11 @@ def recover(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         found = make_again(settings, progress)
     if as_json:
         print_json(_document(found))
-        return
-    for line in _lines(found):
-        typer.echo(line)
+    else:
+        for line in _lines(found):
+            typer.echo(line)
+    if found.unread:
+        raise typer.Exit(3)
 
 
 def _document(found: Recovered) -> dict[str, object]:
@@ -79,4 +81,7 @@ def _lines(found: Recovered) -> Iterator[str]:
         yield f"left alone: {printable(path)}: {printable(why)}"
     for path, why in found.unread.items():
         yield f"not read: {printable(path)}: {printable(why)}"
+    if found.unread:
+        yield "Mend that and run `shaded recover` again before the daemon starts; else it may shade those again."
+        return
     yield "Start the daemon with `shaded run`, or with your service."

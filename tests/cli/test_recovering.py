@@ -6,7 +6,10 @@ import json
 
 import pytest
 
+from shaded.daemon import recovering
 from shaded.daemon.instance import only_instance
+from shaded.errors import Transient
+from shaded.publishing.pairs import read_pair
 from tests.daemon.rig import png
 
 
@@ -68,3 +71,19 @@ def test_recover_without_folders_is_refused(shaded, tmp_path, monkeypatch):
     code, _, err = shaded("recover", "--config", tmp_path / "empty.toml")
     assert code == 78
     assert "folder" in err
+
+
+def test_what_could_not_be_read_is_no_success(shaded, config, tmp_path, monkeypatch):
+    """Code 3 and a word of warning: a pair that could not be read is not known, and would be shaded again."""
+    denied = Transient("permission is denied", path=tmp_path / "pub" / "fox.png")
+
+    def read(picture, *rest):
+        if picture.name == "fox.png":
+            raise denied
+        return read_pair(picture, *rest)
+
+    monkeypatch.setattr(recovering, "read_pair", read)
+    code, out, _ = shaded("recover", "--config", config)
+    assert code == 3
+    assert f"not read: {denied.path}: permission is denied" in out
+    assert "run `shaded recover` again before the daemon starts" in out
