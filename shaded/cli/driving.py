@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from shaded import logs
+from shaded.cli.words import unsayable
 from shaded.errors import ConfigurationError, ModelError, Unavailable
 from shaded.scheduling.executor import LOOKAHEAD, AnyEvent, AnyTask, Candidate, Executor
 from shaded.scheduling.messages import Audited, Failure, Progress, Rendered, Unusable, Verified, WorkerDied
@@ -35,7 +36,13 @@ def foreground_settings(config: Path | None) -> Settings:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder of this command's own, gone with it."""
+    """A folder of this command's own, gone with it.
+
+    Raises:
+        ConfigurationError: A worker cannot be told its name.
+    """
+    if unsayable(Path(tempfile.gettempdir())) is not None:
+        raise ConfigurationError("TMPDIR: the name of the folder is not valid UTF-8", remedy="Name another one")
     with tempfile.TemporaryDirectory(prefix="shaded-", ignore_cleanup_errors=True) as path:
         yield Path(path)
 

@@ -73,6 +73,7 @@ JsonOption = Annotated[
 ]
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_LONGEST = 100 * 365.25 * 86_400
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
 
 
@@ -115,11 +116,13 @@ def duration(text: str) -> float:
     """Seconds from ``90s``, ``30m``, ``2h``, ``1d`` or a sequence such as ``1h30m``.
 
     Raises:
-        UsageError: It is none of these, or nothing at all.
+        UsageError: It is none of these, nothing at all, or longer than a hundred years.
     """
     if not _DURATION.fullmatch(text):
         raise UsageError(f"{text!r} is no duration", remedy="Write it like 90s, 30m, 2h, 1d or 1h30m")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhd])", text))
     if seconds <= 0:
         raise UsageError("a duration of nothing", remedy="Write it like 90s, 30m, 2h or 1d")
+    if seconds > _LONGEST:
+        raise UsageError("a duration of more than a hundred years", remedy="Leave it out: it then holds until resume")
     return seconds

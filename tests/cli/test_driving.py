@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field
 
 import pytest
 
 from shaded import logs
-from shaded.cli.driving import drive, foreground_pool
+from shaded.cli.driving import drive, foreground_pool, scratch_folder
 from shaded.errors import ConfigurationError, ModelError
 from shaded.scheduling.executor import LOOKAHEAD, Candidate, Pick
 from shaded.scheduling.messages import Failure, Progress, Unusable, Verified, VerifyTask, WorkerDied
@@ -146,3 +147,10 @@ def test_a_foreground_pool_has_the_daemons_workers(fake_engine, monkeypatch):
     with foreground_pool(load_settings()) as pool:
         assert len(pool.executors) == 2
         assert pool.pick([Candidate("a", 1000)]).index == 0
+
+
+def test_a_temporary_folder_that_no_worker_can_be_told_is_refused(monkeypatch):
+    """The variable is named; nothing is made there."""
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp/\udcff")
+    with pytest.raises(ConfigurationError, match="TMPDIR"), scratch_folder():
+        pass

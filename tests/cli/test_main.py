@@ -97,7 +97,7 @@ def test_durations(text, seconds):
     assert words.duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "2", "h", "2 h", "-2h", "0s", "2h!"])
+@pytest.mark.parametrize("text", ["", "2", "h", "2 h", "-2h", "0s", "2h!", "9" * 40 + "d"])
 def test_no_durations(text):
     """Anything else is wrong usage."""
     with pytest.raises(UsageError):
