@@ -51,8 +51,8 @@ def test_the_reason_says_what_is_in_the_file(name):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", TEXTURED)
 def test_very_many_holes(name):
-    """The same with 400 holes in each; of a progressive JPEG the bits that refine means may be lost in silence."""
-    assert passed_over(name, 400, seed=1) <= (4 if name.startswith("progressive") else 1)
+    """The same with 150 holes in each; of a progressive JPEG the bits that refine means may be lost in silence."""
+    assert passed_over(name, 150, seed=1) <= (2 if name.startswith("progressive") else 1)
 
 
 # Uncompressed pixels --------------------------------------------------------------------------------------------------
@@ -270,11 +270,10 @@ def test_a_large_flat_picture_is_accepted():
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("size", [(61, 83), (240, 400)])
 @pytest.mark.parametrize("name", scenes(8, 8))
-def test_very_many_honest_pictures(name, size):
+def test_very_many_honest_pictures(name):
     """Every scene with every encoder setting that matters here."""
-    accepted(*in_all(name, scenes(*size)[name], wide=True))
+    accepted(*in_all(name, scenes(123, 200)[name], wide=True))
 
 
 def test_a_scan_that_is_padded_with_zeros_is_accepted():

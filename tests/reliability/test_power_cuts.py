@@ -18,6 +18,8 @@ from tests.reliability.power import PACKAGE, Disk
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="folders are watched by Linux's descriptors")
 
+#: For lives that are lived again for each call in them: with sidecars apart the way is the same but for its folders.
+AT_LENGTH = [scene for scene in SCENES if "apart" not in scene or scene.startswith("the first")]
 #: Rooms that sync nothing that the daemon promises.
 ELSEWHERE = ("evidence", "training")
 #: Syncs that a life of a daemon does without, by a function on the way, and why they are there all the same.
@@ -74,7 +76,7 @@ def killed_and_cut(base, scene, **options):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", AT_LENGTH)
 def test_a_disk_that_is_full_for_one_call_is_waited_out(base, scene):
     """Whichever call fails, the daemon goes on by itself: all is published, once, and nothing half-done stays."""
     faults, call = [], 1
@@ -91,13 +93,12 @@ def test_a_disk_that_is_full_for_one_call_is_waited_out(base, scene):
 @pytest.mark.parametrize("scene", SCENES)
 def test_nothing_is_lost_by_many_power_cuts(base, scene):
     """The same as the first with more of what is possible."""
-    faults = [fault for seed in (1, 2) for fault in Judge(cut_life(base, scene), seed=seed, chances=25).faults()]
-    assert faults == []
+    assert list(Judge(cut_life(base, scene), seed=1, chances=25).faults()) == []
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", AT_LENGTH)
 def test_nothing_is_lost_by_many_power_cuts_after_a_kill(base, scene):
     """What a killed daemon left unsynced is synced by the next one before it says that it is published."""
     assert killed_and_cut(base, scene, chances=6) == []
