@@ -17,6 +17,9 @@ from tests.publishing.samples import smooth
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
+#: They compute with the real engine, which is slow where another program has the cores.
+pytestmark = pytest.mark.timeout(300)
+
 
 def _run(monkeypatch, name: str, *arguments: object) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))  # as Python does for a program that is run by its path
