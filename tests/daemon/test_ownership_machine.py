@@ -309,7 +309,7 @@ class TestOwnership(OwnershipMachine.TestCase):
 
 @pytest.mark.slow
 @pytest.mark.real_disk
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 class TestOwnershipAtLength(OwnershipMachine.TestCase):
     """Two thousand orders of events."""
 
