@@ -114,6 +114,8 @@ def publish_pair(
             except Taken:
                 continue
             _remove_earlier_sidecars(folders, name, _under(own, name), alive)
+            for earlier in {copy.path.name for copy in own} - {name}:
+                _remove_earlier_pair(folders, earlier, _under(own, earlier), alive)
             return target
     raise Refusal("all its names are taken by other files", path=publish_root / place, remedy="Move those files away")
 
@@ -197,16 +199,24 @@ def _standing(folders: _Folders, name: str, own: Sequence[Copy], alive: Alive) -
     standing = (looks(folders.picture, name), looks(folders.sidecar, sidecar_name(name)))
     if not own and standing != (None, None):
         raise Taken  # whatever it is: it need not be read
-    sizes = {copy.size for copy in own}
-    picture = find(
-        folders.picture, name, lambda size: size in sizes or (None in sizes and size <= LARGEST_PICTURE), alive
-    )
-    if picture is not None and picture.sha256 not in {copy.sha256 for copy in own}:
-        raise Taken
+    picture = _own_picture(folders.picture, name, own, alive)
     sidecar = find(folders.sidecar, sidecar_name(name), lambda size: size <= LARGEST, alive)
     if sidecar is not None and not _owns_sidecar(folders.sidecar, name, sidecar, own):
         raise Taken
     return _Standing(picture, sidecar)
+
+
+def _own_picture(folder: int, name: str, own: Sequence[Copy], alive: Alive) -> Found | None:
+    """The earlier picture under a name; ``None`` where nothing has it.
+
+    Raises:
+        Taken: It is another picture, or something else.
+    """
+    sizes = {copy.size for copy in own}
+    found = find(folder, name, lambda size: size in sizes or (None in sizes and size <= LARGEST_PICTURE), alive)
+    if found is not None and found.sha256 not in {copy.sha256 for copy in own}:
+        raise Taken
+    return found
 
 
 def _owns_sidecar(folder: int, name: str, sidecar: Found, own: Sequence[Copy]) -> bool:
@@ -283,6 +293,29 @@ def _remove_earlier_sidecars(folders: _Folders, name: str, own: Sequence[Copy], 
                 expect(folder, beside, found, alive)
                 os.unlink(beside, dir_fd=folder)
                 settle(folder)
+
+
+def _remove_earlier_pair(folders: _Folders, name: str, own: Sequence[Copy], alive: Alive) -> None:
+    """Remove a pair whose picture has just got another name, if nobody changed it, and its sidecar stands elsewhere.
+
+    The picture goes first: what is left after a crash in between is still known by its sidecar.
+    """
+    if not any(_is_own_sidecar(folder, name, own, alive) for folder in folders.others):
+        return
+    with suppress(Taken):
+        picture = _own_picture(folders.picture, name, own, alive)
+        if picture is not None:
+            expect(folders.picture, name, picture, alive)
+            os.unlink(name, dir_fd=folders.picture)
+            settle(folders.picture)
+        _remove_earlier_sidecars(folders, name, own, alive)
+
+
+def _is_own_sidecar(folder: int, name: str, own: Sequence[Copy], alive: Alive) -> bool:
+    with suppress(Taken, OSError):
+        found = find(folder, sidecar_name(name), lambda size: size <= LARGEST, alive)
+        return found is not None and _owns_sidecar(folder, name, found, own)
+    return False
 
 
 def _place(folder: int, temporary: str, name: str, replaced: Found | None, alive: Alive) -> None:

@@ -310,6 +310,58 @@ def test_when_sidecars_go_elsewhere_the_old_one_goes_with_its_picture(tmp_path, 
     assert read_pair(target, web, after).agrees
 
 
+@pytest.mark.parametrize("touched", ["nothing", "the picture", "the sidecar"])
+@pytest.mark.parametrize("move", MOVES)
+def test_where_somebodys_file_stands_at_the_sidecars_new_place_the_whole_pair_moves(
+    tmp_path, web, publish, move, touched
+):
+    """The pair gets the next name, and the earlier one goes, unless a person changed a part of it."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    before, after = MOVES[move](tmp_path / "a", tmp_path / "b")
+    old = publish(b"old", places=before)
+    theirs = after.new(old)
+    theirs.parent.mkdir(parents=True, exist_ok=True)
+    theirs.write_text("somebody's")
+    if touched == "the picture":
+        old.write_bytes(b"edited")
+    elif touched == "the sidecar":
+        before.new(old).write_text("edited")
+    target = publish(b"new", places=after)
+    assert target.name == "fox (shaded).png"
+    assert read_pair(target, web, after).agrees
+    assert theirs.read_text() == "somebody's"
+    assert (old.exists(), before.new(old).exists()) == ((False, False) if touched == "nothing" else (True, True))
+
+
+@pytest.mark.parametrize("call", range(1, 12))
+def test_a_crash_while_the_whole_pair_moves_leaves_one_after_the_next_try(tmp_path, web, publish, monkeypatch, call):
+    """Whichever of its last calls fails, the next try leaves the new pair alone."""
+    places = SidecarPlaces(tmp_path / "a")
+    places.folder.mkdir()
+    old = publish(b"old", places=places)
+    after = SidecarPlaces(None, (places.folder,))
+    after.new(old).write_text("somebody's")
+    calls = []
+
+    def failing(real):
+        def wrapper(*arguments, **options):
+            calls.append(real)
+            if len(calls) == call:
+                raise OSError(28, "No space left on device")
+            return real(*arguments, **options)
+
+        return wrapper
+
+    with monkeypatch.context() as patch, suppress(Transient):
+        for name in ("fsync", "rename", "unlink"):
+            patch.setattr(atomic.os, name, failing(getattr(os, name)))
+        publish(b"new", places=after)
+    assert read_pair(publish(b"new", places=after), web, after).agrees
+    assert _files(web) == ["fox (shaded).png", "fox (shaded).png.shaded.json", "fox.png.shaded.json"]
+    assert _sidecars(places) == []
+
+
 def test_one_folder_under_two_names_is_one(tmp_path, web, publish):
     """Where the folder that was named before is the present one by another path, its sidecars are not taken away."""
     (tmp_path / "real").mkdir()

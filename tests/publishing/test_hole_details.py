@@ -17,7 +17,7 @@ from shaded.publishing.holes import items, jpeg, vp8l, webp
 from shaded.publishing.holes.rows import Rows, has_hole
 from shaded.publishing.holes.runs import Hole, zero_runs
 from shaded.publishing.walking import Cut, jpeg_scans, riff_chunks
-from tests.publishing.holed import emptied, heic, read
+from tests.publishing.holed import coded, emptied, heic, read, tiff
 from tests.publishing.samples import saved, smooth, textured
 
 
@@ -327,6 +327,51 @@ def test_a_thin_hole_is_told_by_its_ends():
     array.reshape(-1)[9000 + 31 : 9000 + 212] = 0
     assert _told(array)
     assert not _told(array, differences=True)
+
+
+def test_a_slanted_line_in_narrow_rows_is_no_hole():
+    """It begins in the middle of a row and ends in that of the next; so does a hole, but where rows are long."""
+    for width, is_hole in ((100, False), (300, True)):
+        array = _page(width=width)
+        array.reshape(-1, 3)[30 * width + 40 : 32 * width + 20] = 0
+        assert _told(array) is is_hole
+
+
+# Tiles ----------------------------------------------------------------------------------------------------------------
+
+
+def _tiled(array):
+    return tiff(array, tile=(64, 64))
+
+
+@pytest.mark.parametrize("rise", range(1, 9))
+@pytest.mark.parametrize("thick", [2, 5, 40, 200])
+def test_a_slanted_line_across_tiles_is_no_hole(rise, thick):
+    """A black line, bar or ground that rises by a few pixels over the picture is drawn, whatever the tiles are."""
+    array = _page(250, 400)
+    rows, columns = np.mgrid[:250, :400]
+    edge = 130 - columns * rise // 400
+    array[(rows >= edge) & (rows < edge + thick)] = 0
+    assert isinstance(read(_tiled(array)), np.ndarray)
+
+
+@pytest.mark.parametrize("shown", [2, 40, 58])
+def test_what_fills_up_a_tile_is_no_part_of_a_hole(shown):
+    """Tiles at the right and at the bottom are filled up with zeros; a black box that meets them is drawn."""
+    for part in (np.s_[20:50, 64:], np.s_[64:, 30:], np.s_[50:, 10:], np.s_[64 + shown // 2 :, 70:]):
+        array = _page(64 + shown, 64 + shown)
+        array[part] = 0
+        assert isinstance(read(_tiled(array)), np.ndarray), part
+
+
+@pytest.mark.parametrize("length", [700, 4096, 12288, 30000])
+def test_a_hole_in_tiles_is_refused(length):
+    """Wherever it begins in the middle of a tile's row, the tiles beside it are a picture where it is not."""
+    data = _tiled(_page(256, 256))
+    for tile in (0, 3, 5, 12):
+        start, end = coded(data)[tile]
+        for at in (start + 192 * 9 + 100, start + 192 * 33 + 31):
+            assert "only zeros" in str(read(emptied(data, at, length))), (tile, at)
 
 
 def test_sixteen_bit_values_may_have_zeros_for_one_of_their_bytes():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from shaded.publishing.containers import jpeg_strict
-from shaded.publishing.holes.rows import has_hole
 from shaded.publishing.holes.runs import Hole
 from shaded.publishing.holes.tiff import JPEG, ZSTANDARD, doubtful_pieces, layout
 from shaded.publishing.ifd import Directory, Header
@@ -25,5 +24,5 @@ def insist_on_whole(data: bytes, page: Directory, header: Header) -> None:
             jpeg_strict.insist_on_whole(found.whole_jpeg(data, start, end))
         elif found.compression == ZSTANDARD and number in doubtful:
             rows = bytes(imagecodecs.zstd_decode(data[start:end], out=found.rows.row * found.height))
-            if has_hole(rows, 0, len(rows), found.rows, differences=found.differences):
+            if found.has_hole(rows, number, 0):
                 raise Hole

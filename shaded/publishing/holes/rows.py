@@ -1,12 +1,14 @@
 """Runs of zeros in pixels that are stored without compression, where zeros are black, or see-through.
 
 What gives a hole away is its shape. It begins or ends in the middle of a row, and there what is beside, above and below
-it is a picture; black areas of pictures have outlines of other shapes. One that is shorter than a row looks like a thin
-black line, unless it cuts pixels in two at both ends, or fills whole sectors of the file.
+it is a picture; black areas of pictures have outlines of other shapes. Where rows are short, though, a slanted line may look like a low
+one. One that is shorter than a row looks like a thin black line, unless it cuts pixels in two at both ends, or fills
+whole sectors of the file.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from shaded.publishing.holes.runs import zero_runs
@@ -18,6 +20,9 @@ _BESIDE = 8
 #: The share of the bytes beside a hole that are not zero.
 _MOSTLY = 0.75
 _SECTOR = 512
+#: Lines and edges that rise by one pixel over so many are rare, and where rows are shorter few are as thick as that.
+_LONG_ROW = 256
+_THICK = 4
 
 
 class Rows(NamedTuple):
@@ -38,13 +43,21 @@ def has_hole(data: bytes, start: int, end: int, rows: Rows, *, differences: bool
         rows: Their make.
         differences: The pixels are stored as what they differ from the one before. Thin runs of zeros say nothing then.
     """
+    least = 1 if rows.row >= _LONG_ROW * rows.pixel else _THICK
+    return any(
+        last - first < rows.row or last - first >= least * rows.row
+        for first, last in torn_runs(data, start, end, rows, differences=differences)
+    )
+
+
+def torn_runs(data: bytes, start: int, end: int, rows: Rows, *, differences: bool = False) -> Iterator[tuple[int, int]]:
+    """Start and end of each run of zeros that has the shape of a hole; see :func:`has_hole`."""
     for first, last in zero_runs(data, start, end):
         if last - first >= rows.row:
             if _breaks_off(data, first, start, rows) or _begins_again(data, last, start, end, rows):
-                return True
+                yield first, last
         elif not differences and _is_slit(data, first, last, start, end, rows):
-            return True
-    return False
+            yield first, last
 
 
 def _breaks_off(data: bytes, first: int, start: int, rows: Rows) -> bool:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from shaded.publishing.holes import jpeg
-from shaded.publishing.holes.rows import Rows, has_hole
+from shaded.publishing.holes.rows import Rows, has_hole, torn_runs
 from shaded.publishing.holes.runs import Hole, zero_runs
-from shaded.publishing.holes.tiles import has_lost_tile
+from shaded.publishing.holes.tiles import has_lost_tile, is_beside_pictures
 from shaded.publishing.ifd import Directory, Header
 from shaded.publishing.walking import Cut
 
@@ -36,7 +36,7 @@ class Layout:
         pieces: Start and end of each strip or tile in the file.
         rows: How the bytes of a piece, decoded, make rows.
         height: Rows of a piece, decoded.
-        last: Rows of the last piece of the picture, or of each of its planes.
+        last: Rows of the lowest pieces that are a part of the picture.
         per_plane: Pieces of the picture, or of each of its planes.
         columns: Pieces beside each other.
         shown: Bytes of a row of the last of them that are a part of the picture.
@@ -59,8 +59,42 @@ class Layout:
 
     def size(self, number: int) -> int:
         """How many bytes a piece decodes to at the least."""
-        is_last = (number + 1) % self.per_plane == 0
-        return self.rows.row * (self.last if is_last else self.height)
+        return self.rows.row * (self.height if self.tiled else self._shown_rows(number))
+
+    def has_hole(self, data: bytes, number: int, start: int) -> bool:
+        """Whether the pixels of a piece have a hole in what is a part of the picture.
+
+        Args:
+            data: The file, or the piece alone, decoded.
+            number: Of the piece.
+            start: Where it begins in the data.
+        """
+        return has_hole(*self._shown_part(data, number, start), differences=self.differences)
+
+    def torn_runs(self, data: bytes, number: int) -> Iterator[tuple[int, int]]:
+        """Start and end of each run of zeros in a piece, stored without compression, that has the shape of a hole."""
+        start = self.pieces[number][0]
+        part, begin, end, rows = self._shown_part(data, number, start)
+
+        def place(at: int) -> int:
+            line, column = divmod(at - begin, rows.row)
+            return start + line * self.rows.row + column
+
+        for first, last in torn_runs(part, begin, end, rows, differences=self.differences):
+            yield place(first), place(last)
+
+    def _shown_part(self, data: bytes, number: int, start: int) -> tuple[bytes, int, int, Rows]:
+        """The rows of a piece without the zeros with which encoders fill up the tiles at the right and at the bottom."""
+        row = self.rows.row
+        end = min(len(data), start + row * self._shown_rows(number))
+        if self.shown == row or (number + 1) % self.columns:
+            return data, start, end, self.rows
+        shown = b"".join(data[at : at + self.shown] for at in range(start, end, row))
+        return shown, 0, len(shown), self.rows._replace(row=self.shown)
+
+    def _shown_rows(self, number: int) -> int:
+        is_lowest = number % self.per_plane >= self.per_plane - self.columns
+        return self.last if is_lowest else self.height
 
     def whole_jpeg(self, data: bytes, start: int, end: int) -> bytes:
         """A strip or tile that is a JPEG, with the tables that all of them share."""
@@ -95,7 +129,7 @@ def layout(page: Directory, header: Header) -> Layout:
     if len(pieces) < planes * per_plane:
         raise Cut("a part of the pixels is missing")
     return Layout(
-        compression, pieces, rows, down, down if tiled else height - (height - 1) // down * down, per_plane,
+        compression, pieces, rows, down, height - (height - 1) // down * down, per_plane,
         columns, -(-(width - (columns - 1) * across) * together * bits // 8),
         tables.raw if tables is not None else b"", tiled, page.number(317, order, 1) != 1,
     )  # fmt: skip
@@ -116,12 +150,8 @@ def doubtful_pieces(data: bytes, found: Layout) -> Iterator[int]:
     if found.compression == _PLAIN:
         if any(start + found.size(number) > len(data) for number, (start, _) in enumerate(found.pieces)):
             raise Cut("the pixels are cut off")
-        if any(has_hole(data, start, end, found.rows) for start, end in _stretches(found)):
+        if _has_hole(data, found):
             raise Hole
-        starts = range(0, len(found.pieces), found.per_plane) if found.tiled else ()
-        for at in starts:
-            if has_lost_tile(data, found.pieces[at : at + found.per_plane], found.columns, found.shown, found.rows):
-                raise Hole
         return
     for number, (start, end) in enumerate(found.pieces):
         longest = max((last - first for first, last in zero_runs(data, start, end)), default=0)
@@ -134,14 +164,27 @@ def doubtful_pieces(data: bytes, found: Layout) -> Iterator[int]:
         yield number
 
 
-def _stretches(found: Layout) -> Iterator[tuple[int, int]]:
-    """Strips that follow each other in the file, together; each tile by itself."""
-    if found.tiled:
-        yield from found.pieces
-        return
-    begin = found.pieces[0][0]
-    for (_, end), (start, _) in pairwise(found.pieces):
+def _has_hole(data: bytes, found: Layout) -> bool:
+    """Whether pixels that are stored without compression have a hole."""
+    if not found.tiled:
+        return any(has_hole(data, start, end, found.rows) for start, end in _stretches(found.pieces))
+    for at in range(0, len(found.pieces), found.per_plane):
+        tiles = found.pieces[at : at + found.per_plane]
+        if has_lost_tile(data, tiles, found.columns, found.shown, found.rows):
+            return True
+        for number in range(len(tiles)):
+            for first, last in found.torn_runs(data, at + number):
+                beside = is_beside_pictures(data, tiles, found.columns, found.rows, number, first, last)
+                if found.has_hole(data, at + number, tiles[number][0]) if beside is None else beside:
+                    return True
+    return False
+
+
+def _stretches(strips: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int]]:
+    """Strips that follow each other in the file, together."""
+    begin = strips[0][0]
+    for (_, end), (start, _) in pairwise(strips):
         if start != end:
             yield begin, end
             begin = start
-    yield begin, found.pieces[-1][1]
+    yield begin, strips[-1][1]

@@ -1,14 +1,58 @@
-"""Tiles of nothing but zeros among the tiles of an uncompressed TIFF.
+"""Zeros that keep to the grid of the tiles of an uncompressed TIFF.
 
-Black areas of pictures seldom keep to the grid of the tiles, and where they do, they fill whole rows of it. Tiles that
-are lost follow each other in the file, and all around them there is a picture up to their very edges.
+Black areas of pictures seldom keep to the grid, and where they do, they fill whole rows of it. Tiles that are lost
+follow each other in the file, and all around them there is a picture up to their very edges.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 
 from shaded.publishing.holes.rows import Rows, is_picture
+from shaded.publishing.holes.runs import SHORTEST
+
+
+def is_beside_pictures(
+    data: bytes, tiles: Sequence[tuple[int, int]], columns: int, rows: Rows, number: int, first: int, last: int
+) -> bool | None:
+    """Whether the tiles at the left and at the right of a run of zeros are a picture where they meet it.
+
+    A line or a black area goes on in the next tile. A hole goes on at most in the tile that is next in the file.
+
+    Args:
+        data: The file.
+        tiles: Start and end of each, row by row.
+        columns: How many there are beside each other.
+        rows: The make of a tile.
+        number: Of the tile with the run.
+        first: Where the run begins.
+        last: Where it ends.
+
+    Returns:
+        ``None`` where no tile beside it can tell.
+    """
+    start, end = tiles[number]
+    first_row, last_row = first - start, last - start
+    beside = [
+        (number - 1, rows.row - rows.pixel, range(-(-first_row // rows.row), -(-last_row // rows.row))),
+        (number + 1, 0, range(first_row // rows.row, last_row // rows.row)),
+    ]
+    goes_on = (
+        first == start and _is_empty(data, tiles[number - 1][1] - SHORTEST),
+        last == end and number + 1 < len(tiles) and _is_empty(data, tiles[number + 1][0]),
+    )
+    is_there = number % columns > 0 and not goes_on[0], (number + 1) % columns > 0 and not goes_on[1]
+    found = []
+    for other, place, lines in compress(beside, is_there):
+        places = (tiles[other][0] + line * rows.row + place for line in lines)
+        pixels = b"".join(data[at : at + rows.pixel] for at in places)
+        found.append(is_picture(pixels, 0, len(pixels), rows.sample))
+    return all(found) if found else None
+
+
+def _is_empty(data: bytes, at: int) -> bool:
+    return data.startswith(bytes(SHORTEST), at)
 
 
 def has_lost_tile(data: bytes, tiles: Sequence[tuple[int, int]], columns: int, shown: int, rows: Rows) -> bool:
