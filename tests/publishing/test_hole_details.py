@@ -369,7 +369,7 @@ def test_a_hole_in_tiles_is_refused(length):
     """Wherever it begins in the middle of a tile's row, the tiles beside it are a picture where it is not."""
     data = _tiled(_page(256, 256))
     for tile in (0, 3, 5, 12):
-        start, end = coded(data)[tile]
+        start, _ = coded(data)[tile]
         for at in (start + 192 * 9 + 100, start + 192 * 33 + 31):
             assert "only zeros" in str(read(emptied(data, at, length))), (tile, at)
 

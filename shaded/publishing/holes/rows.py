@@ -1,9 +1,9 @@
 """Runs of zeros in pixels that are stored without compression, where zeros are black, or see-through.
 
 What gives a hole away is its shape. It begins or ends in the middle of a row, and there what is beside, above and below
-it is a picture; black areas of pictures have outlines of other shapes. Where rows are short, though, a slanted line may look like a low
-one. One that is shorter than a row looks like a thin black line, unless it cuts pixels in two at both ends, or fills
-whole sectors of the file.
+it is a picture; black areas of pictures have outlines of other shapes. Only in short rows may a slanted line look
+like a low hole. A run that is shorter than a row looks like a thin black line, unless it cuts pixels in two at both
+ends, or fills whole sectors of the file.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Layout:
             yield place(first), place(last)
 
     def _shown_part(self, data: bytes, number: int, start: int) -> tuple[bytes, int, int, Rows]:
-        """The rows of a piece without the zeros with which encoders fill up the tiles at the right and at the bottom."""
+        """The rows of a piece without the zeros that fill up the tiles at the right and at the bottom."""
         row = self.rows.row
         end = min(len(data), start + row * self._shown_rows(number))
         if self.shown == row or (number + 1) % self.columns:
