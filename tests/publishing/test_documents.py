@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import os
+import random
 
 import pytest
 
@@ -9,7 +9,7 @@ from shaded.publishing.formats import NO_PICTURES, foreign
 
 ZIP = b"PK\3\4" + bytes(26)
 SQLITE = b"SQLite format 3\0" + bytes(99)
-RANDOM = os.urandom(64).replace(b"\0", b"\1")
+RANDOM = random.Random(1).randbytes(64).replace(b"\0", b"\1")
 
 
 @pytest.mark.parametrize(
