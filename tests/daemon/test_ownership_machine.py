@@ -28,6 +28,7 @@ from shaded.settings import Folder, Profile
 from tests.daemon.rig import Rig, png
 
 PUBLISHED = {"a": "pub", "b": "pub", "c": "own"}
+MEMORY = Path("/dev/shm")
 CONTENTS = [png(number, size=8 + number) for number in range(4)]
 NAMES = ["x.png", "y.png"]
 WANTED = [name.replace(".png", f"{number}.png") for name in NAMES for number in ("", " (shaded)", " (shaded 2)")]
@@ -43,7 +44,8 @@ class OwnershipMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.base = Path(tempfile.mkdtemp(prefix="ownership-"))
+        # In memory, where there is room for it: thousands of orders wait for no disk, and power cuts are tried elsewhere.
+        self.base = Path(tempfile.mkdtemp(prefix="ownership-", dir=MEMORY if MEMORY.is_dir() else None))
         for folder in set(PUBLISHED.values()):
             (self.base / folder).mkdir()
         pairs = tuple(Folder(outbox=self.base / box, publish=self.base / publish) for box, publish in PUBLISHED.items())
@@ -118,6 +120,7 @@ class OwnershipMachine(RuleBasedStateMachine):
         """Somebody takes an own thing away."""
         path = sorted(self.theirs)[number % len(self.theirs)]
         del self.theirs[path]
+        self.bared.add(self.places.picture_of(path))
         if path.is_dir() and not path.is_symlink():
             path.rmdir()
         else:
