@@ -44,7 +44,7 @@ class OwnershipMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        # In memory, where there is room for it: thousands of orders wait for no disk, and power cuts are tried elsewhere.
+        # In memory, where there is any: thousands of orders wait for no disk. Power cuts are tried elsewhere.
         self.base = Path(tempfile.mkdtemp(prefix="ownership-", dir=MEMORY if MEMORY.is_dir() else None))
         for folder in set(PUBLISHED.values()):
             (self.base / folder).mkdir()
