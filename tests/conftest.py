@@ -30,7 +30,7 @@ def _sayable(value: Any) -> Any:
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
         return {key: _sayable(one) for key, one in value.items()}
-    return [_sayable(one) for one in value] if isinstance(value, list | tuple) else value
+    return type(value)(map(_sayable, value)) if type(value) in (list, tuple) else value
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
