@@ -15,7 +15,7 @@ PACKAGE = Path(shaded.__file__).parent
 
 FLOORS = {
     "errors": 0, "clock": 0, "settings": 0, "logs": 0, "filestat": 0, "durable": 0, "models": 0, "terminal": 0,
-    "configuration": 0,
+    "configuration": 0, "signalling": 0,
     "shading": 1, "evidence": 1, "training": 1,
     "outbox": 2, "ledger": 2, "publishing": 2,
     "scheduling": 3,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 
 from shaded.cli.process import Ending, line_of
-from shaded.errors import ShadedError, printable
+from shaded.errors import ShadedError, UsageError, printable
 from shaded.terminal import OutputGone, guarded_streams
+
+_NO_FOLDER = (
+    "the folder that it was started in is not there any more, and relative paths begin in it. "
+    "Change to another folder, or write whole paths."
+)
 
 
 def run(arguments: Sequence[str] | None, ending: Ending) -> int:
@@ -54,5 +60,15 @@ def _said(error: BaseException) -> tuple[int, str]:
         return 128 + signal.SIGINT, line_of(signal.SIGINT)
     if not isinstance(error, Exception):
         raise error
+    if isinstance(error, OSError) and not _has_working_folder():
+        return UsageError.exit_code, f"shaded: {_NO_FOLDER}"
     traceback.print_exception(error)  # whatever it is, a person gets a sentence last
     return 1, f"shaded: an unexpected error ({type(error).__name__}: {printable(error)})."
+
+
+def _has_working_folder() -> bool:
+    """Whether there still is the folder that relative paths begin in."""
+    try:
+        return bool(os.getcwd())  # noqa: PTH109 - the same
+    except OSError:
+        return False

@@ -18,10 +18,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from shaded.signalling import ignore_strays
+
 #: The signals that end a command, and the one line that it says then. The code is 128 and the number, as in a shell.
 _LINES = {
     signal.SIGINT: "shaded: interrupted.",
     signal.SIGTERM: "shaded: ended by a signal (SIGTERM).",
+    signal.SIGQUIT: "shaded: ended by a signal (SIGQUIT).",
+    signal.SIGXCPU: "shaded: ended, since it has used up its time on the CPU (SIGXCPU).",
     signal.SIGHUP: "shaded: ended, since its terminal was closed.",
 }
 #: What is open is closed in so many seconds. Meanwhile a second Ctrl-C changes nothing; later it ends at once.
@@ -92,7 +96,7 @@ _ending = Ending()
 
 @contextmanager
 def heard(*, own: bool) -> Iterator[Ending]:
-    """Hear the signals that end a command.
+    """Hear the signals that end a command, and none that nobody should send.
 
     Args:
         own: Whether the process is there for this command alone. Else Ctrl-C alone is heard, it always raises
@@ -107,6 +111,7 @@ def heard(*, own: bool) -> Iterator[Ending]:
         for number in _LINES:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # it is with nohup
                 signal.signal(number, ending.hear)
+        ignore_strays()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _LINES)
         yield ending
         return

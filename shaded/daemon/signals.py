@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from shaded.signalling import ENDING
+
 
 @contextmanager
 def listening_to_signals(on_stop: Callable[[], None], on_reload: Callable[[], None]) -> Iterator[None]:
-    """While this lasts SIGTERM and SIGINT ask for the end, and SIGHUP for the settings to be read anew.
+    """While this lasts SIGTERM, SIGINT and their like ask for the end, and SIGHUP for the settings to be read anew.
 
     A terminal that is closed sends SIGHUP too, and takes its programs along. Where SIGHUP was ignored from the start
     (``nohup``), it stays so.
@@ -27,7 +29,7 @@ def listening_to_signals(on_stop: Callable[[], None], on_reload: Callable[[], No
         else:
             on_reload()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, stop) for number in ENDING}
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         before[signal.SIGHUP] = signal.signal(signal.SIGHUP, hangup)
     try:

@@ -22,6 +22,7 @@ import shaded
 from shaded import logs
 from shaded.scheduling.executor import AnyEvent
 from shaded.scheduling.messages import EVENTS, Stop
+from shaded.signalling import HELD
 
 logger = logs.get_logger("executor")
 
@@ -122,8 +123,8 @@ def launch(
         OSError: No process or no thread can be started now.
     """
     # Ctrl-C in the terminal is for this process only. The other one is in a group of its own, and does not hear one
-    # that is sent to it all the same: the signal is held back from its first moment on, until it ignores it.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # that is sent to it all the same: such signals are held back from its first moment on, until it ignores them.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
     try:
         process = subprocess.Popen(
             tuple(command),

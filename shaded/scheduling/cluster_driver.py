@@ -32,7 +32,7 @@ from shaded.scheduling.process import HOPELESS_STARTS
 from shaded.scheduling.worker import (
     EngineFactory,
     Voice,
-    ignore_ctrl_c,
+    ignore_signals,
     leave,
     listen,
     private_streams,
@@ -227,7 +227,7 @@ def serve(open_engine: EngineFactory, requests: BinaryIO, voice: Voice) -> int:
 
 def main(open_engine: EngineFactory) -> NoReturn:
     """Run on this process's standard streams, then end the process; Ray ends the actors with it."""
-    ignore_ctrl_c()
+    ignore_signals()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     requests, events = private_streams()
     leave(serve(open_engine, requests, Voice(events, leave)))

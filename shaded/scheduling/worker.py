@@ -48,6 +48,7 @@ from shaded.scheduling.messages import (
     VerifyTask,
 )
 from shaded.scheduling.peak import begin_counting, end_first, give_back, private_peak_bytes
+from shaded.signalling import HELD, ignore_strays
 
 logger = logs.get_logger("worker")
 
@@ -297,10 +298,11 @@ def private_streams() -> tuple[BinaryIO, BinaryIO]:
     return requests, events
 
 
-def ignore_ctrl_c() -> None:
+def ignore_signals() -> None:
     """Ctrl-C is the daemon's: it lets the picture under way finish. So far it was held back, see ``launch``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    ignore_strays()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
 
 
 def leave(code: int = 0) -> NoReturn:
@@ -312,7 +314,7 @@ def leave(code: int = 0) -> NoReturn:
 
 def main(open_engine: EngineFactory) -> NoReturn:
     """Run a worker on this process's standard streams, then end the process."""
-    ignore_ctrl_c()
+    ignore_signals()
     end_first()
     requests, events = private_streams()
     leave(serve(open_engine, requests, events, leave))

@@ -11,11 +11,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from shaded.cli import process
+from shaded.signalling import ignore_strays
 from tests.daemon.rig import png
 
 pytestmark = [
@@ -28,6 +30,8 @@ TREE = COPYING.parents[2]
 LINES = {
     signal.SIGINT: "shaded: interrupted.\n",
     signal.SIGTERM: "shaded: ended by a signal (SIGTERM).\n",
+    signal.SIGQUIT: "shaded: ended by a signal (SIGQUIT).\n",
+    signal.SIGXCPU: "shaded: ended, since it has used up its time on the CPU (SIGXCPU).\n",
     signal.SIGHUP: "shaded: ended, since its terminal was closed.\n",
 }
 
@@ -190,12 +194,91 @@ def test_ctrl_c_at_any_moment(started, tmp_path, program):
 
 @pytest.mark.parametrize("number", LINES, ids=lambda number: number.name)
 def test_every_signal_that_ends_a_command_ends_it_in_this_way(started, number):
-    """SIGTERM and a closed terminal have their own code and line."""
+    """SIGTERM, a closed terminal and the like have their own code and line."""
     code = _SWALLOWED.format(deed="print(1, flush=True)").replace("time.sleep(5)", "time.sleep(50)")
     running = started(program=(sys.executable, "-c", code))
     assert running.stdout.readline() == "1\n"
     _signalled(running, number)
     assert _ended(running, number)
+
+
+#: Signals whose default is to end a program without a word. Real-time signals are some of them.
+STRAYS = [
+    number
+    for name in ("USR1", "USR2", "IO", "ALRM", "VTALRM", "PROF", "PWR", "STKFLT", "RTMIN", "RTMAX")
+    if (number := getattr(signal, f"SIG{name}", None)) is not None
+]
+
+
+@pytest.mark.parametrize("daemon", [False, True], ids=["shade", "run"])
+def test_signals_that_nobody_should_send_end_neither_a_command_nor_its_workers(
+    started, environment, tmp_path, pictures, daemon
+):
+    """They are ignored: all pictures are shaded, by the daemon as well."""
+    (tmp_path / "o").mkdir()
+    for path in pictures if daemon else ():
+        path.rename(tmp_path / "o" / path.name)
+    words = ("run", "--once", "--outbox", tmp_path / "o", "--publish", tmp_path / "pub")
+    words = words if daemon else ("shade", *pictures, "--out", tmp_path / "pub")
+    running = started(*words, SHADED_STATE_DIR=str(tmp_path / "state"))
+    _until(lambda: _listens(running))
+    _until(lambda: _workers(environment) or running.poll() is not None)
+    for number in STRAYS:
+        _signalled(running, number)
+        for worker in _workers(environment):
+            with suppress(ProcessLookupError):
+                os.kill(worker, number)
+    out, err = running.communicate(timeout=30)
+    assert (running.returncode, "died" in err) == (0, False), err
+    assert out.splitlines()[-1] == "3 published."
+
+
+def test_a_signal_that_somebody_listens_to_is_left_to_them():
+    """A profiler's own handler stays."""
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    try:
+        signal.signal(signal.SIGPROF, test_a_signal_that_somebody_listens_to_is_left_to_them)
+        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+        ignore_strays()
+        assert signal.getsignal(signal.SIGPROF) is test_a_signal_that_somebody_listens_to_is_left_to_them
+        assert signal.getsignal(signal.SIGUSR2) is signal.SIG_IGN
+        for kept in (signal.SIGSEGV, signal.SIGCHLD, signal.SIGTSTP, signal.SIGTERM, signal.SIGHUP):
+            assert signal.getsignal(kept) is before[kept]
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+
+def _in_a_deleted_folder(tmp_path):
+    """A program that is started in a folder which is gone then."""
+    script = f'mkdir "$0" && cd "$0" && rmdir "$0" && exec {sys.executable} {COPYING} "$@"'
+    return ("/bin/sh", "-c", script, str(tmp_path / "gone"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [*COMMANDS, ("check", "--config", "c.toml"), ("service", "show", "--config", "c.toml"),
+     ("run", "--once", "--outbox", "o", "--publish", "p")],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_deleted_working_directory_is_said_in_a_sentence(started, tmp_path, words):
+    """No command has a traceback there, whatever relative paths it is given or takes by itself."""
+    running = started(*words, program=_in_a_deleted_folder(tmp_path), SHADED_STATE_DIR=str(tmp_path / "state"))
+    _, err = running.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert running.returncode in (0, 2, 3, 69, 78), err
+    if any(word.endswith((".png", ".toml")) for word in words[1:] if words[0] not in ("explain", "retry")):
+        assert "folder that it was started in is not there any more" in err
+
+
+def test_whole_paths_work_in_a_deleted_working_directory(started, tmp_path, pictures):
+    """Nothing that is done needs the folder."""
+    program = _in_a_deleted_folder(tmp_path)
+    running = started("shade", pictures[0], "--out", tmp_path / "pub", program=program)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (0, "")
+    assert out.splitlines()[-1] == "1 published."
 
 
 def test_a_command_that_was_started_with_nohup_outlives_its_terminal(started):

@@ -45,9 +45,9 @@ def test_a_second_stop_ends_at_once(make_rig):
 
 
 def test_signals_ask_for_the_stop(rig):
-    """SIGTERM and SIGINT end a running daemon in peace, and the handlers are put back."""
+    """SIGTERM, SIGINT and their like end a running daemon in peace, and the handlers are put back."""
     before = signal.getsignal(signal.SIGTERM)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU):
         rig.daemon._signals = 0
         threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
         with listening_to_signals(rig.daemon.request_stop, rig.daemon.request_reload):
