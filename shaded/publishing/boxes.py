@@ -80,25 +80,26 @@ class Items:
         kind = self.all[number].stated(b"auxC") if number in self.all else None
         return kind is not None and kind[4:].split(b"\0", 1)[0] in _ALPHA
 
-    def coded(self) -> tuple[Item, ...]:
-        """The coded pictures that decoding the shown one decodes: itself or its tiles, and its transparency.
+    def decoded(self) -> tuple[int, ...]:
+        """All pictures that decoding the shown one takes: itself, its transparency, and the tiles of both.
 
         Raises:
             ValueError: There are absurdly many, or they refer to each other in a circle.
         """
-        waiting = [self.primary, *(number for number in self.auxiliary() if self.is_alpha(number))]
-        found: list[Item] = []
-        looked_at = 0
-        while waiting:
-            number = waiting.pop(0)
-            looked_at += 1
-            if looked_at > _MOST_ITEMS:
+        found = [self.primary, *(number for number in self.auxiliary() if self.is_alpha(number))]
+        for number in found:  # it grows meanwhile
+            found += self.inputs(number)
+            if len(found) > _MOST_ITEMS:
                 raise ValueError(f"it has more than {_MOST_ITEMS:,} parts")
-            below = self.inputs(number)
-            waiting += below
-            if not below and number in self.all:
-                found.append(self.all[number])
         return tuple(found)
+
+    def coded(self) -> tuple[Item, ...]:
+        """Those of them that are coded themselves, and not put together from others.
+
+        Raises:
+            ValueError: As above.
+        """
+        return tuple(self.all[one] for one in self.decoded() if one in self.all and not self.inputs(one))
 
     def coding(self) -> bytes:
         """How the shown picture is coded, as an item type (``av01``, ``hvc1``); empty where there is none."""
@@ -172,7 +173,9 @@ def _properties(data: bytes, start: int, end: int) -> dict[int, tuple[tuple[byte
         elif kind == b"ipma":
             for number, places in _associations(data, at, stop):
                 fitting = tuple(stated[place - 1] for place in places if 1 <= place <= len(stated))
-                found[number] = (found.get(number, ()) + fitting)[:_MOST_PROPERTIES]
+                found[number] = found.get(number, ()) + fitting
+                if len(found[number]) > _MOST_PROPERTIES:
+                    raise ValueError(f"a part has more than {_MOST_PROPERTIES} properties")
     return found
 
 

@@ -23,6 +23,8 @@ _LONGEST, _FEW = 60_000, 64
 _INTEGERS, _FRACTIONS, _GEOTIFF = frozenset({1, 3, 4, 6, 8, 9}), frozenset({5, 10}), frozenset({3, 12})
 _TEXT_TYPES, _WIDE_TYPES = frozenset({1, 2, 7, 129}), frozenset({1, 2, 3, 7})
 _SHORT, _LONG, _DOUBLE = 3, 4, 12
+#: Stands for an orientation that is there and whose value is not.
+_UNREAD = Entry(_SHORT, 1, b"\xff\xff")
 #: Tags in which somebody may be named; one that is there and cannot be read is not the same as one that is absent.
 _NAMING = frozenset({
     tags.ARTIST, tags.COPYRIGHT, tags.XP_AUTHOR, tags.XP_TITLE, tags.IMAGE_TITLE, tags.PHOTOGRAPHER, tags.EXIF_POINTER,
@@ -48,12 +50,17 @@ class Exif:
 
     @property
     def orientation(self) -> int | None:
-        """How a viewer turns the picture: 1 (not at all) to 8; 1 for another value, ``None`` when it is not stated."""
+        """How a viewer turns the picture: 1 (not at all) to 8; ``None`` when that is not stated, or not understood.
+
+        Of 0, which some cameras write, it is 1.
+        """
         entry = self.main.get(tags.ORIENTATION)
-        if entry is None:
-            return None
-        value = next(iter(entry.numbers(self.order)), 1.0)
-        return int(value) if value in range(1, 9) else 1
+        return None if entry is None else _turn_in(entry, self.order)
+
+    @property
+    def states_orientation(self) -> bool:
+        """Whether there is an orientation, understood or not."""
+        return tags.ORIENTATION in self.main
 
     @property
     def dpi(self) -> tuple[float, float] | None:
@@ -72,20 +79,30 @@ class Exif:
         return text_of(tag, entry, self.order) if entry is not None and entry.type in _TEXT_TYPES else ""
 
 
+def _turn_in(entry: Entry, order: ByteOrder) -> int | None:
+    """A tag's value as an orientation: a number of any type, a digit as a text, or bytes of which one is not zero."""
+    if entry.type in _TEXT_TYPES:
+        plain = entry.raw.strip(b"\0 \t\r\n") or b"\0"
+        number: float = math.nan if len(plain) > 1 else int(plain) if plain.isdigit() else plain[0]
+    else:
+        number = next(iter(entry.numbers(order)), math.nan)
+    return max(int(number), 1) if number in range(9) else None
+
+
 def block_of(data: bytes) -> bytes:
     """The block in what a container holds as EXIF, without whatever stands before its TIFF header."""
     found = _BEGIN.search(data, 0, _FURTHEST)
     return data[found.start() :] if found is not None else data
 
 
-def _fits(tag: int, entry: Entry, order: ByteOrder) -> bool:
+def _fits(tag: int, entry: Entry) -> bool:
     """Whether a tag is one that can be published and looks like itself."""
     if tag in tags.TEXTS:
         return entry.type in _TEXT_TYPES
     if tag in tags.WIDE_TEXTS:
         return entry.type in _WIDE_TYPES
     if tag == tags.ORIENTATION:  # written as it should be, however it was written
-        return bool(entry.numbers(order))
+        return True
     if tag in tags.CODES:
         return len(entry.raw) <= 4
     fractional = entry.type in _FRACTIONS
@@ -95,20 +112,20 @@ def _fits(tag: int, entry: Entry, order: ByteOrder) -> bool:
     return whole and entry.type in _INTEGERS and entry.count <= tags.COUNTS.get(tag, 1)
 
 
-def _described(directory: Directory, order: ByteOrder) -> dict[int, Entry]:
+def _described(directory: Directory) -> dict[int, Entry]:
     return {
         tag: settled(tag, entry) if tag in tags.TEXTS or tag in tags.WIDE_TEXTS else entry
         for tag, entry in directory.entries.items()
-        if _fits(tag, entry, order)
+        if _fits(tag, entry)
     }
 
 
-def _odd(directory: Directory, order: ByteOrder) -> frozenset[int]:
+def _odd(directory: Directory) -> frozenset[int]:
     """The tags that may name somebody and are there in a shape that is none of theirs."""
     return frozenset(
         tag
         for tag, entry in directory.entries.items()
-        if tag in _NAMING - {tags.EXIF_POINTER} and not _fits(tag, entry, order)
+        if tag in _NAMING - {tags.EXIF_POINTER} and not _fits(tag, entry)
     )
 
 
@@ -146,17 +163,16 @@ def read_tree(data: bytes, main: Directory, header: Header) -> Exif:
     """Everything publishable that hangs on a main directory (a TIFF's page, or the first of an EXIF block)."""
     order = header.order
     photo = _pointed(data, main, tags.EXIF_POINTER, header)
-    shown = _described(photo, order)
+    shown = _described(photo)
     shown.pop(tags.ORIENTATION, None)
+    unread = {tags.ORIENTATION: _UNREAD} if tags.ORIENTATION in main.lost else {}
     return Exif(
         order,
-        {**_described(main, order), **_placed(main, tags.GEOTIFF, many=_GEOTIFF)},
+        {**unread, **_described(main), **_placed(main, tags.GEOTIFF, many=_GEOTIFF)},
         shown,
         _placed(_pointed(data, main, tags.GPS_POINTER, header), tags.GPS),
         _interoperating(_pointed(data, photo, tags.INTEROPERABILITY_POINTER, header)),
-        _NAMING
-        if main.cut or photo.cut
-        else ((main.lost | photo.lost) & _NAMING) | _odd(main, order) | _odd(photo, order),
+        _NAMING if main.cut or photo.cut else ((main.lost | photo.lost) & _NAMING) | _odd(main) | _odd(photo),
         next(
             (
                 decode_text(one.raw).strip("\0 ")

@@ -1,8 +1,8 @@
-"""The metadata of an ISO base media picture (AVIF, HEIC) as it lies in the file, and how its boxes turn the picture.
+"""The metadata of an ISO base media picture (AVIF, HEIC) as it lies in the file.
 
 Libraries hand metadata on rewritten, or fail on them: Pillow's AVIF plugin replaces letters that are not ASCII, and
 does not read a picture whose EXIF block is odd.
-(ISO/IEC 14496-12, 8.11; ISO/IEC 23008-12, 6.5.10, 6.5.12, and annex A.2 for the offset before an EXIF block.)
+(ISO/IEC 14496-12, 8.11; ISO/IEC 23008-12, annex A.2 for the offset before an EXIF block.)
 """
 
 from __future__ import annotations
@@ -14,12 +14,6 @@ from shaded.publishing.walking import iso_places
 
 _LARGEST = 32_000_000
 _RDF = b"rdf"
-#: EXIF's number for a turn to the left by so many quarters (``irot``), then mirroring about an axis (``imir``; 0: up
-#: becomes down, 1: left becomes right).
-_ORIENTATIONS = {
-    (0, None): 1, (0, 1): 2, (0, 0): 4, (1, None): 8, (1, 0): 5, (1, 1): 7, (2, None): 3, (2, 0): 2, (2, 1): 4,
-    (3, None): 6, (3, 0): 7, (3, 1): 5,
-}  # fmt: skip
 
 
 def metadata_items(data: bytes) -> tuple[list[tuple[Kind, bytes]], bool]:
@@ -41,17 +35,6 @@ def metadata_items(data: bytes) -> tuple[list[tuple[Kind, bytes]], bool]:
         elif _RDF in content.replace(b"\0", b""):
             found.append(("xmp", content))
     return found, whole
-
-
-def turned_by_boxes(data: bytes) -> int:
-    """How the boxes of the shown picture turn it, as EXIF's orientation: 1 (not at all) to 8."""
-    try:
-        shown = read_items(data).shown
-    except ValueError:
-        return 1
-    turn = shown.stated(b"irot") if shown is not None else None
-    mirror = shown.stated(b"imir") if shown is not None else None
-    return _ORIENTATIONS[turn[0] & 3 if turn else 0, mirror[0] & 1 if mirror else None]
 
 
 def without_exif(data: bytes) -> bytes:

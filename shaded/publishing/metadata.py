@@ -70,6 +70,8 @@ def carried(picture: Picture, form: Format, metadata: Metadata, rights: Rights, 
     warnings += [f"The {name} could not be read to the end; the rest was left out." for name in unreadable
                  if name != "XMP packet"]  # fmt: skip
     turn = turn_of(picture.container)
+    if not turn.understood:
+        warnings.append(f"EXIF's Orientation could not be understood; the picture has orientation {turn.orientation}.")
     kept = _kept(source, metadata, warnings)
     written = _written(kept, form, picture, turn, warnings)
     packet = _merged(written.xmp)
@@ -77,8 +79,6 @@ def carried(picture: Picture, form: Format, metadata: Metadata, rights: Rights, 
     _say(packet, statements.stated(kept).beyond(heard), heard)
     if kept.iptc and not written.iptc:
         _say_as_xmp(packet, kept.iptc[0])
-    if turn.by_xmp and turn.orientation != 1:
-        xmp.set_orientation(packet, turn.orientation)
     now = statements.stated(replace(written, xmp=(packet,)))
     _state_rights(packet, rights, source, now, warnings, readable=not unreadable)
     if form == "jpeg" and packet.properties:
@@ -129,14 +129,12 @@ def _kept(source: Described, metadata: Metadata, warnings: list[str]) -> Describ
 def _written(kept: Described, form: Format, picture: Picture, turn: Turn, warnings: list[str]) -> Described:
     """What of that the format has a place for, true for the published picture."""
     tree = kept.exif[0] if kept.exif else exif.Exif("<")
-    # Decoding a HEIC turns and crops it, and what counts pixels of the camera's picture is true no more.
-    turned = picture.size if picture.container.format == "heic" else None
-    tree = exif.resized(tree, picture.size, picture.container.full_size or turned)
-    if not turn.by_xmp:
-        tree = exif.turned(tree, turn.orientation)
+    reframed = picture.size if picture.container.reframed else None
+    tree = exif.resized(tree, picture.size, picture.container.full_size or reframed)
+    tree = exif.turned(tree, turn.orientation)
     if form == "jpeg" and len(exif.build(tree) or b"") > _JPEG_EXIF:
         warnings.append("The EXIF data are too long for a JPEG and were left out, except for the orientation.")
-        tree = exif.turned(exif.Exif(tree.order), 1 if turn.by_xmp else turn.orientation)
+        tree = exif.turned(exif.Exif(tree.order), turn.orientation)
     if form == "tiff":
         tree = exif.as_ascii(tree)
     records = kept.iptc[:1]

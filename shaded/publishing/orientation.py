@@ -1,7 +1,8 @@
 """How a viewer turns a picture: the one decision in the program.
 
 A container's own boxes come first (AVIF's ``irot`` and ``imir`` make EXIF's word void: ISO/IEC 23008-12, 6.5.10), then
-EXIF, then XMP's ``tiff:Orientation``, which fewer viewers follow.
+EXIF, then XMP's ``tiff:Orientation``. Whoever says it in the source, the published file says it where most viewers
+look: in an AVIF's boxes, and in the EXIF data of the others.
 """
 
 from __future__ import annotations
@@ -14,27 +15,29 @@ from shaded.publishing.picture import Container, Picture
 
 
 class Turn(NamedTuple):
-    """An orientation, 1 (upright) to 8 as EXIF numbers them (4.6.5.1.6), and whether XMP alone states it."""
+    """An orientation, 1 (upright) to 8 as EXIF numbers them (4.6.5.1.6), and whether all that counts was understood."""
 
     orientation: int
-    by_xmp: bool
+    understood: bool = True
 
 
 def turn_of(container: Container) -> Turn:
     """What a decoded file says, wherever it says it. What cannot be read says nothing."""
     if container.orientation is not None:
-        return Turn(container.orientation, by_xmp=False)
+        return Turn(container.orientation)
+    understood = True
     for block in blocks(container, "exif"):
         with suppress(ValueError):
-            stated = exif.parse(exif.block_of(block)).orientation
-            if stated is not None:
-                return Turn(stated, by_xmp=False)
+            tree = exif.parse(exif.block_of(block))
+            if tree.orientation is not None:
+                return Turn(tree.orientation, understood)
+            understood = understood and not tree.states_orientation
     for packet in blocks(container, "xmp"):
         with suppress(xmp.BadPacket):
             stated = xmp.orientation(xmp.parse(packet))
             if stated is not None:
-                return Turn(stated, by_xmp=True)
-    return Turn(1, by_xmp=False)
+                return Turn(stated, understood)
+    return Turn(1, understood)
 
 
 def orientation_of(picture: Picture) -> int:

@@ -37,6 +37,8 @@ class Container:
         unreadable: What of the metadata was there and could not be read, by name.
         orientation: How a viewer turns the picture where the container itself says so (AVIF, HEIC), 1 to 8; where it is
             ``None`` EXIF and XMP decide. Everybody asks :func:`shaded.publishing.orientation.orientation_of`.
+        reframed: Whether decoding cropped the pixels, or turned them: what counts the pixels of the camera's picture is
+            true no more.
         full_size: Width and height before the picture was reduced, where it was.
         dpi: Dots per inch, horizontal and vertical.
         jpeg_tables: A JPEG's quantisation tables, one per component in their order.
@@ -62,6 +64,7 @@ class Container:
     comment: bytes | None = None
     unreadable: tuple[str, ...] = ()
     orientation: int | None = None
+    reframed: bool = False
     full_size: tuple[int, int] | None = None
     dpi: tuple[float, float] | None = None
     jpeg_tables: tuple[tuple[int, ...], ...] | None = None

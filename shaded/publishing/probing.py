@@ -12,6 +12,7 @@ from itertools import islice
 
 from shaded.publishing.formats import Format
 from shaded.publishing.ifd import Directory, Header, read_directory, read_header
+from shaded.publishing.remarks import UNKNOWN_CROP
 from shaded.publishing.stills import still_facts
 from shaded.publishing.walking import Cut, jpeg_scans, jpeg_segments, png_chunks, png_is_sound, riff_chunks
 
@@ -215,6 +216,8 @@ def _check_jpegs(data: bytes, pieces: list[tuple[int, int]], page: Directory, he
 def _still(data: bytes) -> Probe:
     facts = still_facts(data)
     obstacle = _ANIMATION if facts.animated else _HDR if facts.colour.is_hdr else None
+    if obstacle is None and facts.frame is None:
+        obstacle = UNKNOWN_CROP
     return Probe(facts.width, facts.height, obstacle)
 
 

@@ -7,6 +7,8 @@ FURTHER_PICTURES = (
 )
 STRAIGHTENED = "The colours were stored multiplied with the transparency; the published file has them straight."
 NO_CREDENTIALS = "Content credentials (C2PA) were left out: they do not hold for a changed picture."
+#: Why a picture is refused, and what to do.
+UNKNOWN_CROP = ("its boxes crop it in a way that is not understood", "Export a JPEG or PNG of what is to be seen")
 
 
 def fewer_bits(bits: int) -> str:

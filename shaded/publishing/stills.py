@@ -8,6 +8,7 @@ from shaded.publishing.av1 import stated_colour
 from shaded.publishing.boxes import Item, Items, read_items
 from shaded.publishing.colour import Colour
 from shaded.publishing.formats import brands
+from shaded.publishing.framing import Frame, framed
 from shaded.publishing.remarks import FURTHER_PICTURES, NO_CREDENTIALS, fewer_bits
 from shaded.publishing.walking import Cut, iso_places
 
@@ -30,6 +31,7 @@ class StillFacts:
         animated: Whether it is a sequence of pictures.
         further: Whether it accompanies the picture with others that are no thumbnails: depth, gain maps, a series.
         credentials: Whether it has content credentials (C2PA).
+        frame: What of it is shown, and how it is turned; ``None`` where a crop is not understood.
     """
 
     width: int
@@ -39,6 +41,12 @@ class StillFacts:
     animated: bool
     further: bool
     credentials: bool
+    frame: Frame | None
+
+    @property
+    def is_cropped(self) -> bool:
+        """Whether its boxes crop it."""
+        return self.frame is None or self.frame.crops((self.width, self.height))
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -99,13 +107,12 @@ def still_facts(data: bytes) -> StillFacts:
     if shown is None and not animated:
         raise Cut("there is no picture in it")
     if shown is None:
-        return StillFacts(0, 0, 8, Colour(), animated, further=False, credentials=credentials)
+        return StillFacts(0, 0, 8, Colour(), animated, further=False, credentials=credentials, frame=framed(items))
     parts = items.coded()
     first = parts[0] if parts else None
     width, height = shown.size
     largest = sum(part.size[0] * part.size[1] for part in parts)
     if largest > _MOST_TIMES * width * height + _SPARE:
         raise ValueError("its parts are far larger than the picture")
-    return StillFacts(
-        width, height, _bits(first), _colour(data, shown, first), animated, _has_further(items), credentials
-    )
+    colour, further = _colour(data, shown, first), _has_further(items)
+    return StillFacts(width, height, _bits(first), colour, animated, further, credentials, framed(items))

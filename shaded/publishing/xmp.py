@@ -30,7 +30,7 @@ from shaded.publishing.xmp_reading import ORIENTATION, BadPacket, Packet, parse
 
 __all__ = [
     "DC", "PLUS", "VOCABULARY", "BadPacket", "Packet", "add", "data_mining", "named", "orientation", "parse",
-    "publishable", "serialise", "set_data_mining", "set_orientation", "shrink", "values", "values_of",
+    "publishable", "serialise", "set_data_mining", "shrink", "values", "values_of",
 ]  # fmt: skip
 
 VOCABULARY = "http://ns.useplus.org/ldf/vocab/"
@@ -151,13 +151,6 @@ def orientation(packet: Packet) -> int | None:
     """What ``tiff:Orientation`` says, 1 to 8; ``None`` when it says nothing that makes sense."""
     stated = next((element.text or "" for element in packet.properties if element.tag == ORIENTATION), "").strip()
     return int(stated) if stated in tuple("12345678") else None
-
-
-def set_orientation(packet: Packet, value: int) -> None:
-    """State ``tiff:Orientation``."""
-    element = Element(ORIENTATION)
-    element.text = str(value)
-    packet.properties.append(element)
 
 
 def add(packet: Packet, space: str, name: str, texts: list[str], box: str = "") -> None:

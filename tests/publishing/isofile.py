@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from shaded.publishing.boxes import read_items
 
 #: Properties without which a picture must not be shown.
-ESSENTIAL = (b"irot", b"imir")
+ESSENTIAL = (b"irot", b"imir", b"clap")
 XMP = b"application/rdf+xml\0"
 HEIC = (b"heic", b"mif1", b"heic")
 
@@ -37,6 +37,12 @@ def irot(quarters):
 def imir(axis):
     """Mirrored: 0 exchanges top and bottom, 1 left and right (ISO/IEC 23008-12:2022, 6.5.12)."""
     return box(b"imir", bytes((axis,)))
+
+
+def clap(width, height, across=0, down=0):
+    """Cropped to this size, its middle so far from the picture's; numbers, or numerator and denominator."""
+    numbers = (one if isinstance(one, tuple) else (one, 1) for one in (width, height, across, down))
+    return box(b"clap", *(struct.pack(">iI", *pair) for pair in numbers))
 
 
 def nclx(primaries, transfer):

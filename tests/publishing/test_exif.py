@@ -85,11 +85,42 @@ def test_an_orientation_of_any_number_type_counts_and_is_written_as_a_short(entr
     assert exif.turned(tree, 6).main[274] == Entry(3, 1, b"\6\0")
 
 
-@pytest.mark.parametrize("value", [0, 9, 65535])
-def test_an_orientation_that_makes_no_sense_is_upright(value):
-    """Values outside of 1 to 8 turn nothing."""
-    assert exif.Exif("<", {274: _number(value)}).orientation == 1
-    assert exif.Exif("<").orientation is None
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Entry(2, 2, b"6\0"), Entry(2, 1, b"6"), Entry(129, 4, b" 6\0\0"), Entry(7, 2, b"\0\6"), Entry(7, 2, b"\6\0"),
+        Entry(7, 4, b"\0\0\0\6"), Entry(7, 1, b"6"), Entry(1, 2, b"\0\6"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_an_orientation_that_is_no_number_counts_where_it_is_plain(entry, order):
+    """A digit as a text, and bytes of which one alone says something, in either order."""
+    tree = exif.parse(exif.build(exif.Exif(order, {274: entry})))
+    assert tree.orientation == 6
+
+
+def test_an_orientation_of_zero_is_upright():
+    """Some cameras write it for a picture that is not turned."""
+    assert exif.Exif("<", {274: _number(0)}).orientation == 1
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [_number(9), _number(65535), Entry(2, 4, b"top\0"), Entry(2, 3, b"66\0"), Entry(7, 2, b"\6\6"),
+     Entry(5, 1, struct.pack("<II", 13, 2)), Entry(5, 1, bytes(8))],
+)  # fmt: skip
+def test_an_orientation_that_makes_no_sense_says_nothing(entry):
+    """It is stated and not understood; one that is absent is not even stated."""
+    tree = exif.Exif("<", {274: entry})
+    assert (tree.orientation, tree.states_orientation) == (None, True)
+    assert (exif.Exif("<").orientation, exif.Exif("<").states_orientation) == (None, False)
+
+
+def test_an_orientation_whose_value_is_not_there_is_one_that_was_not_understood():
+    """Its type is unknown, so that nobody can say where its value is."""
+    block = exif.build(exif.Exif("<", {274: _number(6)})).replace(b"\x12\1\3\0", b"\x12\1\x63\0")
+    tree = exif.parse(block)
+    assert (tree.orientation, tree.states_orientation) == (None, True)
 
 
 @pytest.mark.parametrize(

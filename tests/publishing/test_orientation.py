@@ -11,9 +11,10 @@ from PIL import Image, ImageOps
 
 from shaded.publishing import exif, xmp
 from shaded.publishing import xmp_names as names
-from shaded.publishing.items import turned_by_boxes
+from shaded.publishing.ifd import Entry
 from shaded.publishing.orientation import orientation_of
 from shaded.publishing.reading import decode
+from shaded.publishing.stills import still_facts
 from shaded.publishing.walking import iso_boxes
 from shaded.publishing.writing import encode
 from shaded.settings import Metadata
@@ -36,7 +37,7 @@ def _sources(orientation):
 @pytest.mark.parametrize("keep", [True, False])
 @pytest.mark.parametrize("output", FORMATS)
 @pytest.mark.parametrize("source", FORMATS)
-@pytest.mark.parametrize("orientation", [1, 2, 5, 6])
+@pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_published_picture_stands_as_its_source(source, output, orientation, keep):
     """From any container into any other, with and without EXIF, a viewer shows the same picture the same way up."""
     data = _sources(orientation)[source]
@@ -108,8 +109,8 @@ def test_boxes_are_understood_as_the_library_does(orientation):
     """The orientation of an AVIF's boxes is the one that Pillow tells."""
     data = avif(orientation=orientation)
     with Image.open(io.BytesIO(data)) as image:
-        assert turned_by_boxes(data) == image.getexif().get(274, 1) == orientation
-    assert turned_by_boxes(encode(decode(data), decode(data).colour).data) == orientation
+        assert still_facts(data).frame.orientation == image.getexif().get(274, 1) == orientation
+    assert still_facts(encode(decode(data), decode(data).colour).data).frame.orientation == orientation
 
 
 def test_an_avif_says_it_once():
@@ -124,17 +125,41 @@ def test_an_avif_says_it_once():
 @pytest.mark.parametrize("keep", [True, False])
 @pytest.mark.parametrize("output", FORMATS)
 @pytest.mark.parametrize("source", ["jpeg", "png", "webp", "tiff"])
-def test_what_xmp_alone_says_xmp_says_again(source, output, keep):
-    """Where EXIF has no orientation Pillow follows XMP's; other viewers do not, and see what they saw before."""
-    packet = xmp_packet("<tiff:Orientation>6</tiff:Orientation>", f'xmlns:tiff="{names.TIFF}"')
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_what_xmp_alone_says_is_said_where_viewers_look(orientation, source, output, keep):
+    """Where EXIF has no orientation XMP's counts, and the published file states it in EXIF or an AVIF's boxes."""
+    packet = xmp_packet(f"<tiff:Orientation>{orientation}</tiff:Orientation>", f'xmlns:tiff="{names.TIFF}"')
     picture = decode(with_xmp(source, packet))
-    assert orientation_of(picture) == 6
+    assert orientation_of(picture) == orientation
     data = encode(picture, picture.colour, output, metadata=Metadata(exif=keep, xmp=keep)).data
     result = decode(data)
-    assert xmp.orientation(xmp.parse(result.container.xmp)) == 6
-    assert result.container.exif is None or exif.parse(result.container.exif).orientation is None
+    assert orientation_of(result) == orientation
+    assert xmp.orientation(xmp.parse(result.container.xmp)) is None
     with Image.open(io.BytesIO(data)) as image:
-        assert image.getexif().get(274) == (6 if output != "tiff" else image.getexif().get(274))
+        assert image.getexif().get(274, 1) == orientation
+
+
+@pytest.mark.parametrize("output", FORMATS)
+@pytest.mark.parametrize("source", ["jpeg", "png", "webp", "tiff"])
+def test_an_orientation_as_a_text_is_published_as_a_number(source, output):
+    """Pillow and browsers follow the published one."""
+    picture = decode(with_exif(source, exif.build(exif.Exif("<", {274: Entry(2, 2, b"6\0")}))))
+    encoded = encode(picture, picture.colour, output)
+    assert not encoded.warnings
+    assert orientation_of(decode(encoded.data)) == 6
+    with Image.open(io.BytesIO(encoded.data)) as image:
+        assert image.getexif().get(274) == 6
+
+
+@pytest.mark.parametrize("source", ["jpeg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("entry", [Entry(2, 8, b"Top-left"), Entry(3, 1, b"\x09\0")])
+def test_an_orientation_that_is_not_understood_is_warned_about(source, entry):
+    """The warning says which one the published picture has: upright here."""
+    picture = decode(with_exif(source, exif.build(exif.Exif("<", {274: entry}))))
+    encoded = encode(picture, picture.colour)
+    assert encoded.warnings == ("EXIF's Orientation could not be understood; the picture has orientation 1.",)
+    assert orientation_of(decode(encoded.data)) == 1
+    assert not encode(decode(encoded.data), picture.colour).warnings
 
 
 @pytest.mark.parametrize("source", ["jpeg", "png", "webp"])

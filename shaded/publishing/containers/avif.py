@@ -1,5 +1,8 @@
 """AVIF through libavif: 8 bits, full chroma, alpha without loss, and the source's colour description.
 
+What its boxes crop away (``clap``) is cropped when it is decoded, and no such box is written again. libavif leaves that
+to whoever shows the picture, with the turning and mirroring, which stay an orientation.
+
 Files with 10 or 12 bits come out with 8, which a warning says.
 """
 
@@ -11,14 +14,16 @@ from dataclasses import replace
 import numpy as np
 from PIL import AvifImagePlugin, Image
 
+from shaded.errors import Refusal
 from shaded.publishing.colour import Colour
 from shaded.publishing.containers.pixels import Planes, split
 from shaded.publishing.exif import Exif, build
 from shaded.publishing.exif_tags import ORIENTATION
 from shaded.publishing.formats import brands
-from shaded.publishing.items import metadata_items, turned_by_boxes, without_exif
+from shaded.publishing.items import metadata_items, without_exif
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Picture, arranged
+from shaded.publishing.remarks import UNKNOWN_CROP
 from shaded.publishing.stills import still_facts
 
 _QUALITY = 85
@@ -28,15 +33,23 @@ _COLOUR_BOX = b"colrnclx"
 
 
 def decode(data: bytes) -> Picture:
-    """L, LA, RGB or RGBA, 8 bits."""
+    """L, LA, RGB or RGBA, 8 bits; only what the boxes show.
+
+    Raises:
+        Refusal: It is cropped in a way that is not understood.
+    """
     facts = still_facts(data)
+    if facts.frame is None:
+        raise Refusal(UNKNOWN_CROP[0], remedy=UNKNOWN_CROP[1])
     items, whole = metadata_items(data)
     named = data if _BRANDS.intersection(brands(data)) else data[:8] + b"avif" + data[12:]
     with AvifImagePlugin.AvifImageFile(io.BytesIO(without_exif(named))) as image:
-        if image.width * image.height > facts.width * facts.height:
+        if image.width * image.height > facts.width * facts.height or (
+            facts.is_cropped and image.size != (facts.width, facts.height)
+        ):
             raise ValueError("its parts disagree on its size")
         image.load()
-        colour, alpha = split(np.array(image))
+        colour, alpha = split(np.ascontiguousarray(np.array(image)[facts.frame.part]))
         icc = image.info.get("icc_profile")
         container = Container(
             "avif",
@@ -45,7 +58,8 @@ def decode(data: bytes) -> Picture:
             colour=None if icc else facts.colour,
             **arranged(items),
             unreadable=() if whole else ("metadata items",),
-            orientation=turned_by_boxes(data),
+            reframed=facts.is_cropped,
+            orientation=facts.frame.orientation,
             warnings=facts.remarks,
         )
     return Picture(colour, alpha, container)

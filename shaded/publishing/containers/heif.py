@@ -17,7 +17,7 @@ from shaded.publishing.boxes import alone, read_items
 from shaded.publishing.containers.pixels import mode_name, split, straight, to_eight_bits
 from shaded.publishing.items import metadata_items
 from shaded.publishing.picture import Container, Picture, Pixels, arranged
-from shaded.publishing.remarks import STRAIGHTENED
+from shaded.publishing.remarks import STRAIGHTENED, UNKNOWN_CROP
 from shaded.publishing.stills import still_facts
 
 #: What libheif says where it is built without a decoder, or the picture is beyond its own limits. A feature that it
@@ -43,13 +43,16 @@ def decode(data: bytes) -> Picture:
     """L, LA, RGB or RGBA, 8 bits, upright.
 
     Raises:
-        Refusal: libheif is built without what the file needs, such as an HEVC decoder; or it knows no such colours.
+        Refusal: libheif is built without what the file needs, such as an HEVC decoder; or it knows no such colours; or
+            the file is cropped in a way that is not understood.
     """
     import pillow_heif  # noqa: PLC0415 - large, and only HEIC files need it
 
     facts = still_facts(data)
     if not facts.colour.is_known:  # libheif would call it damaged
         raise Refusal(f"its colour space ({facts.colour}) is not known here", remedy="Export a JPEG or PNG")
+    if facts.frame is None:
+        raise Refusal(UNKNOWN_CROP[0], remedy=UNKNOWN_CROP[1])
     try:
         file = pillow_heif.open_heif(data)
         image = file[file.primary_index]
@@ -78,6 +81,7 @@ def decode(data: bytes) -> Picture:
         **arranged(items),
         unreadable=() if whole else ("metadata items",),
         orientation=1,
+        reframed=True,
         warnings=warnings,
     )
     return Picture(colour, alpha, container)
