@@ -29,11 +29,13 @@ class Item:
         kind: What it is: ``hvc1``, ``av01``, ``grid``, ``Exif``, ``mime``.
         properties: Kind and content of each property, in the order in which they are to be applied.
         extents: Start and end of each piece of its data in the file; empty where they are parts of another item.
+        named_at: Where in the file its kind is named.
     """
 
     kind: bytes
     properties: tuple[tuple[bytes, bytes], ...] = ()
     extents: tuple[tuple[int, int], ...] = ()
+    named_at: int = 0
 
     def stated(self, kind: bytes) -> bytes | None:
         """The first property of a kind."""
@@ -125,17 +127,17 @@ class _Reader:
         return value
 
 
-def _kinds(data: bytes, start: int, end: int) -> dict[int, bytes]:
-    """``iinf``: the type of each item."""
-    kinds: dict[int, bytes] = {}
+def _kinds(data: bytes, start: int, end: int) -> dict[int, tuple[bytes, int]]:
+    """``iinf``: the type of each item, and where it stands."""
+    kinds: dict[int, tuple[bytes, int]] = {}
     first = start + (8 if _number(data, start, 1) else 6)
     for kind, at, stop in iso_places(data, first, end):
         version = _number(data, at, 1)
         if kind != b"infe" or version < 2:
             continue
         wide = 2 if version == 2 else 4
-        number = _number(data, at + 4, wide)
-        kinds.setdefault(number, data[at + 6 + wide : min(at + 10 + wide, stop)])
+        number, place = _number(data, at + 4, wide), at + 6 + wide
+        kinds.setdefault(number, (data[place : min(place + 4, stop)], place))
         if len(kinds) > _MOST_ITEMS:
             raise ValueError(f"it has more than {_MOST_ITEMS:,} parts")
     return kinds
@@ -250,7 +252,7 @@ def read_items(data: bytes) -> Items:
 
 def _read_meta(data: bytes, start: int, end: int) -> Items:
     primary = 0
-    kinds: dict[int, bytes] = {}
+    kinds: dict[int, tuple[bytes, int]] = {}
     extents: dict[int, tuple[tuple[int, int], ...]] = {}
     properties: dict[int, tuple[tuple[bytes, bytes], ...]] = {}
     references: list[tuple[bytes, int, tuple[int, ...]]] = []
@@ -268,6 +270,7 @@ def _read_meta(data: bytes, start: int, end: int) -> Items:
         elif kind == b"iref":
             references += _references(data, at, stop)
     items = {
-        number: Item(found, properties.get(number, ()), extents.get(number, ())) for number, found in kinds.items()
+        number: Item(found, properties.get(number, ()), extents.get(number, ()), place)
+        for number, (found, place) in kinds.items()
     }
     return Items(primary, items, tuple(references))

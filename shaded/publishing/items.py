@@ -10,7 +10,6 @@ from __future__ import annotations
 from shaded.publishing.boxes import read_items
 from shaded.publishing.exif import block_of
 from shaded.publishing.picture import Kind
-from shaded.publishing.walking import iso_places
 
 _LARGEST = 32_000_000
 _RDF = b"rdf"
@@ -41,15 +40,10 @@ def without_exif(data: bytes) -> bytes:
     """The file with its EXIF items under a type that nobody reads."""
     changed = bytearray(data)
     try:
-        for kind, start, end in iso_places(data):
-            for inner, first, last in iso_places(data, start + 4, end) if kind == b"meta" else ():
-                if inner != b"iinf":
-                    continue
-                entries = first + (8 if data[first : first + 1] > b"\0" else 6)
-                for _, at, stop in iso_places(data, entries, last):
-                    place = at + (8 if data[at : at + 1] == b"\2" else 10)
-                    if data[place : place + 4] == b"Exif" and place + 4 <= stop:
-                        changed[place : place + 4] = b"skip"
+        items = read_items(data).all.values()
     except ValueError:
         return data
+    for item in items:
+        if item.kind == b"Exif":
+            changed[item.named_at : item.named_at + 4] = b"skip"
     return bytes(changed)

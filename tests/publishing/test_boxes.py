@@ -123,3 +123,9 @@ def test_a_box_that_is_cut_off_says_so():
     """A file that ends inside its list of items is cut."""
     with pytest.raises(Cut):
         read_items(TILED[:200])
+
+
+def test_a_part_with_absurdly_many_properties_is_refused():
+    """One that is passed over might be a crop."""
+    with pytest.raises(ValueError, match="more than 64 properties"):
+        read_items(assembled([part_of(saved(smooth(), "AVIF"), *[irot(1)] * 64)]))
