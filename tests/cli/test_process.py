@@ -53,6 +53,11 @@ def environment(tmp_path):
     }
 
 
+def _hear_hangups():
+    """Under nohup, which ignores them, these tests are to hold too."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.fixture
 def started(environment):
     """Start a command in a process group of its own; none outlives the test."""
@@ -68,6 +73,7 @@ def started(environment):
                 stderr=subprocess.PIPE,
                 text=True,
                 process_group=0,
+                preexec_fn=_hear_hangups,
             )
         )
         return processes[-1]
