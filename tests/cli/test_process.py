@@ -53,14 +53,10 @@ def environment(tmp_path):
     }
 
 
-def _hear_hangups():
-    """Under nohup, which ignores them, these tests are to hold too."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
 @pytest.fixture
 def started(environment):
     """Start a command in a process group of its own; none outlives the test."""
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as nohup has it, which is inherited
     processes = []
 
     def start(*words, program=(sys.executable, str(COPYING)), **more):
@@ -73,12 +69,12 @@ def started(environment):
                 stderr=subprocess.PIPE,
                 text=True,
                 process_group=0,
-                preexec_fn=_hear_hangups,
             )
         )
         return processes[-1]
 
     yield start
+    signal.signal(signal.SIGHUP, ignored)
     for each in processes:
         each.kill()
         each.communicate()
