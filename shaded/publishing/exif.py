@@ -11,9 +11,11 @@ import math
 import re
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from shaded.publishing import exif_tags as tags
+from shaded.publishing.claims import credentials_may_name, may_hold_words
 from shaded.publishing.embedded import Objection, holds_picture, left_out, objection
 from shaded.publishing.exif_texts import decode_text, readings, settled, text_of, trimmed
 from shaded.publishing.ifd import ByteOrder, Directory, Entry, Header, read_directory, read_header, write_directory
@@ -27,6 +29,9 @@ _SHORT, _LONG, _DOUBLE = 3, 4, 12
 _NAMING = frozenset({
     tags.ARTIST, tags.COPYRIGHT, tags.XP_AUTHOR, tags.XP_TITLE, tags.IMAGE_TITLE, tags.PHOTOGRAPHER, tags.EXIF_POINTER,
 })  # fmt: skip
+#: Where further directories are, and how many are looked at; they describe thumbnails and the like.
+_SUB, _MOST_FURTHER = 330, 8
+_NUMBERS = tags.INTEGERS | tags.FRACTIONS | tags.CODES | tags.OF_FULL_SIZE | tags.GEOTIFF | {tags.ORIENTATION}
 #: Where a block begins, behind what various writers put before it: ``Exif`` once or twice, an offset, zeros.
 _BEGIN = re.compile(rb"(?:II|MM|ii|mm)(?:[*+]\0|\0[*+])")
 _FURTHEST = 64
@@ -36,7 +41,18 @@ _STRUCTURAL = re.compile(rb'\s*(?:\{"shape"|ImageJ=|<\?xml|<OME)')
 
 @dataclass(frozen=True)
 class Exif:
-    """The directories of a block, its byte order, the tags that may name somebody and cannot be read, and the owner."""
+    """A block.
+
+    Attributes:
+        order: Its byte order.
+        main: What is known of the first directory.
+        photo: Of the photo data.
+        gps: Of the place.
+        interoperability: Of that directory.
+        lost: The tags that may name somebody and cannot be read.
+        owner: Whom the camera belongs to.
+        unknown: The tags, by name, that are not understood and may name somebody.
+    """
 
     order: ByteOrder
     main: Mapping[int, Entry] = field(default_factory=dict)
@@ -45,6 +61,7 @@ class Exif:
     interoperability: Mapping[int, Entry] = field(default_factory=dict)
     lost: frozenset[int] = frozenset()
     owner: str = ""
+    unknown: tuple[str, ...] = ()
 
     @property
     def orientation(self) -> int | None:
@@ -112,6 +129,30 @@ def _odd(directory: Directory, order: ByteOrder) -> frozenset[int]:
     )
 
 
+def _is_understood(tag: int, entry: Entry, order: ByteOrder) -> bool:
+    """Whether a tag is read, or cannot name a maker or an owner."""
+    if tag == tags.CREDENTIALS:
+        return not credentials_may_name(entry.raw)
+    known = tag in tags.SILENT or tag == tags.CAMERA_OWNER or _fits(tag, entry, order)
+    return known or not may_hold_words(entry.raw)
+
+
+def _unknown_in(directory: Directory, order: ByteOrder, read: frozenset[int] = frozenset()) -> list[str]:
+    """The tags, by name, that are not understood and may name somebody; ``read`` are those that the caller reads."""
+    found = [tag for tag, entry in directory.entries.items() if not _is_understood(tag, entry, order)]
+    found += directory.lost - tags.SILENT - _NUMBERS - _NAMING
+    return [f"EXIF's {tags.name_of(tag)}" for tag in found if tag not in read]
+
+
+def _unread_in(directory: Directory, known: frozenset[int], what: str) -> list[str]:
+    """The tags, by name, of a directory of which nothing but what is ``known`` may be there, that may name somebody."""
+    return [
+        f"EXIF's {tags.name_of(tag)} of {what}"
+        for tag, entry in directory.entries.items()
+        if tag not in known and may_hold_words(entry.raw)
+    ]
+
+
 def _placed(directory: Directory, allowed: frozenset[int], *, many: frozenset[int] = frozenset()) -> dict[int, Entry]:
     """What tells the place: texts and numbers that hold no picture; of many numbers those of the types ``many``."""
     return {
@@ -142,18 +183,23 @@ def _pointed(data: bytes, directory: Directory, tag: int, header: Header) -> Dir
         return Directory(lost=frozenset({tag}))
 
 
-def read_tree(data: bytes, main: Directory, header: Header) -> Exif:
-    """Everything publishable that hangs on a main directory (a TIFF's page, or the first of an EXIF block)."""
+def read_tree(data: bytes, main: Directory, header: Header, read: frozenset[int] = frozenset()) -> Exif:
+    """Everything publishable that hangs on a main directory (a TIFF's page, or the first of an EXIF block).
+
+    ``read`` are the tags of the main directory that the caller reads.
+    """
     order = header.order
     photo = _pointed(data, main, tags.EXIF_POINTER, header)
+    place = _pointed(data, main, tags.GPS_POINTER, header)
+    interoperability = _pointed(data, photo, tags.INTEROPERABILITY_POINTER, header)
     shown = _described(photo, order)
     shown.pop(tags.ORIENTATION, None)
     return Exif(
         order,
         {**_described(main, order), **_placed(main, tags.GEOTIFF, many=_GEOTIFF)},
         shown,
-        _placed(_pointed(data, main, tags.GPS_POINTER, header), tags.GPS),
-        _interoperating(_pointed(data, photo, tags.INTEROPERABILITY_POINTER, header)),
+        _placed(place, tags.GPS),
+        _interoperating(interoperability),
         _NAMING
         if main.cut or photo.cut
         else ((main.lost | photo.lost) & _NAMING) | _odd(main, order) | _odd(photo, order),
@@ -165,6 +211,12 @@ def read_tree(data: bytes, main: Directory, header: Header) -> Exif:
             ),
             "",
         ),
+        (
+            *_unknown_in(main, order, read | tags.GEOTIFF - {tags.GDAL_METADATA}),
+            *_unknown_in(photo, order),
+            *_unread_in(place, tags.GPS, "the place"),
+            *_unread_in(interoperability, tags.SILENT | {1, 2}, "the interoperability directory"),
+        ),
     )
 
 
@@ -175,7 +227,15 @@ def parse(block: bytes) -> Exif:
         ValueError: It is damaged.
     """
     header = read_header(block)
-    return read_tree(block, read_directory(block, header.first, header, forgiving=True), header)
+    main = read_directory(block, header.first, header, forgiving=True)
+    tree = read_tree(block, main, header)
+    further = [main.following, *(main.entries[_SUB].integers(header.order) if _SUB in main.entries else ())]
+    for at in filter(None, further[:_MOST_FURTHER]):
+        with suppress(ValueError):  # readers pass it over
+            other = read_directory(block, at, header, forgiving=True)
+            found = _unread_in(other, tags.SILENT | _NUMBERS, "a further directory")
+            tree = replace(tree, unknown=(*tree.unknown, *found))
+    return tree
 
 
 def _pointer(order: ByteOrder, at: int) -> Entry:

@@ -16,7 +16,7 @@ from shaded.publishing.containers.pixels import Planes, split
 from shaded.publishing.exif import Exif, build
 from shaded.publishing.exif_tags import ORIENTATION
 from shaded.publishing.formats import brands
-from shaded.publishing.items import metadata_items, turned_by_boxes, without_exif
+from shaded.publishing.items import metadata_items, turned_by_boxes, unknown_parts, without_exif
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Picture, arranged
 from shaded.publishing.stills import still_facts
@@ -45,6 +45,7 @@ def decode(data: bytes) -> Picture:
             colour=None if icc else facts.colour,
             **arranged(items),
             unreadable=() if whole else ("metadata items",),
+            unknown=unknown_parts(data),
             orientation=turned_by_boxes(data),
             warnings=facts.remarks,
         )

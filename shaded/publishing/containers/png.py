@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import PngImagePlugin
 
 from shaded.publishing import texts
+from shaded.publishing.claims import credentials_may_name, may_hold_words
 from shaded.publishing.containers.pixels import Planes, mode_name, split
 from shaded.publishing.containers.png_colour import read_colour
 from shaded.publishing.exif import block_of
@@ -29,7 +30,14 @@ _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _COLOUR_CHUNKS = {b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
 #: The registered chunk, and as programs wrote it before that.
 _EXIF_CHUNKS = (b"eXIf", b"exIf")
+#: Chunks that name nobody: pixels, colour, time, size, animation, and what programs note for themselves.
+_SILENT_CHUNKS = frozenset({
+    *_PIXEL_CHUNKS, b"tRNS", b"iCCP", b"bKGD", b"hIST", b"pHYs", b"sBIT", b"sPLT", b"tIME", b"oFFs", b"pCAL", b"sCAL",
+    b"sTER", b"gIFg", b"acTL", b"fcTL", b"fdAT", b"vpAg", b"caNv", b"orNT", b"npTc", b"npOl", b"npLb", b"CgBI", b"iDOT",
+    b"prVW", b"mkBF", b"mkTS", b"mkBS", b"mkBT", b"cmOD", b"cpIp", b"dSIG",
+})  # fmt: skip
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
+_CREDENTIALS = b"caBX"
 _INCHES_PER_METRE = 0.0254
 #: Higher levels take up to five times as long for a percent less, on shaded pictures.
 _COMPRESSION = 5
@@ -94,6 +102,7 @@ def decode(data: bytes) -> Picture:
     blocks: list[tuple[Kind, bytes]] = []
     found: list[tuple[bytes, bytes]] = []
     needed = bytearray(PNG_SIGNATURE)
+    unknown: list[str] = []
     for kind, _, content in png_chunks(data):
         palette = bool(chunks) and chunks[b"IHDR"][9] == 3
         if kind in _PIXEL_CHUNKS or (kind == b"tRNS" and palette):
@@ -106,11 +115,15 @@ def decode(data: bytes) -> Picture:
             found.append((kind, content))
         elif kind in _EXIF_CHUNKS:
             blocks.append(("exif", block_of(content)))
+        elif kind == _CREDENTIALS:
+            unknown += ["content credentials"] if credentials_may_name(content) else []
+        elif kind not in _SILENT_CHUNKS and may_hold_words(content):
+            unknown.append(f"chunk {kind.decode('ascii')}")
     samples, mode = _decode_pixels(chunks, bytes(needed))
     colour, alpha = split(samples)
     said = texts.read(found)
     icc, stated, warnings = read_colour(chunks, said.icc)
-    if b"caBX" in chunks:
+    if _CREDENTIALS in chunks:
         warnings += (NO_CREDENTIALS,)
     container = Container(
         "png",
@@ -120,6 +133,7 @@ def decode(data: bytes) -> Picture:
         **arranged([*blocks, *said.blocks]),
         texts=said.texts,
         unreadable=said.unreadable,
+        unknown=(*unknown, *said.unknown),
         dpi=_dpi(chunks.get(b"pHYs", b"")),
         png_chunks=tuple(kept),
         warnings=warnings,
