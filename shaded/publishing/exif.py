@@ -85,8 +85,9 @@ class Exif:
 
     def text(self, tag: int) -> str:
         """A text tag, such as 315 (artist) or 33432 (copyright); empty when it is absent or no text."""
-        entry = self.main.get(tag) or self.photo.get(tag)
-        return text_of(tag, entry, self.order) if entry is not None and entry.type in _TEXT_TYPES else ""
+        entries = (entry for part in (self.main, self.photo) if (entry := part.get(tag)) is not None)
+        found = (text_of(tag, entry, self.order) for entry in entries if entry.type in _TEXT_TYPES)
+        return next(filter(None, found), "")
 
 
 def block_of(data: bytes) -> bytes:
@@ -133,8 +134,14 @@ def _is_understood(tag: int, entry: Entry, order: ByteOrder) -> bool:
     """Whether a tag is read, or cannot name a maker or an owner."""
     if tag == tags.CREDENTIALS:
         return not credentials_may_name(entry.raw)
-    known = tag in tags.SILENT or tag == tags.CAMERA_OWNER or _fits(tag, entry, order)
-    return known or not may_hold_words(entry.raw)
+    if tag in tags.SILENT or tag == tags.CAMERA_OWNER:
+        return True
+    if not _fits(tag, entry, order):
+        return not may_hold_words(entry.raw)
+    if tag not in tags.TEXTS and tag not in tags.WIDE_TEXTS:
+        return True
+    whole = settled(tag, entry)
+    return not may_hold_words(whole.raw[len(trimmed(tag, whole).raw) :])
 
 
 def _unknown_in(directory: Directory, order: ByteOrder, read: frozenset[int] = frozenset()) -> list[str]:

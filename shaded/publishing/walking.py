@@ -61,7 +61,7 @@ def jpeg_segments(data: bytes) -> Iterator[Part]:
 
 
 def jpeg_parts(data: bytes) -> Iterator[Part]:
-    """All marker segments up to the end mark, those between and behind the scans as well.
+    """All marker segments up to and with the end mark, those between and behind the scans as well.
 
     Raises:
         Cut: There is no end mark.
@@ -69,9 +69,9 @@ def jpeg_parts(data: bytes) -> Iterator[Part]:
     at = 2
     while True:
         part, at = _jpeg_segment(data, at)
+        yield part
         if part.kind == _END:
             return
-        yield part
         if part.kind == _SCAN:
             found = _MARKER.search(data, at)
             if found is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, SubElement
 from xml.parsers import expat
 
-from shaded.publishing.claims import has_words, is_claim, shown
+from shaded.publishing.claims import has_words, is_claim, may_hold_words, shown
 from shaded.publishing.xmp_names import (
     RDF,
     STRUCTURE,
@@ -190,7 +190,9 @@ class _Reader:
     def text(self, data: str) -> None:
         if self._passed:
             self._doubt(self._passed_name, data)
-        if self._passed or not self._path:
+            return
+        if not self._path:  # text that belongs to no property
+            self._note("packet", data)
             return
         element = self._path[-1]
         if len(element):  # text behind an inner element belongs to nothing
@@ -236,6 +238,8 @@ def _pass_over(content: bytes) -> _Reader:
             raise
         if not reader.seen or reader.inside:
             raise BadPacket("it is not well-formed XML") from error
+        if may_hold_words(content[max(parser.ErrorByteIndex, 0) :]):
+            reader.packet.unknown.append("end")
     return reader
 
 

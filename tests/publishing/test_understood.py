@@ -13,6 +13,7 @@ from shaded.publishing import exif, iptc
 from shaded.publishing.ifd import Entry
 from shaded.publishing.metadata import rights_in
 from shaded.publishing.reading import decode
+from shaded.publishing.walking import png_chunk
 from shaded.publishing.writing import encode
 from shaded.settings import Metadata, Rights
 from tests.publishing import carriers
@@ -82,6 +83,9 @@ PIECES = {
     "an earlier comment": jpeg()[:2] + _segment(0xFE, b"Copyright 2020 Alice") + _segment(0xFE, b"GD") + jpeg()[2:],
     "a comment behind the pixels": _behind(jpeg(), _segment(0xFE, b"(c) Alice")),
     "EXIF behind the pixels": _behind(jpeg(), _segment(0xE1, b"Exif\0\0" + _ARTIST)),
+    "a segment behind the end": jpeg() + _segment(0xE1, b"Exif\0\0" + _ARTIST),
+    "a WebP's chunk behind the end": webp() + b"EXIF" + len(_ARTIST).to_bytes(4, "little") + _ARTIST,
+    "a PNG's chunk behind the end": png() + png_chunk(b"tEXt", b"Author\0Alice"),
     "Ducky": jpeg((12, _DUCKY)),
     "a segment of a program": jpeg((9, b"Studio\0by Alice")),
     "EXIF without zeros": jpeg((1, b"Exif" + _ARTIST)),
@@ -113,6 +117,9 @@ PIECES = {
         b"</rdf:RDF>", b"<own:Person xmlns:own='urn:own'>Alice</own:Person></rdf:RDF>")),
     "a value as an attribute": _xmp("<dc:creator><rdf:Description rdf:value='Alice Author'/></dc:creator>"),
     "text between items": _xmp("<dc:creator><rdf:Seq><rdf:li/>Alice Author</rdf:Seq></dc:creator>"),
+    "text outside of properties": with_xmp("jpeg", xmp_packet().replace(b"</x:xmpmeta>", b"Alice</x:xmpmeta>")),
+    "a second packet behind the first": with_xmp("jpeg", xmp_packet() + _PACKET),
+    "a name behind the end of a text": jpeg((1, b"Exif\0\0" + _tagged(315, b"\0Alice Author\0", 2))),
     "a deep creator": _xmp(_DEEP),
     "a large creator": with_xmp("png", xmp_packet(_CREATOR.replace("Alice", "Alice" + "x" * 70_000))),
     "rights in 3,000 languages": with_xmp("png", xmp_packet(f"<dc:rights><rdf:Alt>{_MANY}</rdf:Alt></dc:rights>")),
@@ -157,6 +164,12 @@ def test_numbered_members_are_items():
     """A list of creators says the same in both of RDF's spellings."""
     packet = xmp_packet("<dc:creator><rdf:Seq><rdf:_1>Alice</rdf:_1><rdf:_2>Zoe</rdf:_2></rdf:Seq></dc:creator>")
     assert rights_in(decode(with_xmp("jpeg", packet))).creator == "Alice; Zoe"
+
+
+def test_a_blank_tag_hides_no_other():
+    """Where the first directory has a blank artist, the photo data may have one."""
+    block = exif.build(exif.Exif("<", {315: text_entry("   ")}, {315: text_entry("Alice")}))
+    assert rights_in(decode(with_exif("jpeg", block))).creator == "Alice"
 
 
 def test_the_owner_of_a_tiff_counts():
@@ -252,6 +265,7 @@ ORDINARY = {
     "IPTC without names": with_iptc("jpeg", iptc_records((1, 90, b"\x1b%G"), (2, 0, b"\0\4"), (2, 5, b"A cow"),
                                                          (2, 25, b"cow"), (2, 55, b"20240501"), (2, 65, b"Acme"))),
     **{f"Pillow's {form}": _by_pillow(form) for form in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")},
+    "a phone's film behind the end": jpeg() + jpeg() + b"ftypmp42 film of Alice",
     "GD's JPEG": jpeg(comment=b"CREATOR: gd-jpeg v1.0 (using IJG JPEG v62), quality = 90\n"),
     "tifffile's": tiff({270: text_entry('{"shape": [20, 30, 3]}'), 305: text_entry("tifffile.py")}),
     "an animation's chunks": png((b"vpAg", bytes(9)), (b"iDOT", b"\0\0\0\2" * 7), (b"tIME", b"\7\xe8\5\1\12\24\36")),

@@ -29,7 +29,9 @@ _KNOWN = {
     13: re.compile(rb"Photoshop 3\.0\0|Adobe_Photoshop2\.5:|\x1c|Adobe_CM"),
     14: re.compile(rb"Adobe.{0,7}\Z", re.DOTALL),
 }
-_COMMENT, _SCAN = 0xFE, 0xDA
+_COMMENT, _SCAN, _END = 0xFE, 0xDA, 0xD9
+#: How a segment begins that somebody appended to the file.
+_APPENDED = re.compile(rb"\xff[\xe0-\xef\xfe]")
 
 
 def unknown_segments(data: bytes) -> tuple[str, ...]:
@@ -42,12 +44,14 @@ def unknown_segments(data: bytes) -> tuple[str, ...]:
     """
     found: list[str] = []
     late = False
-    for kind, _, content in jpeg_parts(data):
+    for kind, at, content in jpeg_parts(data):
         number = kind[0] - 0xE0
         late = late or kind[0] == _SCAN
         is_application = 0 <= number <= 15
         known = is_application and number in _KNOWN and _KNOWN[number].match(content) is not None
-        if late and (is_application or kind[0] == _COMMENT) and may_hold_words(content):
+        if kind[0] == _END and _APPENDED.match(data, at) is not None:
+            found.append("segment behind the end")
+        elif late and (is_application or kind[0] == _COMMENT) and may_hold_words(content):
             found.append(f"{_name(kind[0])} segment behind the pixels")
         elif number == 11 and credentials_may_name(content):
             found.append("content credentials")

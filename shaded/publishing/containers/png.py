@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import cast
 
 import numpy as np
@@ -95,6 +96,18 @@ def _decode_pixels(chunks: dict[bytes, bytes], data: bytes) -> tuple[Pixels, str
     return samples, stored
 
 
+def _unknown_chunks(data: bytes) -> Iterator[str]:
+    """The chunks, by name, that are not understood and may name somebody."""
+    for kind, at, content in png_chunks(data):
+        read = kind in texts.TEXT_CHUNKS or kind in _EXIF_CHUNKS or len(content) == _COLOUR_CHUNKS.get(kind)
+        if kind == _CREDENTIALS:
+            yield from ["content credentials"] if credentials_may_name(content) else []
+        elif not read and kind not in _SILENT_CHUNKS and may_hold_words(content):
+            yield f"chunk {kind.decode('ascii')}"
+        elif kind == b"IEND" and data[at + 8 : at + 12] in (*texts.TEXT_CHUNKS, *_EXIF_CHUNKS):
+            yield "chunk behind the end"
+
+
 def decode(data: bytes) -> Picture:
     """The picture in L, LA, RGB or RGBA, 8 or 16 bits; the library is given only the chunks that it needs."""
     chunks: dict[bytes, bytes] = {}
@@ -102,7 +115,6 @@ def decode(data: bytes) -> Picture:
     blocks: list[tuple[Kind, bytes]] = []
     found: list[tuple[bytes, bytes]] = []
     needed = bytearray(PNG_SIGNATURE)
-    unknown: list[str] = []
     for kind, _, content in png_chunks(data):
         palette = bool(chunks) and chunks[b"IHDR"][9] == 3
         if kind in _PIXEL_CHUNKS or (kind == b"tRNS" and palette):
@@ -115,10 +127,6 @@ def decode(data: bytes) -> Picture:
             found.append((kind, content))
         elif kind in _EXIF_CHUNKS:
             blocks.append(("exif", block_of(content)))
-        elif kind == _CREDENTIALS:
-            unknown += ["content credentials"] if credentials_may_name(content) else []
-        elif kind not in _SILENT_CHUNKS and may_hold_words(content):
-            unknown.append(f"chunk {kind.decode('ascii')}")
     samples, mode = _decode_pixels(chunks, bytes(needed))
     colour, alpha = split(samples)
     said = texts.read(found)
@@ -133,7 +141,7 @@ def decode(data: bytes) -> Picture:
         **arranged([*blocks, *said.blocks]),
         texts=said.texts,
         unreadable=said.unreadable,
-        unknown=(*unknown, *said.unknown),
+        unknown=(*_unknown_chunks(data), *said.unknown),
         dpi=_dpi(chunks.get(b"pHYs", b"")),
         png_chunks=tuple(kept),
         warnings=warnings,

@@ -29,6 +29,13 @@ def _may_name(kind: bytes, content: bytes) -> bool:
     return not read and kind not in _SILENT_CHUNKS and may_hold_words(content)
 
 
+def _appended(data: bytes) -> tuple[str, ...]:
+    """The metadata chunk that stands behind the file's stated end, where readers do not look."""
+    size = int.from_bytes(data[4:8], "little")
+    kind = data[8 + size + (size & 1) :][:4].upper()
+    return ("chunk behind the end",) if kind in (*_XMP, b"EXIF") else ()
+
+
 def _named(kind: bytes) -> str:
     return f"chunk {shown(kind.decode('latin-1'))}"
 
@@ -50,9 +57,7 @@ def decode(data: bytes) -> Picture:
             image.mode,
             icc=next((content for kind, content in chunks if kind == b"ICCP" and content), None),  # announced or not
             **arranged(blocks),
-            unknown=tuple(
-                f"chunk {shown(kind.decode('latin-1'))}" for kind, content in chunks if _may_name(kind, content)
-            ),
+            unknown=(*(_named(kind) for kind, content in chunks if _may_name(kind, content)), *_appended(data)),
             lossless=any(kind == b"VP8L" for kind, _ in chunks),
         )
     return Picture(colour, alpha, container)
