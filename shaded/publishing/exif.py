@@ -11,9 +11,11 @@ import math
 import re
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from shaded.publishing import exif_tags as tags
+from shaded.publishing.claims import credentials_may_name, may_hold_words
 from shaded.publishing.embedded import Objection, holds_picture, left_out, objection
 from shaded.publishing.exif_texts import decode_text, readings, settled, text_of, trimmed
 from shaded.publishing.ifd import ByteOrder, Directory, Entry, Header, read_directory, read_header, write_directory
@@ -23,12 +25,16 @@ _LONGEST, _FEW = 60_000, 64
 _INTEGERS, _FRACTIONS, _GEOTIFF = frozenset({1, 3, 4, 6, 8, 9}), frozenset({5, 10}), frozenset({3, 12})
 _TEXT_TYPES, _WIDE_TYPES = frozenset({1, 2, 7, 129}), frozenset({1, 2, 3, 7})
 _SHORT, _LONG, _DOUBLE = 3, 4, 12
+_OWNER = tags.CAMERA_OWNER
 #: Stands for an orientation that is there and whose value is not.
 _UNREAD = Entry(_SHORT, 1, b"\xff\xff")
 #: Tags in which somebody may be named; one that is there and cannot be read is not the same as one that is absent.
 _NAMING = frozenset({
     tags.ARTIST, tags.COPYRIGHT, tags.XP_AUTHOR, tags.XP_TITLE, tags.IMAGE_TITLE, tags.PHOTOGRAPHER, tags.EXIF_POINTER,
 })  # fmt: skip
+#: Where further directories are, and how many are looked at; they describe thumbnails and the like.
+_SUB, _MOST_FURTHER = 330, 8
+_NUMBERS = tags.INTEGERS | tags.FRACTIONS | tags.CODES | tags.OF_FULL_SIZE | tags.GEOTIFF | {tags.ORIENTATION}
 #: Where a block begins, behind what various writers put before it: ``Exif`` once or twice, an offset, zeros.
 _BEGIN = re.compile(rb"(?:II|MM|ii|mm)(?:[*+]\0|\0[*+])")
 _FURTHEST = 64
@@ -38,7 +44,18 @@ _STRUCTURAL = re.compile(rb'\s*(?:\{"shape"|ImageJ=|<\?xml|<OME)')
 
 @dataclass(frozen=True)
 class Exif:
-    """The directories of a block, its byte order, the tags that may name somebody and cannot be read, and the owner."""
+    """A block.
+
+    Attributes:
+        order: Its byte order.
+        main: What is known of the first directory.
+        photo: Of the photo data.
+        gps: Of the place.
+        interoperability: Of that directory.
+        lost: The tags that may name somebody and cannot be read.
+        owner: Whom the camera belongs to.
+        unknown: The tags, by name, that are not understood and may name somebody.
+    """
 
     order: ByteOrder
     main: Mapping[int, Entry] = field(default_factory=dict)
@@ -47,6 +64,7 @@ class Exif:
     interoperability: Mapping[int, Entry] = field(default_factory=dict)
     lost: frozenset[int] = frozenset()
     owner: str = ""
+    unknown: tuple[str, ...] = ()
 
     @property
     def orientation(self) -> int | None:
@@ -75,8 +93,9 @@ class Exif:
 
     def text(self, tag: int) -> str:
         """A text tag, such as 315 (artist) or 33432 (copyright); empty when it is absent or no text."""
-        entry = self.main.get(tag) or self.photo.get(tag)
-        return text_of(tag, entry, self.order) if entry is not None and entry.type in _TEXT_TYPES else ""
+        entries = (entry for part in (self.main, self.photo) if (entry := part.get(tag)) is not None)
+        found = (text_of(tag, entry, self.order) for entry in entries if entry.type in _TEXT_TYPES)
+        return next(filter(None, found), "")
 
 
 def _turn_in(entry: Entry, order: ByteOrder) -> int | None:
@@ -129,6 +148,36 @@ def _odd(directory: Directory) -> frozenset[int]:
     )
 
 
+def _is_understood(tag: int, entry: Entry) -> bool:
+    """Whether a tag is read, or cannot name a maker or an owner."""
+    if tag == tags.CREDENTIALS:
+        return not credentials_may_name(entry.raw)
+    if tag in tags.SILENT or tag == _OWNER:
+        return True
+    if not _fits(tag, entry):
+        return not may_hold_words(entry.raw)
+    if tag not in tags.TEXTS and tag not in tags.WIDE_TEXTS:
+        return True
+    whole = settled(tag, entry)
+    return not may_hold_words(whole.raw[len(trimmed(tag, whole).raw) :])
+
+
+def _unknown_in(directory: Directory, read: frozenset[int] = frozenset()) -> list[str]:
+    """The tags, by name, that are not understood and may name somebody; ``read`` are those that the caller reads."""
+    found = [tag for tag, entry in directory.entries.items() if not _is_understood(tag, entry)]
+    found += directory.lost - tags.SILENT - _NUMBERS - _NAMING
+    return [f"EXIF's {tags.name_of(tag)}" for tag in found if tag not in read]
+
+
+def _unread_in(directory: Directory, known: frozenset[int], what: str) -> list[str]:
+    """The tags, by name, of a directory of which nothing but what is ``known`` may be there, that may name somebody."""
+    return [
+        f"EXIF's {tags.name_of(tag)} of {what}"
+        for tag, entry in directory.entries.items()
+        if tag not in known and may_hold_words(entry.raw)
+    ]
+
+
 def _placed(directory: Directory, allowed: frozenset[int], *, many: frozenset[int] = frozenset()) -> dict[int, Entry]:
     """What tells the place: texts and numbers that hold no picture; of many numbers those of the types ``many``."""
     return {
@@ -159,10 +208,15 @@ def _pointed(data: bytes, directory: Directory, tag: int, header: Header) -> Dir
         return Directory(lost=frozenset({tag}))
 
 
-def read_tree(data: bytes, main: Directory, header: Header) -> Exif:
-    """Everything publishable that hangs on a main directory (a TIFF's page, or the first of an EXIF block)."""
+def read_tree(data: bytes, main: Directory, header: Header, read: frozenset[int] = frozenset()) -> Exif:
+    """Everything publishable that hangs on a main directory (a TIFF's page, or the first of an EXIF block).
+
+    ``read`` are the tags of the main directory that the caller reads.
+    """
     order = header.order
     photo = _pointed(data, main, tags.EXIF_POINTER, header)
+    place = _pointed(data, main, tags.GPS_POINTER, header)
+    interoperability = _pointed(data, photo, tags.INTEROPERABILITY_POINTER, header)
     shown = _described(photo)
     shown.pop(tags.ORIENTATION, None)
     unread = {tags.ORIENTATION: _UNREAD} if tags.ORIENTATION in main.lost else {}
@@ -170,16 +224,15 @@ def read_tree(data: bytes, main: Directory, header: Header) -> Exif:
         order,
         {**unread, **_described(main), **_placed(main, tags.GEOTIFF, many=_GEOTIFF)},
         shown,
-        _placed(_pointed(data, main, tags.GPS_POINTER, header), tags.GPS),
-        _interoperating(_pointed(data, photo, tags.INTEROPERABILITY_POINTER, header)),
+        _placed(place, tags.GPS),
+        _interoperating(interoperability),
         _NAMING if main.cut or photo.cut else ((main.lost | photo.lost) & _NAMING) | _odd(main) | _odd(photo),
-        next(
-            (
-                decode_text(one.raw).strip("\0 ")
-                for part in (photo, main)
-                if (one := part.entries.get(tags.CAMERA_OWNER))
-            ),
-            "",
+        next((decode_text(one.raw).strip("\0 ") for part in (photo, main) if (one := part.entries.get(_OWNER))), ""),
+        (
+            *_unknown_in(main, read | tags.GEOTIFF - {tags.GDAL_METADATA}),
+            *_unknown_in(photo),
+            *_unread_in(place, tags.GPS, "the place"),
+            *_unread_in(interoperability, tags.SILENT | {1, 2}, "the interoperability directory"),
         ),
     )
 
@@ -191,7 +244,15 @@ def parse(block: bytes) -> Exif:
         ValueError: It is damaged.
     """
     header = read_header(block)
-    return read_tree(block, read_directory(block, header.first, header, forgiving=True), header)
+    main = read_directory(block, header.first, header, forgiving=True)
+    tree = read_tree(block, main, header)
+    further = [main.following, *(main.entries[_SUB].integers(header.order) if _SUB in main.entries else ())]
+    for at in filter(None, further[:_MOST_FURTHER]):
+        with suppress(ValueError):  # readers pass it over
+            other = read_directory(block, at, header, forgiving=True)
+            found = _unread_in(other, tags.SILENT | _NUMBERS, "a further directory")
+            tree = replace(tree, unknown=(*tree.unknown, *found))
+    return tree
 
 
 def _pointer(order: ByteOrder, at: int) -> Entry:

@@ -8,8 +8,10 @@ place. Everything else is left out: previews, object data, identifiers, and all 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Literal, NamedTuple
 
+from shaded.publishing.claims import may_hold_words
 from shaded.publishing.embedded import left_out, objection
 from shaded.publishing.exif_texts import decode_text
 
@@ -22,15 +24,25 @@ _OLD_APP13 = b"Adobe_Photoshop2.5:"
 _MARK = 0x1C
 _CHARSET = (1, 90)
 _MOST_DATASETS = 10_000
-OBJECT_NAME, KEYWORDS, BYLINE, CREDIT, COPYRIGHT, CAPTION = 5, 25, 80, 110, 116, 120
+OBJECT_NAME, KEYWORDS, BYLINE, COPYRIGHT, CAPTION = 5, 25, 80, 116, 120
+#: Credit, source, contact and writer: whoever stands there, makers and owners among them.
+NAMING = (110, 115, 118, 122)
+#: Instructions and headline; titles, keywords and captions are read on their own.
+DESCRIBING = (40, 105)
 
 #: Datasets of the application record that are published: titles, subjects, dates, people, notices, descriptions.
 _HARMLESS = frozenset({
     0, 3, 4, OBJECT_NAME, 7, 8, 10, 12, 15, 20, KEYWORDS, 30, 35, 37, 38, 40, 42, 55, 60, 62, 63, 65, 70, 75, BYLINE,
-    85, 103, 105, CREDIT, 115, COPYRIGHT, 118, CAPTION, 121, 122, 135,
+    85, 103, 105, 110, 115, COPYRIGHT, 118, CAPTION, 121, 122, 135,
 })  # fmt: skip
 #: Content location (code and name), city, sublocation, province, country (code and name).
 _PLACES = frozenset({26, 27, 90, 92, 95, 100, 101})
+#: Of those and of the rest, what names no maker and no owner: codes, dates, programs, job titles, previews.
+_SILENT = frozenset({
+    0, 3, 4, 7, 8, 10, 12, 15, 20, 22, 30, 35, 37, 38, 42, 45, 47, 50, 55, 60, 62, 63, 65, 70, 75, 85, 103, 121,
+    125, 130, 131, 135, 150, 151, 152, 153, 154, 200, 201, 202,
+})  # fmt: skip
+_SILENT_ENVELOPE = frozenset({0, 20, 22, 40, 60, 70, 80, 90, 100, 120, 122})
 #: The escape sequences that are met in dataset 1:90 (ISO 2022).
 _ENCODINGS = {
     b"%G": "utf-8", b"%/G": "utf-8", b"%/H": "utf-8", b"%/I": "utf-8", b"%/@": "utf-16-be", b"%/C": "utf-16-be",
@@ -43,6 +55,12 @@ _ENCODINGS = {
 _RESOURCES: dict[int, Resource] = {
     0x0404: "iptc", 0x0422: "exif", 0x0424: "xmp", 0x040F: "icc",
 }  # fmt: skip
+#: Photoshop's resources on its own settings: print, grid, paths, channels, thumbnails, versions, digests, slices.
+_SILENT_RESOURCES = frozenset({
+    *range(0x03E8, 0x03F0), *range(0x03F1, 0x0400), *range(0x0400, 0x0404), *range(0x0405, 0x040B), 0x040C, 0x040D,
+    *range(0x0410, 0x041E), 0x041F, 0x0420, 0x0421, 0x0425, 0x0426, 0x0428, *range(0x042A, 0x0444),
+    *range(0x07D0, 0x0BB8), 0x1B58, 0x1B59, 0x1F40, 0x2710,
+})  # fmt: skip
 
 
 class Dataset(NamedTuple):
@@ -90,6 +108,16 @@ def blocks_of(block: bytes) -> tuple[list[tuple[Resource, bytes]], bool]:
     except ValueError:
         return found, False
     return found, True
+
+
+def unknown_resources(block: bytes) -> list[str]:
+    """The resources of a Photoshop block that are not understood, and may name somebody."""
+    found: list[str] = []
+    with suppress(ValueError):
+        for number, content in resources(block) if block[:1] != bytes([_MARK]) else ():
+            if number not in _RESOURCES and number not in _SILENT_RESOURCES and may_hold_words(content):
+                found.append(f"Photoshop resource {number}")
+    return found
 
 
 def photoshop_block(segments: list[bytes]) -> bytes:
@@ -145,6 +173,17 @@ def publishable(entries: Sequence[Dataset], *, gps: bool, notes: list[str]) -> l
         else:
             notes.append(left_out(f"IPTC dataset 2:{entry.number}", against or "too much"))
     return kept if any(entry.record == 2 and entry.number for entry in kept) else []
+
+
+def unknown(entries: Sequence[Dataset]) -> list[str]:
+    """The datasets that are not understood, and may name somebody."""
+    read = _SILENT | _PLACES | {OBJECT_NAME, KEYWORDS, BYLINE, COPYRIGHT, CAPTION, *NAMING, *DESCRIBING}
+    silent = {1: _SILENT_ENVELOPE, 2: read}
+    return [
+        f"IPTC dataset {record}:{number}"
+        for record, number, value in entries
+        if number not in silent.get(record, ()) and may_hold_words(value)
+    ]
 
 
 def app13(records: bytes) -> bytes:

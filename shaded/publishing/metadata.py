@@ -8,6 +8,7 @@ from typing import Literal
 
 from shaded.publishing import exif, iptc, statements, texts, xmp
 from shaded.publishing import xmp_names as names
+from shaded.publishing.claims import claims
 from shaded.publishing.colour import fitting_profile
 from shaded.publishing.embedded import left_out, objection, profile_objection
 from shaded.publishing.formats import Format
@@ -25,7 +26,7 @@ _STANDING = {
 }
 _JPEG_EXIF = 65533 - len(b"Exif\0\0")
 _JPEG_XMP = 65533 - len(b"http://ns.adobe.com/xap/1.0/\0")
-_UNKNOWN = "some of the source's metadata could not be read, and may name somebody"
+_MOST_DOUBTS = 5
 #: What a notice says that is nobody's name.
 _NO_NAME = re.compile(
     r"©|\(c\)|\b(?:copyright|copr|all|some|rights|reserved|alle rechte vorbehalten|tous droits réservés|todos los"
@@ -80,7 +81,7 @@ def carried(picture: Picture, form: Format, metadata: Metadata, rights: Rights, 
     if kept.iptc and not written.iptc:
         _say_as_xmp(packet, kept.iptc[0])
     now = statements.stated(replace(written, xmp=(packet,)))
-    _state_rights(packet, rights, source, now, warnings, readable=not unreadable)
+    _state_rights(packet, rights, source, now, warnings, (*unreadable, *source.unknown))
     if form == "jpeg" and packet.properties:
         packet, dropped = xmp.shrink(packet, _JPEG_XMP)
         warnings += [f"XMP's {name} was left out: a JPEG has no room for it." for name in dropped]
@@ -181,7 +182,12 @@ def _say_as_xmp(packet: xmp.Packet, entries: tuple[iptc.Dataset, ...]) -> None:
 
 
 def _state_rights(
-    packet: xmp.Packet, rights: Rights, source: Described, now: Statements, warnings: list[str], *, readable: bool
+    packet: xmp.Packet,
+    rights: Rights,
+    source: Described,
+    now: Statements,
+    warnings: list[str],
+    doubts: tuple[str, ...],
 ) -> None:
     """Write what the settings say about rights, as far as the source does not speak for itself.
 
@@ -191,7 +197,7 @@ def _state_rights(
         source: All of the source's metadata, also what is not published: it may name somebody.
         now: What the published file says so far.
         warnings: What was not written, in sentences.
-        readable: Whether all of the source's metadata could be read.
+        doubts: The pieces of the source's metadata that were not understood, and may name somebody.
     """
     if rights.data_mining != "keep":
         stated = next((value for one in source.xmp if (value := xmp.data_mining(one))), "")
@@ -199,18 +205,25 @@ def _state_rights(
         xmp.set_data_mining(packet, stated if stands else _VALUES[rights.data_mining])
     said = statements.stated(source)
     if rights.creator and not now.creators:
-        if _may_name(rights.creator, said, readable=readable):
+        if _may_name(rights.creator, said, readable=not doubts):
             xmp.add(packet, names.DC, "creator", [rights.creator], "Seq")
         else:
-            why = "the source names somebody" if said.creators or said.notices or said.credits else _UNKNOWN
+            why = "the source names somebody" if said.creators or said.notices or said.credits else _doubtful(doubts)
             warnings.append(f"rights.creator was not written: {why}.")
     if rights.notice and not now.notices:
-        if readable and _may_claim(rights, said):
+        if not doubts and _may_claim(rights, said):
             xmp.add(packet, names.DC, "rights", [rights.notice], "Alt")
         else:
             own = "the source has a notice of its own" if said.notices else "the source names somebody else"
-            why = own if said.notices or said.creators or said.credits else _UNKNOWN
+            why = own if said.notices or said.creators or said.credits else _doubtful(doubts)
             warnings.append(f"rights.notice was not written: {why}.")
+
+
+def _doubtful(doubts: tuple[str, ...]) -> str:
+    """Why nobody is named in whose place somebody may stand."""
+    more = f" and {len(doubts) - _MOST_DOUBTS:,} more" if len(doubts) > _MOST_DOUBTS else ""
+    named = ", ".join(doubts[:_MOST_DOUBTS]) + more
+    return f"some of the source's metadata are not understood, and may name somebody ({named})"
 
 
 def _may_name(creator: str, said: Statements, *, readable: bool) -> bool:
@@ -231,7 +244,7 @@ def _may_claim(rights: Rights, said: Statements) -> bool:
         return True
     others = (*said.creators, *said.credits)
     names_another = bool(mine) and mine in normal(rights.notice) and bool(others)
-    return not said.notices and not names_another and not statements.claims(said.credits)
+    return not said.notices and not names_another and not claims(said.credits)
 
 
 def subject_of(picture: Picture, *, gps: bool = False) -> tuple[list[str], str | None]:

@@ -32,9 +32,10 @@ class Container:
         iptc: The IPTC-IIM records (of a JPEG's APP13 or a TIFF's tag 33723).
         further: More blocks of these kinds, which count where the first says nothing: a second EXIF segment, a JPEG's
             extended XMP, what programs store in a PNG's texts or a Photoshop block.
-        texts: A PNG's texts: keyword and text of each.
-        comment: A JPEG's comment.
+        texts: A PNG's texts, and further comments of a JPEG: keyword and text of each.
+        comment: A JPEG's comment, the last of several; those before it are among the texts.
         unreadable: What of the metadata was there and could not be read, by name.
+        unknown: What was there, is not understood and may name somebody, by name.
         orientation: How a viewer turns the picture where the container itself says so (AVIF, HEIC), 1 to 8; where it is
             ``None`` EXIF and XMP decide. Everybody asks :func:`shaded.publishing.orientation.orientation_of`.
         reframed: Whether decoding cropped the pixels, or turned them: what counts the pixels of the camera's picture is
@@ -63,6 +64,7 @@ class Container:
     texts: tuple[tuple[str, str], ...] = ()
     comment: bytes | None = None
     unreadable: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     orientation: int | None = None
     reframed: bool = False
     full_size: tuple[int, int] | None = None

@@ -12,26 +12,37 @@ from dataclasses import dataclass, fields
 from shaded.publishing import exif, iptc, texts, xmp
 from shaded.publishing import exif_tags as tags
 from shaded.publishing import xmp_names as names
+from shaded.publishing.claims import claims, is_claim
 from shaded.publishing.exif_texts import decode_text
 from shaded.publishing.orientation import blocks
 from shaded.publishing.picture import Container
 
-#: How a notice, or a maker's name, begins inside of another text.
-_CLAIM = re.compile(
-    r"©|\(c\)|\bcopyright\b|\b(?:photo|photograph|picture|image|art|artwork|illustration|illustrated|drawn|painted|drawing"
-    r"|painting|made)\s+by\b",
-    re.IGNORECASE,
-)
+#: A licence by its address, which says nothing about whose picture it is.
+_LICENCE = re.compile(r"https?://(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/\S*", re.IGNORECASE)
+#: Descriptions that are a document of their own, which nobody here reads.
+_DOCUMENT = re.compile(r"\s*<[?!/\w]")
+
+
+#: Properties whose texts are creators and notices.
+_READ = frozenset(f"{{{space}}}{name}" for space, name in (
+    (names.DC, "creator"), (names.DC, "rights"), (names.TIFF, "Artist"), (names.TIFF, "Copyright"),
+    (names.EXIF_EX, "Photographer"), (names.PLUS, "ImageCreatorName"), (names.CC, "attributionName"),
+    (names.RIGHTS, "UsageTerms"),
+))  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Described:
-    """The metadata of one file in their own structures; of each kind there may be several blocks, or none."""
+    """The metadata of one file in their own structures; of each kind there may be several blocks, or none.
+
+    ``unknown`` are the pieces, by name, that were not understood and may name somebody.
+    """
 
     exif: tuple[exif.Exif, ...] = ()
     iptc: tuple[tuple[iptc.Dataset, ...], ...] = ()
     xmp: tuple[xmp.Packet, ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,13 @@ def read(container: Container) -> tuple[Described, list[str], list[str]]:
     large = dict.fromkeys(name for packet in packets for name in packet.too_large)
     notes += [f"XMP's {name} was left out: it is too large." for name in large]
     comments = (("Comment", decode_text(container.comment)),) if container.comment else ()
-    described = Described(tuple(trees), tuple(records), tuple(packets), (*container.texts, *comments))
+    written = (*comments, *container.texts)
+    unknown = [*container.unknown, *(name for tree in trees for name in tree.unknown)]
+    unknown += [name for entries in records for name in iptc.unknown(entries)]
+    unknown += [f"XMP's {name}" for packet in packets for name in (*packet.unknown, *packet.too_large)]
+    unknown += texts.unknown(written)
+    unknown += ["EXIF's ImageDescription" for tree in trees if _DOCUMENT.match(tree.text(tags.IMAGE_DESCRIPTION))]
+    described = Described(tuple(trees), tuple(records), tuple(packets), written, unknown=tuple(dict.fromkeys(unknown)))
     return described, list(dict.fromkeys(unreadable)), notes
 
 
@@ -130,38 +147,43 @@ def stated(described: Described) -> Statements:
         keywords += xmp.values(packet, names.DC, "subject")
         keywords += [word.rpartition("|")[2] for word in xmp.values(packet, names.LIGHTROOM, "hierarchicalSubject")]
         descriptions += xmp.values(packet, names.DC, "description")
-        others += [
-            text for one in packet.properties if names.names_somebody(one.tag) for text in xmp.values_of(one)
-        ]  # fmt: skip
-        others += xmp.values(packet, names.PHOTOSHOP, "Credit")
-        for field in ("CopyrightOwnerName", "LicensorName"):
-            others += xmp.named(packet, names.PLUS, field)
+        others += _beside(packet)
     for entries in described.iptc:
         creators += iptc.texts(entries, iptc.BYLINE)
         notices += iptc.texts(entries, iptc.COPYRIGHT)
         titles += iptc.texts(entries, iptc.OBJECT_NAME)
         keywords += iptc.texts(entries, iptc.KEYWORDS)
         descriptions += iptc.texts(entries, iptc.CAPTION)
-        others += iptc.texts(entries, iptc.CREDIT)
+        others += [text for number in iptc.NAMING for text in iptc.texts(entries, number)]
+        others += claims(text for number in iptc.DESCRIBING for text in iptc.texts(entries, number))
     for tree in described.exif:
         creators += [one for tag in (tags.ARTIST, tags.PHOTOGRAPHER, tags.XP_AUTHOR) for one in _parts(tree.text(tag))]
         notices.append(tree.text(tags.COPYRIGHT))
         titles += [tree.text(tag) for tag in (tags.IMAGE_TITLE, tags.XP_TITLE)]
         keywords += _parts(tree.text(tags.XP_KEYWORDS))
         descriptions.append(tree.text(tags.IMAGE_DESCRIPTION))
-        others += [tree.owner, *claims([tree.text(tags.USER_COMMENT), tree.text(tags.XP_COMMENT)])]
+        others += [tree.owner, tree.text(tags.IMAGE_EDITOR)]
+        others += claims(tree.text(tag) for tag in (tags.USER_COMMENT, tags.XP_COMMENT, tags.XP_SUBJECT))
     creators += [one for text in texts.texts_of(described.texts, "Author") for one in _parts(text)]
     notices += texts.texts_of(described.texts, "Copyright")
     titles += texts.texts_of(described.texts, "Title")
     descriptions += texts.texts_of(described.texts, "Description")
     others += [text for key, text in described.texts if texts.names_somebody(key)]
-    others += claims([*descriptions, *texts.texts_of(described.texts, "Comment")])
+    others += claims([*descriptions, *titles, *keywords])
+    others += claims(text for key in texts.DESCRIBING for text in texts.texts_of(described.texts, key))
     return Statements(*(_once(said) for said in (creators, notices, titles, keywords, descriptions, others)))
 
 
-def claims(found: Iterable[str]) -> list[str]:
-    """The texts that claim something: with a copyright notice, or a maker's name, in them."""
-    return [text for text in found if _CLAIM.search(text)]
+def _beside(packet: xmp.Packet) -> list[str]:
+    """What a packet says of makers and owners beside creators and notices: whatever is not known to name nobody."""
+    found: list[str] = []
+    for one in packet.properties:
+        for name, text in xmp.leaves(one):
+            if names.is_silent(name) or one.tag == xmp.ORIENTATION or name in _READ:
+                continue
+            if not names.describes(name) or is_claim(text):
+                found.append(_LICENCE.sub("", text))
+    return found
 
 
 def _parts(text: str) -> list[str]:

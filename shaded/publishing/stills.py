@@ -16,7 +16,7 @@ _SEQUENCES = frozenset({b"avis", b"msf1", b"hevc", b"hevx", b"hevm", b"hevs"})
 #: A grid's tiles reach beyond its edge, and transparency is a picture of its own; more than this is no honest file.
 _MOST_TIMES, _SPARE = 4, 1 << 20
 #: What the C2PA specification (A.5) calls a box with content credentials.
-_CREDENTIALS = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+CREDENTIALS = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def still_facts(data: bytes) -> StillFacts:
     items = read_items(data)
     boxes = [(kind, data[start : min(start + 16, end)]) for kind, start, end in iso_places(data)]
     movie = any(kind == b"moov" for kind, _ in boxes)
-    credentials = (b"uuid", _CREDENTIALS) in boxes
+    credentials = (b"uuid", CREDENTIALS) in boxes
     found = brands(data)
     animated = found[:1] != () and (found[0] in _SEQUENCES or (movie and bool(_SEQUENCES.intersection(found))))
     shown = items.shown

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from shaded.publishing import iptc
+from shaded.publishing.claims import has_words, may_hold_words, shown
 from shaded.publishing.embedded import left_out, objection
 from shaded.publishing.exif import block_of
 from shaded.publishing.exif_texts import decode_text
@@ -23,11 +24,13 @@ from shaded.publishing.walking import png_chunk
 
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _XMP = "xml:com.adobe.xmp"
-_RAW = re.compile(r"raw profile type (\w+)\Z", re.IGNORECASE)
+_RAW = re.compile(r"raw\s+profile\s+type\s+(\S.*)", re.IGNORECASE | re.DOTALL)
 _XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"
 _LARGEST = 16_000_000
 _LONGEST = 60_000
 _MOST_TEXTS = 1000
+_MANY = f"texts after the first {_MOST_TEXTS:,}"
+_PHOTOSHOP = ("iptc", "8bim", "app13")
 _MOST_IN_ALL = 48_000_000
 
 #: Keywords that are published, and other spellings of them: without a prefix such as ``exif:``, in small letters.
@@ -41,6 +44,35 @@ _KEYWORDS = {
 }  # fmt: skip
 #: Keywords that are not published and name a maker or an owner.
 _NAMING = frozenset({"credit", "cameraownername", "camera owner name", "ownername", "maker", "autor", "by", "licensor"})
+#: Registered keywords whose texts are times and programs.
+_SILENT_KEYWORDS = ("Creation Time", "Software")
+#: Registered keywords whose texts describe; a claim in them counts, another word does not.
+DESCRIBING = ("Comment", "Disclaimer", "Warning", "Source")
+#: Prefixes of what programs note about themselves, other files and profiles.
+_SILENT_PREFIXES = ("thumb:", "icc:", "png:", "jpeg:", "date:")
+#: Keywords, without a prefix and in small letters, whose texts name no maker and no owner: times, programs, renderers,
+#: and EXIF's tags on the camera as ImageMagick writes them.
+_SILENT = frozenset({
+    "aperturevalue", "artfilter", "aspect", "bitspersample", "brightnessvalue", "camera", "cfapattern",
+    "colorspace", "componentsconfiguration", "compressedbitsperpixel", "compression", "contrast", "create-date",
+    "creationdate", "creator-tool", "creatortool", "customrendered", "date", "datetime", "datetimedigitized",
+    "datetimeoriginal", "devicesettingdescription", "digitalzoomratio", "encoder", "exifimagelength",
+    "exifimagewidth", "exifoffset", "exifversion", "exposurebiasvalue", "exposureindex", "exposuremode",
+    "exposureprogram", "exposuretime", "file", "filename", "filesource", "flash", "flashenergy", "flashpixversion",
+    "fnumber", "focallength", "focallengthin35mmfilm", "focalplaneresolutionunit", "focalplanexresolution",
+    "focalplaneyresolution", "frame", "gaincontrol", "generator", "hostcomputer", "imagelength", "imageuniqueid",
+    "imagewidth", "interoperabilityindex", "interoperabilityoffset", "interoperabilityversion", "isospeedratings",
+    "jpeginterchangeformat", "jpeginterchangeformatlength", "lensmake", "lensmodel", "lensserialnumber",
+    "lensspecification", "lightsource", "make", "makernote", "maxaperturevalue", "meteringmode", "model",
+    "modify-date", "offsettime", "offsettimedigitized", "offsettimeoriginal", "orientation",
+    "photographicsensitivity", "photometricinterpretation", "pixelxdimension", "pixelydimension",
+    "primarychromaticities", "printimagematching", "recommendedexposureindex", "render-time", "rendertime",
+    "resolution", "resolutionunit", "samplesperpixel", "saturation", "scene", "scenecapturetype", "scenetype",
+    "sensingmethod", "sensitivitytype", "sharpness", "shutterspeedvalue", "standardoutputsensitivity",
+    "subjectarea", "subjectdistance", "subjectdistancerange", "subjectlocation", "subsectime",
+    "subsectimedigitized", "subsectimeoriginal", "thumbnail", "time", "timestamp", "version", "whitebalance",
+    "whitepoint", "xresolution", "ycbcrcoefficients", "ycbcrpositioning", "yresolution",
+})  # fmt: skip
 #: GPS tags by the names that ImageMagick writes as ``exif:NAME``, and whether they hold fractions.
 _GPS_TAGS = {
     "gpslatituderef": (1, False), "gpslatitude": (2, True), "gpslongituderef": (3, False), "gpslongitude": (4, True),
@@ -60,12 +92,14 @@ class Texts:
         blocks: Blocks of other kinds that were stored as texts.
         icc: A colour profile that was stored as a text.
         unreadable: What was there and could not be read, by name.
+        unknown: What could be read and is not understood, by name.
     """
 
     texts: tuple[tuple[str, str], ...]
     blocks: tuple[tuple[Kind, bytes], ...]
     icc: bytes | None
     unreadable: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
 
 
 def inflate(data: bytes, most: int = _LARGEST) -> bytes | None:
@@ -94,6 +128,10 @@ def _split(kind: bytes, content: bytes, left: int) -> tuple[str, bytes | None]:
     return keyword, text
 
 
+def _named(keyword: str) -> str:
+    return f'text "{shown(keyword)}"'
+
+
 def _short(keyword: str) -> str:
     return re.split("[:.]", keyword)[-1].strip().casefold()
 
@@ -114,7 +152,7 @@ def _blocks(name: str, content: bytes) -> tuple[list[tuple[iptc.Resource, bytes]
         return [("xmp", content[len(_XMP_SEGMENT) :])], True
     if name in ("exif", "app1"):
         return [("exif", block_of(content))], True
-    if name in ("iptc", "8bim", "app13"):
+    if name in _PHOTOSHOP:
         return iptc.blocks_of(content.removeprefix(b"Photoshop 3.0\0"))
     if name == "xmp":
         return [("xmp", content)], True
@@ -127,6 +165,7 @@ def read(chunks: Iterable[tuple[bytes, bytes]]) -> Texts:
     blocks: list[tuple[Kind, bytes]] = []
     profiles: list[bytes] = []
     unreadable: list[str] = []
+    foreign: list[str] = []
     left = _MOST_IN_ALL
     for chunk_kind, content in chunks:
         keyword, text = _split(chunk_kind, content, left)
@@ -136,17 +175,29 @@ def read(chunks: Iterable[tuple[bytes, bytes]]) -> Texts:
             blocks.append(("xmp", text))
         elif raw is not None:
             profile = None if text is None else _raw_profile(text)
-            found, whole = ([], False) if profile is None else _blocks(raw[1].casefold(), profile)
+            found, whole = ([], False) if profile is None else _blocks(raw[1].strip().casefold(), profile)
+            if profile is not None:
+                foreign += _unknown_profile(keyword, raw[1].strip().casefold(), profile, found)
             blocks += [(kind, block) for kind, block in found if kind != "icc"]
             profiles += [block for kind, block in found if kind == "icc"]
-            if not whole and raw[1].casefold() not in ("icc", "icm"):
-                unreadable.append(f'text "{keyword}"')
+            if not whole and raw[1].strip().casefold() not in ("icc", "icm"):
+                unreadable.append(_named(keyword))
         elif text is not None:
             if len(texts) < _MOST_TEXTS:
                 texts.append((keyword, decode_text(text)))
-        elif _short(keyword) in _KEYWORDS or keyword.casefold() == _XMP:
-            unreadable.append(f'text "{keyword}"')
-    return Texts(tuple(texts), tuple(blocks), profiles[0] if profiles else None, tuple(unreadable))
+            elif _MANY not in unreadable:
+                unreadable.append(_MANY)
+        elif not _is_silent(keyword):
+            unreadable.append(_named(keyword))
+    icc = profiles[0] if profiles else None
+    return Texts(tuple(texts), tuple(blocks), icc, tuple(unreadable), tuple(foreign))
+
+
+def _unknown_profile(keyword: str, name: str, profile: bytes, found: list[tuple[iptc.Resource, bytes]]) -> list[str]:
+    """What of a raw profile is not understood and may name somebody."""
+    if name in _PHOTOSHOP:
+        return iptc.unknown_resources(profile.removeprefix(b"Photoshop 3.0\0"))
+    return [] if found or not may_hold_words(profile) else [_named(keyword)]
 
 
 def texts_of(texts: Iterable[tuple[str, str]], keyword: str) -> list[str]:
@@ -161,6 +212,24 @@ def texts_of(texts: Iterable[tuple[str, str]], keyword: str) -> list[str]:
 def names_somebody(keyword: str) -> bool:
     """Whether a keyword that is not published stands before the name of a maker or an owner."""
     return _short(keyword) in _NAMING
+
+
+def _is_silent(keyword: str) -> bool:
+    """Whether what stands under a keyword names no maker and no owner."""
+    short = _short(keyword)
+    known = (
+        short in _SILENT or short in _GPS_TAGS or short.startswith("gps") or _KEYWORDS.get(short) in _SILENT_KEYWORDS
+    )
+    return known or keyword.casefold().startswith(_SILENT_PREFIXES)
+
+
+def unknown(texts: Iterable[tuple[str, str]]) -> list[str]:
+    """The texts, by name, under keywords that are not known here, and with words that may name somebody."""
+    return [
+        _named(key)
+        for key, text in texts
+        if _short(key) not in _KEYWORDS and not names_somebody(key) and not _is_silent(key) and has_words(text)
+    ]
 
 
 def publishable(texts: Iterable[tuple[str, str]], *, gps: bool, notes: list[str]) -> tuple[tuple[str, str], ...]:

@@ -60,6 +60,25 @@ def jpeg_segments(data: bytes) -> Iterator[Part]:
             return
 
 
+def jpeg_parts(data: bytes) -> Iterator[Part]:
+    """All marker segments up to and with the end mark, those between and behind the scans as well.
+
+    Raises:
+        Cut: There is no end mark.
+    """
+    at = 2
+    while True:
+        part, at = _jpeg_segment(data, at)
+        yield part
+        if part.kind == _END:
+            return
+        if part.kind == _SCAN:
+            found = _MARKER.search(data, at)
+            if found is None:
+                raise Cut("the file ends before its end mark")
+            at = found.start()
+
+
 class Scan(NamedTuple):
     """One scan of a JPEG.
 

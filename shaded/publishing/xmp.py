@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import re
 from bisect import bisect_left
+from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
 
 from shaded.publishing.embedded import Objection, left_out, objection
@@ -29,8 +30,8 @@ from shaded.publishing.xmp_names import (
 from shaded.publishing.xmp_reading import ORIENTATION, BadPacket, Packet, parse
 
 __all__ = [
-    "DC", "PLUS", "VOCABULARY", "BadPacket", "Packet", "add", "data_mining", "named", "orientation", "parse",
-    "publishable", "serialise", "set_data_mining", "shrink", "values", "values_of",
+    "DC", "ORIENTATION", "PLUS", "VOCABULARY", "BadPacket", "Packet", "add", "data_mining", "leaves", "named",
+    "orientation", "parse", "publishable", "serialise", "set_data_mining", "shrink", "values", "values_of",
 ]  # fmt: skip
 
 VOCABULARY = "http://ns.useplus.org/ldf/vocab/"
@@ -75,6 +76,18 @@ def values_of(element: Element) -> list[str]:
     for item in items:
         found += ["".join(part.text or "" for part in item.iter()).strip(), item.get(_RESOURCE, "").strip()]
     return [text for text in found if text]
+
+
+def leaves(element: Element, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every text of a property, with the name of the innermost property or field that it belongs to."""
+    own = name if name and element.tag.startswith(f"{{{RDF}}}") else element.tag
+    if element.text and element.text.strip():
+        yield own, element.text.strip()
+    for key, value in element.attrib.items():
+        if key not in _FORM and value.strip():
+            yield own if key.startswith(f"{{{RDF}}}") else key, value.strip()
+    for child in element:
+        yield from leaves(child, own)
 
 
 def named(packet: Packet, space: str, name: str) -> list[str]:

@@ -8,6 +8,8 @@ CIPA DC-010; Creative Commons' ccREL; W3C's TDM Reservation Protocol.)
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 XML = "http://www.w3.org/XML/1998/namespace"
 META = "adobe:ns:meta/"
@@ -91,6 +93,60 @@ _NAMING = frozenset({
     "artist", "author", "authors", "byline", "cameraownername", "copyright", "copyrightnotice", "creator", "owner",
     "ownername", "photographer", "rights", "rightsholder",
 })  # fmt: skip
+#: Properties that are published and describe; a claim in them counts, another word does not.
+_DESCRIBING = {
+    DC: "description subject title",
+    PHOTOSHOP: "Headline Instructions",
+    TIFF: "ImageDescription",
+    EXIF: "UserComment",
+    EXIF_EX: "ImageTitle",
+    IPTC_CORE: "AltTextAccessibility ExtDescrAccessibility",
+    _IPTC_EXT: "AOContentDescription AOContributionDescription AOPhysicalDescription AOTitle Event EventName Headline",
+    PLUS: """MediaConstraints OtherConditions OtherConstraints OtherImageInfo OtherLicenseInfo OtherLicenseRequirements
+        ProductOrServiceConstraints RegionConstraints TermsAndConditionsText LicensorNotes""",
+    CC: "useGuidelines",
+    LIGHTROOM: "hierarchicalSubject weightedFlatSubject",
+}
+#: Of the namespaces on cameras and programs: who is named there all the same.
+_PEOPLE = {
+    TIFF: "Artist Copyright",
+    EXIF_EX: "CameraOwnerName ImageEditor OwnerName Photographer",
+    _AUX: "OwnerName",
+}
+_TECHNICAL_SPACES = (TIFF, EXIF, EXIF_EX, _AUX, _TDM, _TDM_HASH, _MICROSOFT)
+#: Properties that name no maker and no owner, published or not.
+_SILENT = {
+    DC: "coverage date format identifier language type",
+    _XMP: """BaseURL CreateDate CreatorTool Format Identifier Label MetadataDate ModifyDate Nickname PageInfo Rating
+        RatingDate Thumbnails""",
+    RIGHTS: "Marked",
+    PHOTOSHOP: """AuthorsPosition Category ColorMode DateCreated DocumentAncestors EmbeddedXMPDigest History ICCProfile
+        LegacyIPTCDigest SidecarForExtension SupplementalCategories TransmissionReference Urgency""",
+    IPTC_CORE: "IntellectualGenre Scene SubjectCode",
+    _IPTC_EXT: """AISystemUsed AISystemVersionUsed AddlModelInfo AODateCreated AOStylePeriod CvId CvTermId CvTermName
+        CvTermRefinedAbout DigImageGUID DigitalSourceType DigitalSourcefileType Genre Identifier ImageRegion
+        MaxAvailHeight MaxAvailWidth ModelAge OrganisationInImageCode OrganisationInImageName PersonInImage
+        PersonInImageWDetails ProductInImage Role""",
+    PLUS: """CopyrightStatus CreditLineRequired DataMining FileNameAsDelivered ImageDuplicationConstraints
+        ImageFileConstraints ImageFileFormatAsDelivered ImageFileSizeAsDelivered ImageType MinorModelAgeDisclosure
+        ModelReleaseStatus PropertyReleaseStatus Version""",
+    CC: "legalcode license permits prohibits requires",
+    LIGHTROOM: "privateRTKInfo",
+    "http://ns.adobe.com/pdf/1.3/": "PDFVersion Producer Trapped",
+    "http://www.digikam.org/ns/1.0/": "CaptionsDateTimeStamps ColorLabel ImageHistory ImageUniqueID PickLabel TagsList",
+}
+#: Vocabularies of programs and cameras on themselves, and on who is to be seen in the picture.
+_SILENT_SPACES = (
+    "http://ns.adobe.com/xap/1.0/mm/", "http://ns.adobe.com/xap/1.0/sType/", "http://ns.adobe.com/xap/1.0/g/",
+    "http://ns.adobe.com/xap/1.0/t/pg/", "http://ns.adobe.com/camera-raw-", "http://ns.adobe.com/hdr-gain-map/",
+    "http://ns.adobe.com/illustrator/", "http://ns.adobe.com/creatorAtom/",
+    "http://ns.adobe.com/photoshop/1.0/camera-profile", "http://www.gimp.org/", "http://darktable.sf.net/",
+    "http://ns.google.com/photos/", "http://ns.apple.com/", "http://ns.attribution.com/ads/", "http://www.dji.com/",
+    "http://www.metadataworkinggroup.com/schemas/", "http://ns.microsoft.com/photo/1.2/", "http://ns.xiaomi.com/",
+    "http://ns.leiainc.com/", "http://ns.fastpictureviewer.com/", "http://ns.camerabits.com/photomechanic/",
+)  # fmt: skip
+#: Not published, and known to describe alone.
+_ONLY_DESCRIBING = frozenset({f"{{{PHOTOSHOP}}}TextLayers"})
 
 
 def _clark(names: dict[str, str]) -> frozenset[str]:
@@ -100,6 +156,7 @@ def _clark(names: dict[str, str]) -> frozenset[str]:
 HARMLESS = _clark(_HARMLESS)
 PLACES = _clark(_PLACES)
 _GPS = f"{{{EXIF}}}GPS"
+_DESCRIPTIONS, _NAMED, _NAMELESS = _clark(_DESCRIBING), _clark(_PEOPLE), _clark(_SILENT)
 #: The parts of RDF that hold values together.
 STRUCTURE = frozenset(f"{{{RDF}}}{name}" for name in ("Alt", "Bag", "Description", "Seq", "li", "value"))
 
@@ -117,6 +174,26 @@ def is_known(name: str) -> bool:
 def names_somebody(name: str) -> bool:
     """Whether a property, ``{namespace}name``, names a maker or an owner, in whatever vocabulary."""
     return name.rpartition("}")[2].casefold() in _NAMING
+
+
+@lru_cache(maxsize=4096)
+def is_silent(name: str) -> bool:
+    """Whether a property, ``{namespace}name``, is known to name no maker and no owner, whatever it says."""
+    if name in _NAMELESS or is_place(name):
+        return True
+    space = name[1:].partition("}")[0]
+    technical = space in _TECHNICAL_SPACES and name not in _NAMED and not describes(name)
+    return technical or space.startswith(_SILENT_SPACES)
+
+
+def describes(name: str) -> bool:
+    """Whether a property, ``{namespace}name``, describes the picture, and names somebody by a claim alone."""
+    return name in _DESCRIPTIONS
+
+
+def only_describes(name: str) -> bool:
+    """Whether a property that is not published is known to hold descriptions."""
+    return name in _ONLY_DESCRIBING
 
 
 def shown_name(name: str) -> str:

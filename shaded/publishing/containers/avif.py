@@ -20,7 +20,7 @@ from shaded.publishing.containers.pixels import Planes, split
 from shaded.publishing.exif import Exif, build
 from shaded.publishing.exif_tags import ORIENTATION
 from shaded.publishing.formats import brands
-from shaded.publishing.items import metadata_items, without_exif
+from shaded.publishing.items import metadata_items, unknown_parts, without_exif
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Picture, arranged
 from shaded.publishing.remarks import UNKNOWN_CROP
@@ -58,6 +58,7 @@ def decode(data: bytes) -> Picture:
             colour=None if icc else facts.colour,
             **arranged(items),
             unreadable=() if whole else ("metadata items",),
+            unknown=unknown_parts(data),
             reframed=facts.is_cropped,
             orientation=facts.frame.orientation,
             warnings=facts.remarks,

@@ -15,7 +15,7 @@ import numpy as np
 from shaded.errors import Refusal
 from shaded.publishing.boxes import alone, read_items
 from shaded.publishing.containers.pixels import mode_name, split, straight, to_eight_bits
-from shaded.publishing.items import metadata_items
+from shaded.publishing.items import metadata_items, unknown_parts
 from shaded.publishing.picture import Container, Picture, Pixels, arranged
 from shaded.publishing.remarks import STRAIGHTENED, UNKNOWN_CROP
 from shaded.publishing.stills import still_facts
@@ -80,6 +80,7 @@ def decode(data: bytes) -> Picture:
         colour=None if icc else facts.colour,
         **arranged(items),
         unreadable=() if whole else ("metadata items",),
+        unknown=unknown_parts(data),
         orientation=1,
         reframed=True,
         warnings=warnings,

@@ -12,7 +12,9 @@ from PIL import JpegImagePlugin
 from shaded.publishing import exif, iptc, remarks
 from shaded.publishing.colour import ADOBE_GAMMA, ADOBE_RGB, Colour
 from shaded.publishing.containers.jpeg_strict import insist_on_whole
+from shaded.publishing.containers.jpeg_unknown import unknown_segments
 from shaded.publishing.containers.pixels import Planes, split
+from shaded.publishing.exif_texts import decode_text
 from shaded.publishing.ifd import Directory
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Kind, Picture, arranged
@@ -97,11 +99,20 @@ def _found(segments: list[tuple[str, bytes]]) -> dict[str, Any]:
     blocks += [("xmp", content[found.end() :]) for content in ours if (found := _XMP.match(content)) is not None]
     extended, complete = _extended_packets(ours)
     blocks += [("xmp", packet) for packet in extended]
-    more, whole = iptc.blocks_of(iptc.photoshop_block([content for name, content in segments if name == "APP13"]))
+    photoshop = iptc.photoshop_block([content for name, content in segments if name == "APP13"])
+    more, whole = iptc.blocks_of(photoshop)
     blocks += [(kind, block) for kind, block in more if kind != "icc"]
     profile = next((block for kind, block in more if kind == "icc"), None)
     unreadable = (*(() if whole else ("Photoshop resources",)), *(() if complete else ("extended XMP packet",)))
-    return {**arranged(blocks), "icc": profile, "unreadable": unreadable}
+    comments = [content for name, content in segments if name == "COM" and content]
+    return {
+        **arranged(blocks),
+        "icc": profile,
+        "texts": tuple(("Comment", decode_text(content)) for content in reversed(comments[:-1])),
+        "comment": comments[-1] if comments else None,
+        "unreadable": unreadable,
+        "unknown": tuple(iptc.unknown_resources(photoshop)),
+    }
 
 
 def _profile(segments: list[tuple[str, bytes]]) -> tuple[bytes | None, tuple[str, ...]]:
@@ -159,13 +170,13 @@ def decode(data: bytes) -> Picture:
         icc, lacking = _profile(segments)
         found = _found(segments)
         found["icc"] = icc or found["icc"]
+        found["unknown"] = (*unknown_segments(data), *found["unknown"])
         block = found.get("exif")
         container = Container(
             "jpeg",
             image.mode,
             colour=_stated_colour(block) if block and found["icc"] is None else None,
             **found,
-            comment=image.info.get("comment"),
             dpi=_dpi(image.info),
             jpeg_tables=tuple(tables),
             jpeg_subsampling=_subsampling(layers),

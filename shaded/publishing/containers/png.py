@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import cast
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import PngImagePlugin
 
 from shaded.publishing import texts
+from shaded.publishing.claims import credentials_may_name, may_hold_words
 from shaded.publishing.containers.pixels import Planes, mode_name, split
 from shaded.publishing.containers.png_colour import read_colour
 from shaded.publishing.exif import block_of
@@ -29,7 +31,14 @@ _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _COLOUR_CHUNKS = {b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
 #: The registered chunk, and as programs wrote it before that.
 _EXIF_CHUNKS = (b"eXIf", b"exIf")
+#: Chunks that name nobody: pixels, colour, time, size, animation, and what programs note for themselves.
+_SILENT_CHUNKS = frozenset({
+    *_PIXEL_CHUNKS, b"tRNS", b"iCCP", b"bKGD", b"hIST", b"pHYs", b"sBIT", b"sPLT", b"tIME", b"oFFs", b"pCAL", b"sCAL",
+    b"sTER", b"gIFg", b"acTL", b"fcTL", b"fdAT", b"vpAg", b"caNv", b"orNT", b"npTc", b"npOl", b"npLb", b"CgBI", b"iDOT",
+    b"prVW", b"mkBF", b"mkTS", b"mkBS", b"mkBT", b"cmOD", b"cpIp", b"dSIG",
+})  # fmt: skip
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
+_CREDENTIALS = b"caBX"
 _INCHES_PER_METRE = 0.0254
 #: Higher levels take up to five times as long for a percent less, on shaded pictures.
 _COMPRESSION = 5
@@ -87,6 +96,18 @@ def _decode_pixels(chunks: dict[bytes, bytes], data: bytes) -> tuple[Pixels, str
     return samples, stored
 
 
+def _unknown_chunks(data: bytes) -> Iterator[str]:
+    """The chunks, by name, that are not understood and may name somebody."""
+    for kind, at, content in png_chunks(data):
+        read = kind in texts.TEXT_CHUNKS or kind in _EXIF_CHUNKS or len(content) == _COLOUR_CHUNKS.get(kind)
+        if kind == _CREDENTIALS:
+            yield from ["content credentials"] if credentials_may_name(content) else []
+        elif not read and kind not in _SILENT_CHUNKS and may_hold_words(content):
+            yield f"chunk {kind.decode('ascii')}"
+        elif kind == b"IEND" and data[at + 8 : at + 12] in (*texts.TEXT_CHUNKS, *_EXIF_CHUNKS):
+            yield "chunk behind the end"
+
+
 def decode(data: bytes) -> Picture:
     """The picture in L, LA, RGB or RGBA, 8 or 16 bits; the library is given only the chunks that it needs."""
     chunks: dict[bytes, bytes] = {}
@@ -110,7 +131,7 @@ def decode(data: bytes) -> Picture:
     colour, alpha = split(samples)
     said = texts.read(found)
     icc, stated, warnings = read_colour(chunks, said.icc)
-    if b"caBX" in chunks:
+    if _CREDENTIALS in chunks:
         warnings += (NO_CREDENTIALS,)
     container = Container(
         "png",
@@ -120,6 +141,7 @@ def decode(data: bytes) -> Picture:
         **arranged([*blocks, *said.blocks]),
         texts=said.texts,
         unreadable=said.unreadable,
+        unknown=(*_unknown_chunks(data), *said.unknown),
         dpi=_dpi(chunks.get(b"pHYs", b"")),
         png_chunks=tuple(kept),
         warnings=warnings,

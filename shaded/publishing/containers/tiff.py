@@ -17,7 +17,7 @@ from shaded.publishing import exif, iptc
 from shaded.publishing.colour import Chromaticities, Colour, closest
 from shaded.publishing.containers.pixels import Planes, mode_name, split, straight
 from shaded.publishing.containers.tiff_strict import insist_on_whole
-from shaded.publishing.exif_tags import RESOLUTION
+from shaded.publishing.exif_tags import BLOCKS, RESOLUTION
 from shaded.publishing.ifd import Directory, Entry, Header, write_directory
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Kind, Picture, Pixels, arranged
@@ -136,7 +136,7 @@ def _stated_colour(page: Directory, header: Header) -> Colour | None:
 
 def _container(data: bytes, header: Header, page: Directory) -> Container:
     """What the page carries besides its pixels; mode and warnings come from decoding them."""
-    tree = exif.read_tree(data, page, header)
+    tree = exif.read_tree(data, page, header, BLOCKS)
 
     def raw(tag: int) -> bytes:
         return page.entries[tag].raw if tag in page.entries else b""
@@ -151,6 +151,11 @@ def _container(data: bytes, header: Header, page: Directory) -> Container:
         icc=icc,
         colour=None if icc else _stated_colour(page, header),
         **arranged(blocks),
+        unknown=(
+            *tree.unknown,
+            *iptc.unknown_resources(raw(_PHOTOSHOP)),
+            *(("the camera owner's name",) if tree.owner else ()),
+        ),
         unreadable=(*(("EXIF data",) if tree.lost else ()), *(() if whole else ("Photoshop resources",))),
         dpi=tree.dpi,
         tiff_compression=(page.number(259, header.order, 1), page.number(317, header.order, 1)),
