@@ -18,8 +18,8 @@ import re2
 #: Words of directions; ``@`` stands for any ending. Those are left out that mean something else in another language.
 _NORTHS = (
     "north(?:ern)?", "south(?:ern)?", "nord", "n[öo]e?rdl(?:ich(?:e[rn]?)?)?", "s[üu]e?d(?:l(?:ich(?:e[rn]?)?)?)?",
-    "norte", "noord", "zuid", "syd", "söder", "norr", "północ@", "południ@", "sever@", "jih", "kuzey", "güney", "север@",
-    "юг", "южн@", r"с\.\s?ш", r"ю\.\s?ш", "північ@", r"n\.?\s?br", r"s\.?\s?br", "شمال@", "جنوب@", "उत्तर@",
+    "norte", "noord", "zuid", "syd", "söder", "norr", "północ@", "południ@", "sever@", "jih", "kuzey", "güney",
+    "север@", "юг", "южн@", r"с\.\s?ш", r"ю\.\s?ш", "північ@", r"n\.?\s?br", r"s\.?\s?br", "شمال@", "جنوب@", "उत्तर@",
     "दक्षिण@",
 )  # fmt: skip
 _EASTS = (
@@ -40,7 +40,6 @@ _DEGREE = (
 )
 _MINUTE = r"(?:'|min(?:utes?|uten)?\b\.?|分|분|m\b|мин\w*)"
 _SECOND = r"(?:\"|''|sec(?:onds?)?\b\.?|秒|초|s\b|сек\w*)"
-_N = r"\d{1,3}(?:[.,]\d+)?"
 #: A number of degrees, with minutes and seconds or without.
 _STEPS = (
     rf"(?:\d{{1,3}}(?:[.,]\d+)?\s*{_DEGREE}"
