@@ -378,31 +378,3 @@ def test_names_in_spellings_of_blocks_that_other_readers_forgive():
     ):
         picture = decode(data)
         assert rights_in(decode(encode(picture, picture.colour).data)).creator == "Zoë"
-
-
-@pytest.mark.parametrize(
-    ("data", "what"),
-    [
-        (with_iptc("jpeg", iptc_records((2, 25, b"52.520"), (2, 25, b"13.405"))), "IPTC dataset 2:25"),
-        (with_xmp("png", xmp_packet("<dc:subject><rdf:Bag><rdf:li>52.520</rdf:li><rdf:li>13.405</rdf:li></rdf:Bag>"
-                                    "</dc:subject>")), "XMP's dc:subject"),
-        (png((b"tEXt", b"Comment\0" + b"52.520"), (b"tEXt", b"Comment\0" + b"13.405")), 'The text "Comment"'),
-    ],
-    ids=["iptc", "xmp", "texts"],
-)  # fmt: skip
-def test_keywords_that_are_a_position_together_are_left_out(data, what):
-    """Each alone tells nothing; with ``gps`` they stay."""
-    picture = decode(data)
-    encoded = encode(picture, picture.colour)
-    assert f"{what} was left out: it reads like a position." in encoded.warnings
-    assert b"52.520" not in encoded.data
-    assert b"52.520" in encode(picture, picture.colour, metadata=Metadata(gps=True)).data
-
-
-def test_the_language_of_a_text_is_no_place_for_a_position():
-    """What is no language is written as an unknown one."""
-    title = '<dc:title><rdf:Alt><rdf:li xml:lang="lat-5252-lon-1340">Cow</rdf:li></rdf:Alt></dc:title>'
-    picture = decode(with_xmp("png", xmp_packet(title)))
-    data = encode(picture, picture.colour).data
-    assert b"5252" not in data
-    assert b">Cow<" in data
