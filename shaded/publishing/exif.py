@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from shaded.publishing import exif_tags as tags
 from shaded.publishing.claims import credentials_may_name, may_hold_words
-from shaded.publishing.embedded import Objection, holds_picture, left_out, objection
+from shaded.publishing.embedded import Objection, holds_picture, lacks_words, left_out, objection
 from shaded.publishing.exif_texts import decode_text, readings, settled, text_of, trimmed
 from shaded.publishing.ifd import ByteOrder, Directory, Entry, Header, read_directory, read_header, write_directory
 
@@ -185,6 +185,7 @@ def _placed(directory: Directory, allowed: frozenset[int], *, many: frozenset[in
         for tag, entry in directory.entries.items()
         if tag in allowed and len(entry.raw) <= _LONGEST
         and not holds_picture(entry.raw) and not holds_picture(entry.raw.replace(b"\0", b""))
+        and not (entry.type in _TEXT_TYPES and lacks_words(decode_text(entry.raw.replace(b"\0", b""))))
         and (entry.type in _TEXT_TYPES or entry.type in many or len(entry.raw) <= _FEW)
     }  # fmt: skip
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Literal, NamedTuple
 
 from shaded.publishing.claims import may_hold_words
-from shaded.publishing.embedded import left_out, objection
+from shaded.publishing.embedded import left_out, objection, together
 from shaded.publishing.exif_texts import decode_text
 
 Resource = Literal["iptc", "exif", "xmp", "icc"]
@@ -172,6 +172,11 @@ def publishable(entries: Sequence[Dataset], *, gps: bool, notes: list[str]) -> l
             kept.append(entry)
         else:
             notes.append(left_out(f"IPTC dataset 2:{entry.number}", against or "too much"))
+    for number in sorted({entry.number for entry in kept if entry.record == 2 and entry.number}):
+        against = together(texts(kept, number), gps=gps)
+        if against is not None:
+            notes.append(left_out(f"IPTC dataset 2:{number}", against))
+            kept = [entry for entry in kept if entry[:2] != (2, number)]
     return kept if any(entry.record == 2 and entry.number for entry in kept) else []
 
 

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from shaded.publishing import exif, iptc, statements, texts, xmp
+from shaded.publishing import exif, iptc, profiles, statements, texts, xmp
 from shaded.publishing import xmp_names as names
 from shaded.publishing.claims import claims
 from shaded.publishing.colour import fitting_profile
-from shaded.publishing.embedded import left_out, objection, profile_objection
+from shaded.publishing.embedded import left_out, objection
 from shaded.publishing.formats import Format
 from shaded.publishing.orientation import Turn, turn_of
 from shaded.publishing.picture import Picture
@@ -88,10 +88,11 @@ def carried(picture: Picture, form: Format, metadata: Metadata, rights: Rights, 
     spoken = any(tree.photo or tree.interoperability for tree in written.exif)
     icc, remarks = fitting_profile(picture.container, form, gray=gray, was_gray=picture.is_gray, exif_kept=spoken)
     warnings += remarks
-    against = profile_objection(icc or b"", gps=metadata.gps)
-    if against is not None:
-        warnings.append(left_out("The colour profile", against))
-        icc = None
+    if icc is not None:
+        icc, against = profiles.publishable(icc, gps=metadata.gps)
+        if icc is None or against is not None:
+            what = "A text of the colour profile" if icc else "The colour profile"
+            warnings.append(left_out(what, against or "damaged"))
     comments = texts.texts_of(kept.texts, "Comment") if form == "jpeg" else []
     return Carried(
         exif=written.exif[0] if written.exif else None,

@@ -1,156 +1,108 @@
 """Recognising a free text that tells where a picture was taken.
 
 Carriers of positions are known and left out by name. This is the second net, for texts that a person or a program
-wrote: addresses of maps, coordinates in the usual notations, and numbers beside words such as "latitude". Names of
-places are not recognised. The patterns are RE2's, which takes time in proportion to the text whatever it says.
-(Notations: RFC 5870 for ``geo:``, ISO 6709 annexes D and H, EXIF and XMP for fractions and ``52,31.2N``.)
+wrote. It asks whether numbers in the text could be a latitude and a longitude (``coordinates.py``), and knows the grids
+and codes that stand for a position, words for coordinates beside numbers, and links to maps. In doubt a text tells a
+place. Names of places are not recognised. The patterns are RE2's, which takes time in proportion to the text.
 """
 
 from __future__ import annotations
 
 import html
+import re
 import unicodedata
 from itertools import pairwise
+from urllib.parse import unquote
 
 import re2
+
+from shaded.publishing.coordinates import could_be_coordinates
 
 #: Signs that people and keyboards use for degrees, minutes, seconds, minus and the decimal point, as one of each.
 _SIGNS = str.maketrans({
     **dict.fromkeys("\u00ba\u02da\u2070", "\u00b0"),
-    **dict.fromkeys("\u2032\u2018\u2019\u02b9\u00b4", "'"),
-    **dict.fromkeys("\u2033\u201c\u201d\u02ba", '"'),
-    **dict.fromkeys("\u2212\u2013\ufe63", "-"),
-    "\u066b": ".",
+    **dict.fromkeys("\u2032\u2018\u2019\u02b9\u00b4\u02bc\uff07", "'"),
+    **dict.fromkeys("\u2033\u201c\u201d\u02ba\u02dd", '"'),
+    **dict.fromkeys("\u2212\u2010\u2011\u2013\ufe63", "-"),
+    **dict.fromkeys("\u066b\u00b7", "."), "\u060c": ",",
 })  # fmt: skip
-_ESCAPES = {"%C2%B0": "°", "%2C": ",", "%20": " ", r"\u00b0": "°", r"\u00B0": "°", r"\u2032": "'", r"\u2033": '"'}
+_ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\x([0-9A-Fa-f]{2})")
 
-_SIGN = r"[-+]?"
-_DECIMALS = r"(?:[.,]\d+)?"
-_BETWEEN = r"[\s,;/]*"
-_NORTH, _EAST = "[NSns]", "[EWOeow]"
-#: Degrees and minutes, perhaps seconds, with spaces or colons between.
-_STEPS = rf"\d{{1,3}}[\s:]\d{{1,2}}{_DECIMALS}(?:[\s:]\d{{1,2}}{_DECIMALS})?"
-_MAPS = (
-    r"maps\.google", r"maps\.apple", r"maps\.app\.goo", r"google\.[a-z.]{2,6}/maps", r"goo\.gl/maps", r"bing\.com/maps",
-    r"osm\.org/", r"openstreetmap\.(?:org|de|fr)", r"what3words\.com", r"w3w\.co/", r"geohack", r"waze\.com",
-    r"here\.com/", r"mapquest\.", r"yandex\.[a-z]{2,3}/maps", r"map\.baidu\.", r"amap\.com", r"mapy\.(?:cz|com)",
-    r"geohash", r"maps\.me/", r"earth\.google\.", r"plus\.codes/",
+_PLUS = "23456789CFGHJMPQRVWX"
+#: The squares of 100 kilometres of the British grid that have land in them.
+_SQUARES = "H[PTUW-Z]|N[A-DF-HJ-PR-UW-Z]|OV|S[C-EHJKM-PR-Z]|T[AFGLMQRV]"
+#: Names of grids, codes and formats: with a number behind them they are positions.
+_SYSTEMS = (
+    "utm", "mgrs", "usng", "osgb", "os ?grid", "grid ?ref", "gitter", "lv ?95", "lv ?03", "ch ?1903", "gauss", "epsg",
+    "srid", "easting", "northing", "rechtswert", "hochwert", "maidenhead", "qth", "locator", "gpgga", "gprmc",
+    "wgs ?84", "etrs ?89",
 )  # fmt: skip
-#: Latitude and longitude in English and what begins like it, German, Russian, Japanese, Chinese.
+#: Latitude and longitude, as words or as they begin.
 _WORDS = (
-    "latitud", "longitud", "breitengrad", r"l\x{00e4}ngengrad", r"\x{0448}\x{0438}\x{0440}\x{043e}\x{0442}",
-    r"\x{0434}\x{043e}\x{043b}\x{0433}\x{043e}\x{0442}", r"[\x{7def}\x{7d4c}\x{7eac}\x{7ecf}]\x{5ea6}",
+    "latitud", "longitud", "breitengrad", "längengrad", "geograaf", "breddegrad", "lengdegrad", "latitid", "szeroko",
+    "zeměpis", "enlem", "boylam", "широт", "долгот", "[緯経纬经經]度", "위도", "경도", "अक्षांश", "देशांतर",
+    "خط العرض", "خط الطول", "דרוחב", "קו אורך", "ละติจูด", "vĩ độ", "kinh độ",
 )  # fmt: skip
+_CODES = ("geohash", "what ?3 ?words", r"\bw3w\b", r"plus ?codes?\b", r"\bolc\b", "mapcode")
+#: Sites that show places and do not say so in their name.
+_SITES = (
+    r"osm\.org", r"geohack", r"waze\.com", r"here\.com", r"plus\.codes", r"earth\.google\.", r"w3w\.co",
+    r"komoot\.[a-z]+", r"geocaching\.com", r"peakfinder\.", r"foursquare\.com", r"swarmapp\.com",
+)  # fmt: skip
+_HOST = r"(?:[\w-]+\.)+[a-z]{2,}"
+_MAP_WORDS = "maps?|kart[ea]?n?|cartes?|mapas?|mappe|mapa?y|геокарта|карты?|地図|地图"
 
 _TELLING = (
-    # Addresses.
-    rf"(?i)\bgeo:\s*{_SIGN}\d",
+    # Links to maps: in the name of the host, or as a part of the address.
+    r"(?i)\b[\w.-]*(?:map|karte)[\w-]*(?:\.[\w-]+)*\.[a-z]{2,}(?::\d+)?[/?#]",
+    r"(?i)https?://[\w.-]*(?:map|karte)[\w.-]*\.[a-z]",
+    rf"(?i)\b{_HOST}(?::\d+)?/(?:[^\s]*[^\sa-z])?(?:{_MAP_WORDS})(?:[^\sa-z]|\s|$)",
+    rf"(?i)(?:^|[^\w])(?:[\w-]+\.)*(?:{'|'.join(_SITES)})",
+    r"(?i)[?&#;](?:f?lat|f?lon|f?lng|latitude|longitude|s?ll|cp|mlat|mlon|center|daddr|point[xy])=[^a-z]{0,6}\d",
+    r"(?i)[?&#](?:q|query|map)=(?:\d{1,2}/)?[-+]?\d{1,3}\.\d",
+    r"(?i)\bgeo:\s*[-+]?\d",
     r"(?i)\bgeo:(?:lat|lon|lng)\w*\s*=",
-    rf"(?i)\b(?:{'|'.join(_MAPS)})",
-    rf"(?i)[?&#](?:q|s?ll|cp|m?lat|m?lon|lng|center|daddr|query|map)=(?:\d{{1,2}}/)?{_SIGN}\d{{1,3}}\.\d",
-    rf"/@{_SIGN}\d{{1,3}}\.\d+,",
-    r"(?:^|\s)///[^\s./]+\.[^\s./]+\.[^\s./]+",
     # Words beside numbers.
     rf"(?i)(?:{'|'.join(_WORDS)})[^\d]{{0,24}}\d",
     r"(?i)\bgps[^\d]{0,24}\d{1,3}(?:[^\d]|$)",
-    r"(?i)\b(?:lat|lon|lng)\.?\b[^\d\w]{0,6}\d{1,3}(?:[.,]\d|\s*°|\s+\d)",
-    r"(?i)\b(?:lats|lati|long|longi|loc|location|pos|position)\b[^\d\w]{0,6}\d{1,3}[.,]\d{3,}",
-    r"(?i)\b(?:coord(?:inate)?s?|koordinaten)\b[^\d]{0,12}\d{1,3}(?:[.,]\d|\s*°)",
-    rf"(?i)\b(?:POINT|LINESTRING)\s*(?:Z\s*)?\(\s*{_SIGN}\d",
-    # Degrees with minutes, or with the letter of a direction.
-    r"\d\s*°\s*\d{1,2}(?:[.,]\d+)?\s*'",
-    r"\d°\d",
-    rf"\d\s*°\s*(?:{_NORTH}|{_EAST})\b",
-    rf"\b(?:{_NORTH}|{_EAST})\s*\d{{1,3}}{_DECIMALS}\s*°",
-    rf"(?i)\d\s*deg(?:rees)?\.?\s*\d{{1,2}}{_DECIMALS}\s*(?:'|m\b|min)",
-    rf"\b\d{{1,3}}\s*d\s*\d{{1,2}}\s*m\s*(?:\d{{1,2}}{_DECIMALS}\s*s\s*)?[NSEWO]\b",
-    # A latitude and a longitude with the letters of directions.
-    rf"\d{{1,2}}[.,]\d+\s*{_NORTH}\b{_BETWEEN}{_SIGN}\d{{1,3}}[.,]\d+\s*{_EAST}\b",
-    rf"\b{_NORTH}\s?\d{{1,2}}[.,]\d{{2,}}{_BETWEEN}{_EAST}\s?\d{{1,3}}[.,]\d{{2,}}",
-    rf"\b{_STEPS}\s*[NS]\b{_BETWEEN}{_STEPS}\s*[EWO]\b",
-    rf"\b[NS]\s?{_STEPS}{_BETWEEN}{_EAST}\s?{_STEPS}",
-    r"\b\d{1,3},\d{1,2}(?:\.\d+|,\d{1,2})\s?[NSEW]\b",
-    # One of the two, to a few metres.
-    r"\b\d{1,3}\.\d{4,}\s?[NSEW]\b",
-    r"\b[NSEW]\s?\d{1,3}\.\d{4,}\b",
-    rf"^\s*{_SIGN}(?:\d{{2,3}}\.\d{{4,}}|\d\.\d{{6,}})\s*$",
-    # EXIF's fractions as text: degrees, minutes, seconds.
-    r"\b\d{1,3}/1(?:\s*,\s*|\s+)[0-5]?\d/1(?:\s*,\s*|\s+)\d{1,10}/\d+\b",
-    # Sixtieths without letters, and NMEA 0183: degrees and minutes in one number.
-    r"\b\d{1,3}:\d{2}:\d{2}\.\d+[\s,;/]+[-+]?\d{1,3}:\d{2}:\d{2}\.\d",
-    r"\b\d{1,3}d\s?\d{1,2}\.\d+\s?m\b",
-    r"\b\d{4}\.\d+,[NS],\d{5}\.\d+,[EW]\b",
-    # ISO 6709.
-    r"[-+]\d{2}(?:\d{2}){0,2}\.\d{2,}[-+]\d{3}(?:\d{2}){0,2}\.\d{2,}",
+    r"(?i)\b(?:lat|lon|lng)\.?\b[^\d\w]{0,6}\d{1,3}(?:[.,]\d|\s*°|\s+\d|\s*[,;/]|\s+[a-z]+\W{0,3}\d|\s*$)",
+    r"(?i)\b(?:lats|lati|long|longi|loc|location|pos|position|standort|ubicaci\w+)\b[^\d\w]{0,6}\d{1,3}[.,]\d{3,}",
+    r"(?i)\b(?:coord(?:inate)?s?|koordinaten|coordonn\w+|coordenad\w+|координат\w*)\b[^\d]{0,12}\d{1,3}(?:[.,]\d|\s*°)",
+    r"(?i)\b(?:POINT|LINESTRING|POLYGON|latlng)\s*(?:Z\s*)?\(*\s*[-+]?\d",
+    r"(?i)\bbreite\b\W{0,4}\d{1,3}[.,]\d+\W{0,8}l.nge\b\W{0,4}\d",
+    rf"(?i)(?:^|[^\w])(?:{'|'.join(_SYSTEMS)})\b?[^\d]{{0,16}}\d{{2}}",
+    rf"(?i)(?:^|[^\w])(?:{'|'.join(_SYSTEMS)})\W+[a-z]{{2}}\d",
+    rf"(?i)(?:{'|'.join(_CODES)})[^\w]*\w",
+    r"(?:^|\s|\()///\s?[^\s./]+\.[^\s./]+\.[^\s./]+",
+    # Grids: MGRS, the British and the Irish one, and any of metres in two numbers of six digits or seven.
+    r"\b\d{1,2}\s?[C-HJ-NP-X]\s?[A-HJ-NP-Z]{2}\s?(?:\d{4}|\d{6}|\d{8}|\d{10}|\d{2,5}\s\d{2,5})\b",
+    r"\b\d{1,2}\s?[C-HJ-NP-X]\s+\d{6}(?:\.\d+)?\s?m?\s*E?,?\s+\d{7}(?:\.\d+)?\b",
+    rf"\b(?:{_SQUARES})\s?(?:\d{{3}}\s?\d{{3}}|\d{{4}}\s?\d{{4}}|\d{{5}}\s?\d{{5}})\b",
+    r"\b[A-HJ-Z]\s?(?:\d{5}\s\d{5}|\d{4}\s\d{4})\b",
+    r"(?i)(?:^|[^\d.,:+-])[-+]?\d{6,7}(?:[.,]\d+)?\s?(?:m\s?)?(?:[EON]\s?)?[\s/,;|]\s*(?:[EON]\s?)?[-+]?\d{6,7}(?:[.,]\d+|[^\d.,:]|[.,]\s|[.,]?$)",
+    # Codes: Maidenhead.
+    r"\b[A-R]{2}\d{2}[A-X]{2}(?:\d{2}(?:[A-X]{2})?)?\b",
+    r"\b[A-R]{2}\d{2}[a-x]{2}(?:\d{2}(?:[a-x]{2})?)?\b",
+    # One number with degrees as fine as only positions have them, alone.
+    r"^\s*[-+]?(?:\d{2,3}[.,]\d{4,}|\d[.,]\d{6,})\s*°?\s*$",
+    # ISO 6709, and decimals behind underscores.
     r"[-+]\d{2}(?:\d{2}){0,2}(?:\.\d+)?[-+]\d{3}(?:\d{2}){0,2}(?:\.\d+)?(?:[-+]\d+(?:\.\d+)?)?(?:CRS[^/\s]{0,20})?/(?:\s|$)",
-    # Grids and codes: UTM, MGRS, Open Location Code.
-    r"\b\d{1,2}\s?[C-HJ-NP-X]\s+\d{6}(?:\.\d+)?\s?m?\s*E?,?\s+\d{7}\b",
-    r"\b\d{1,2}[C-HJ-NP-X]\s?[A-HJ-NP-Z]{2}\s?\d{4,5}\s?\d{4,5}\b",
-    r"\b[23456789CFGHJMPQRVWX]{8}\+[23456789CFGHJMPQRVWX]{2,3}\b",
+    r"[-+]\d{2}(?:\d{2}){0,2}\.\d{2,}[-+]\d{3}(?:\d{2}){0,2}\.\d{2,}",
+    r"\b\d{1,3}_\d{4,}_\d{1,3}_\d{4,}(?:\D|$)",
 )
 _ANY = re2.compile("|".join(f"(?:{pattern})" for pattern in _TELLING))
-#: The word right behind a number.
-_WORD = re2.compile(r"(?s)^\s*([A-Za-z%€£$]*).*$")
-#: Two numbers with decimals beside each other: signs, digits, decimals, what is between, and what follows.
-_PAIR = re2.compile(
-    r"(?:^|[^\d.,+\-$€£])([-+]?)(\d{1,3})[.](\d{2,})\s*°?\s*([,;/|\s])\s*([-+]?)(\d{1,3})[.](\d{2,})"
-    r"([.,]?\d|\s*[A-Za-z%€£$]*)"
+#: A word that may be a geohash. It has none of four letters, and digits among them.
+_HASH = re2.compile(r"(?:^|[\s(\[{,;:|])([0-9b-hjkmnp-z]{7,12})(?:$|[\s)\]},;|])")
+_FEWEST_TURNS, _LONG_HASH = 3, 9
+#: An Open Location Code, whole, short or cut off. One without a letter is a sum.
+_CODE = re2.compile(
+    rf"(?i)\b([{_PLUS}]{{8}}\+|[{_PLUS}]{{2,6}}0{{2,6}}\+|[{_PLUS}]{{6}}\+|[{_PLUS}]{{4}}(?:[{_PLUS}]{{2}})?\+[{_PLUS}]{{2,3}}\b)"
 )
-#: A number to a ten-thousandth, as degrees need it for some ten metres and hardly anything else.
-_FINE = re2.compile(r"(\d+)[.,]\d{4,}")
-#: Two such numbers belong together with so many characters between them, whatever they are, except for digits.
-_FURTHEST = 24
-_UNITS = frozenset({
-    "mm", "cm", "dm", "m", "km", "in", "inch", "inches", "ft", "px", "pt", "mp", "s", "sec", "ms", "min", "h", "hz",
-    "khz", "mhz", "ev", "kg", "g", "mg", "l", "ml", "x", "%", "€", "£", "$", "eur", "usd", "gbp", "chf", "percent",
-    "stops",
-})  # fmt: skip
-#: Dates, times and sizes have two decimals as well; with fewer degrees than these a pair of them proves nothing.
-_MORE_THAN_DATES = 32
-#: Weights and shares are between 0 and 1, with any number of decimals.
-_MORE_THAN_SHARES = 2
-#: So are constants, each with its name: pi, e, the golden ratio.
-_MORE_THAN_CONSTANTS = 10
-
-
-def _is_position(found: tuple[str, ...]) -> bool:
-    """Whether a pair of decimal numbers is a latitude and a longitude (or the reverse) rather than anything else."""
-    sign, whole, decimals, between, other_sign, other_whole, other_decimals, after = found
-    if after.strip().casefold() in _UNITS or after.startswith(tuple(".,0123456789")):
-        return False
-    first, second = int(whole), int(other_whole)
-    if max(first, second) > 180 or min(first, second) > 90:
-        return False
-    shortest = min(len(decimals), len(other_decimals))
-    signed = bool(sign or other_sign)
-    largest = max(first, second)
-    if shortest >= 4:
-        return largest >= _MORE_THAN_SHARES or signed
-    if between.isspace() and not signed:
-        return False
-    return largest >= (10 if signed or shortest == 3 else _MORE_THAN_DATES)
-
-
-def _has_fine_pair(text: str) -> bool:
-    """Whether two numbers that follow each other are fine enough, and in the range, for a latitude and a longitude."""
-    found = list(_FINE.finditer(text))
-    for one, other in pairwise(found):
-        between, after = text[one.end() : other.start()], text[other.end() : other.end() + _FURTHEST]
-        numbers = sorted((one[1], other[1]), key=int)
-        if len(between) > _FURTHEST or any(sign.isdigit() for sign in between) or max(map(len, numbers)) > 3:
-            continue
-        measured = any(_WORD.sub(r"\1", rest).casefold() in _UNITS for rest in (between, after))
-        least = _MORE_THAN_CONSTANTS if any(map(str.isalpha, between)) else _MORE_THAN_SHARES
-        if int(numbers[0]) <= 90 and least <= int(numbers[1]) <= 180 and not measured:
-            return True
-    return False
 
 
 def _plain(text: str) -> str:
     """The text with the usual signs and digits, and without escapes and invisible characters."""
-    text = html.unescape(text)
-    for escape, sign in _ESCAPES.items():
-        text = text.replace(escape, sign)
+    text = _ESCAPE.sub(lambda found: chr(int(found[1] or found[2], 16)), unquote(html.unescape(text)))
     text = unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_SIGNS)
     if text.isascii():
         return text
@@ -161,9 +113,20 @@ def _plain(text: str) -> str:
     )
 
 
+def _is_hash(word: str) -> bool:
+    """Whether letters and digits of a word alternate as they do in a geohash, most of which are letters."""
+    if 2 * sum(map(str.isalpha, word)) < len(word):
+        return False
+    turns = sum(one.isdigit() != other.isdigit() for one, other in pairwise(word))
+    return turns >= _FEWEST_TURNS or (turns == _FEWEST_TURNS - 1 and len(word) >= _LONG_HASH)
+
+
 def tells_a_place(text: str) -> bool:
-    """Whether a text reads like a position on Earth or the address of one on a map."""
+    """Whether a text could hold a position on Earth, or the address of one on a map."""
     plain = _plain(text)
-    if _ANY.search(plain) is not None or _has_fine_pair(plain):
-        return True
-    return any(_is_position(pair) for pair in _PAIR.findall(plain))
+    return (
+        _ANY.search(plain) is not None
+        or any(map(_is_hash, _HASH.findall(plain)))
+        or any(any(map(str.isalpha, code)) for code in _CODE.findall(plain))
+        or could_be_coordinates(plain)
+    )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from shaded.publishing import iptc
 from shaded.publishing.claims import has_words, may_hold_words, shown
-from shaded.publishing.embedded import left_out, objection
+from shaded.publishing.embedded import left_out, objection, together
 from shaded.publishing.exif import block_of
 from shaded.publishing.exif_texts import decode_text
 from shaded.publishing.ifd import ByteOrder, Entry
@@ -249,6 +249,11 @@ def publishable(texts: Iterable[tuple[str, str]], *, gps: bool, notes: list[str]
             kept.append((keyword, text))
         else:
             notes.append(left_out(f'The text "{keyword}"', against))
+    for keyword in dict.fromkeys(key for key, _ in kept):
+        against = together([text for key, text in kept if key == keyword], gps=gps)
+        if against is not None:
+            notes.append(left_out(f'The text "{keyword}"', against))
+            kept = [one for one in kept if one[0] != keyword]
     return tuple(dict.fromkeys(kept))
 
 

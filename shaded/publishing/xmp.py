@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
 
-from shaded.publishing.embedded import Objection, left_out, objection
+from shaded.publishing.embedded import Objection, left_out, objection, together
 from shaded.publishing.xmp_names import (
     CC,
     DC,
@@ -41,6 +41,7 @@ _LI, _RESOURCE, _LANG = f"{{{RDF}}}li", f"{{{RDF}}}resource", f"{{{XML}}}lang"
 _LISTS = tuple(f"{{{RDF}}}{name}" for name in ("Alt", "Bag", "Seq"))
 _FORM = (_LANG, f"{{{RDF}}}parseType")
 _DATA_MINING = f"{{{PLUS}}}DataMining"
+_LANGUAGE = re.compile(r"x-default|[a-z]{2,3}(?:-[a-z]{4})?(?:-(?:[a-z]{2}|\d{3}))?", re.IGNORECASE)
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: Left out last where a container has too little room: what is said about rights and people, then other words.
 _LAST = (f"{{{PLUS}}}", f"{{{RIGHTS}}}", f"{{{CC}}}", f"{{{DC}}}creator", f"{{{DC}}}rights", f"{{{PHOTOSHOP}}}Credit")
@@ -117,8 +118,12 @@ def publishable(packet: Packet, *, gps: bool, notes: list[str]) -> Packet:
         if not is_known(element.tag) or (not gps and is_place(element.tag)):
             continue
         mine = copy.deepcopy(element)
+        for one in mine.iter():
+            if not _LANGUAGE.fullmatch(one.get(_LANG, "x-default")):
+                one.set(_LANG, "und")
         whole = _first_objection(_texts(mine), gps=gps)
         part = None if whole else _cleaned(mine, gps=gps)
+        whole = whole or together([text for one in mine.iter() for text in _texts(one)], gps=gps)
         if whole:
             notes.append(left_out(f"XMP's {shown_name(element.tag)}", whole))
         elif part:

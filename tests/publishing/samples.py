@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 
+import imagecodecs
 import numpy as np
 from PIL import Image
 
@@ -12,9 +13,10 @@ from shaded.publishing import exif
 from shaded.publishing.ifd import Entry
 
 GPS_TEXT = b"48.8584"
-THUMBNAIL = b"\xff\xd8\xff\xe0" + b"UNSHADED-THUMBNAIL" * 40 + b"\xff\xd9"
-ICC_RGB = b"\0\0\x02\0ADBE\x02\x10\0\0mntrRGB XYZ " + bytes(range(256)) * 2
-ICC_GRAY = ICC_RGB.replace(b"RGB ", b"GRAY")
+THUMBNAIL = b"\xff\xd8\xff\xe0" + b"UNSHADED-THUMBNAIL" * 3
+THUMBNAIL += b"UNSHADED-THUMBNAIL".join(np.random.default_rng(seed).bytes(51) for seed in range(10)) + b"\xff\xd9"
+ICC_RGB = imagecodecs.cms_profile("adobergb")
+ICC_GRAY = imagecodecs.cms_profile("gray", gamma=1.8)
 
 
 def smooth(height=48, width=64, channels=3, kind=np.uint8, seed=0):

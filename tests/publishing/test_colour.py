@@ -20,6 +20,7 @@ from shaded.publishing.writing import encode
 from shaded.settings import Metadata
 from tests.publishing import colours
 from tests.publishing.colours import PATCHES, PRIMARIES, as_srgb, avif, chrm, gama, heic, patches, png, seen
+from tests.publishing.profiles import table, with_tag
 from tests.publishing.samples import saved
 
 OUTPUTS = ("jpeg", "png", "webp", "tiff", "avif")
@@ -290,7 +291,7 @@ def test_a_profile_that_a_webp_does_not_announce_is_found():
 def test_a_large_profile_is_kept_where_it_fits():
     """A profile of six megabytes goes from a PNG into every format, and one of twenty into all but a JPEG."""
     for size, fits in ((6_000_000, True), (20_000_000, False)):
-        icc = _icc() + bytes(size)
+        icc = with_tag(_icc(), b"A2B0", table(size))
         picture = decode(png((b"iCCP", b"x\0\0" + imagecodecs.zlib_encode(icc, level=1))))
         assert picture.container.icc == icc
         encoded = encode(picture, picture.colour, "jpeg")

@@ -35,7 +35,7 @@ def test_a_tree_survives_a_block(order):
 def test_thumbnails_and_maker_notes_are_not_parsed_into_a_tree(order):
     """A thumbnail directory and a maker note with a preview do not come back."""
     block = exif_with_thumbnail(order)
-    assert block.count(b"UNSHADED") > 40
+    assert block.count(b"UNSHADED") > 20
     tree = exif.parse(block)
     assert tree.text(315) == "Ada Painter"
     assert tree.gps

@@ -325,7 +325,7 @@ def test_a_stricter_statement_stands_where_xmp_is_not_kept():
 
 def test_records_and_exif_too_long_for_a_jpeg_still_name_people():
     """What does not fit is said in XMP."""
-    long = iptc_records((2, 80, b"Ada"), *((2, 25, b"a" * 60 + str(number).encode()) for number in range(1200)))
+    long = iptc_records((2, 80, b"Ada"), *((2, 25, b"meadow " * 9 + str(number).encode()) for number in range(1200)))
     picture = _picture(iptc=long)
     encoded = encode(picture, picture.colour)
     assert any("too long" in warning for warning in encoded.warnings)
