@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from shaded.publishing import exif_tags as tags
 from shaded.publishing.embedded import Objection, holds_picture, left_out, objection
 from shaded.publishing.exif_texts import decode_text, readings, settled, text_of, trimmed
+from shaded.publishing.holes.runs import is_lost
 from shaded.publishing.ifd import ByteOrder, Directory, Entry, Header, read_directory, read_header, write_directory
 
 _PER_UNIT = {2: 1.0, 3: 2.54}
@@ -30,6 +31,8 @@ _NAMING = frozenset({
 #: Where a block begins, behind what various writers put before it: ``Exif`` once or twice, an offset, zeros.
 _BEGIN = re.compile(rb"(?:II|MM|ii|mm)(?:[*+]\0|\0[*+])")
 _FURTHEST = 64
+#: Texts may begin with a zero, as UTF-16 does.
+_EMPTIED = 4
 #: Descriptions that scientific programs write for themselves: sizes and layout of the file, no longer true.
 _STRUCTURAL = re.compile(rb'\s*(?:\{"shape"|ImageJ=|<\?xml|<OME)')
 
@@ -103,13 +106,22 @@ def _described(directory: Directory, order: ByteOrder) -> dict[int, Entry]:
     }
 
 
-def _odd(directory: Directory, order: ByteOrder) -> frozenset[int]:
-    """The tags that may name somebody and are there in a shape that is none of theirs."""
+def _odd(data: bytes, directory: Directory, order: ByteOrder) -> frozenset[int]:
+    """The tags that may name somebody and are there in a shape that is none of theirs, or with zeros in their place."""
     return frozenset(
         tag
         for tag, entry in directory.entries.items()
-        if tag in _NAMING - {tags.EXIF_POINTER} and not _fits(tag, entry, order)
+        if tag in _NAMING - {tags.EXIF_POINTER}
+        and (not _fits(tag, entry, order) or _is_emptied(data, directory.places[tag], tag, entry, order))
     )
+
+
+def _is_emptied(data: bytes, start: int, tag: int, entry: Entry, order: ByteOrder) -> bool:
+    """Whether zeros stand in the place of a text, or of its beginning."""
+    behind = len(entry.raw) - len(entry.raw.lstrip(b"\0"))
+    if behind >= _EMPTIED and any(entry.raw) and not text_of(tag, settled(tag, entry), order):
+        return True
+    return is_lost(data, start, start + len(entry.raw))
 
 
 def _placed(directory: Directory, allowed: frozenset[int], *, many: frozenset[int] = frozenset()) -> dict[int, Entry]:
@@ -156,7 +168,7 @@ def read_tree(data: bytes, main: Directory, header: Header) -> Exif:
         _interoperating(_pointed(data, photo, tags.INTEROPERABILITY_POINTER, header)),
         _NAMING
         if main.cut or photo.cut
-        else ((main.lost | photo.lost) & _NAMING) | _odd(main, order) | _odd(photo, order),
+        else ((main.lost | photo.lost) & _NAMING) | _odd(data, main, order) | _odd(data, photo, order),
         next(
             (
                 decode_text(one.raw).strip("\0 ")

@@ -9,12 +9,15 @@ import numpy as np
 from PIL import Image
 
 from shaded.publishing import exif
+from shaded.publishing.colour import Colour, icc_profile
 from shaded.publishing.ifd import Entry
 
 GPS_TEXT = b"48.8584"
 THUMBNAIL = b"\xff\xd8\xff\xe0" + b"UNSHADED-THUMBNAIL" * 40 + b"\xff\xd9"
-ICC_RGB = b"\0\0\x02\0ADBE\x02\x10\0\0mntrRGB XYZ " + bytes(range(256)) * 2
-ICC_GRAY = ICC_RGB.replace(b"RGB ", b"GRAY")
+ICC_RGB = icc_profile(Colour(12, 13), gray=False)
+ICC_GRAY = icc_profile(Colour(12, 13), gray=True)
+#: It is whole, and has no curve that a reader knows.
+ICC_GRAY_UNKNOWN = ICC_GRAY.replace(b"kTRC", b"zTRC")
 
 
 def smooth(height=48, width=64, channels=3, kind=np.uint8, seed=0):

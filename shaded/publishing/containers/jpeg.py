@@ -25,6 +25,8 @@ _TIFF_BEGIN = re.compile(rb"II\*\0|MM\0\*|II\0\*|MM\*\0", re.IGNORECASE)
 _XMP = re.compile(rb".{0,20}ns\.adobe\.com/xap/1\.0/\0?", re.DOTALL)
 _EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID = 32
+#: No segment has such a name: it was lost, whatever it was.
+_EMPTIED = bytes(4)
 _LARGEST_EXTENDED = 16_000_000
 _MARK_PROFILE = b"ICC_PROFILE\0"
 _PROFILE_HEAD = len(_MARK_PROFILE) + 2
@@ -100,8 +102,15 @@ def _found(segments: list[tuple[str, bytes]]) -> dict[str, Any]:
     more, whole = iptc.blocks_of(iptc.photoshop_block([content for name, content in segments if name == "APP13"]))
     blocks += [(kind, block) for kind, block in more if kind != "icc"]
     profile = next((block for kind, block in more if kind == "icc"), None)
-    unreadable = (*(() if whole else ("Photoshop resources",)), *(() if complete else ("extended XMP packet",)))
-    return {**arranged(blocks), "icc": profile, "unreadable": unreadable}
+    emptied = any(content.startswith(_EMPTIED) for _, content in segments)
+    unreadable = [
+        name
+        for name, lost in (
+            ("Photoshop resources", not whole), ("extended XMP packet", not complete), ("metadata segment", emptied),
+        )
+        if lost
+    ]  # fmt: skip
+    return {**arranged(blocks), "icc": profile, "unreadable": tuple(unreadable)}
 
 
 def _profile(segments: list[tuple[str, bytes]]) -> tuple[bytes | None, tuple[str, ...]]:

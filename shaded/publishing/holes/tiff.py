@@ -24,7 +24,7 @@ _CHUNKY = 1
 #: fill bits. LZW (5) has a code for what repeats as soon as it was there once. PackBits (32773) has up to 128 bytes as
 #: they are, then a length, which is 0 for a single one. Zstandard stores a block of 128 KB as it is, unless compressing
 #: it saves a 64th.
-_LONGEST = {2: 64, 3: 64, 4: 64, 5: 64, 32773: 192, ZSTANDARD: 2304}
+_LONGEST = {2: 32, 3: 32, 4: 32, 5: 32, 32773: 192, ZSTANDARD: 2304}
 
 
 @dataclass(frozen=True)
