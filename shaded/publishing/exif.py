@@ -15,26 +15,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from shaded.publishing import exif_tags as tags
-from shaded.publishing.claims import credentials_may_name, may_hold_words
 from shaded.publishing.embedded import Objection, holds_picture, lacks_words, left_out, objection
+from shaded.publishing.exif_naming import NAMING, NUMBERS, TEXT_TYPES, fits, odd, unknown_in, unread_in
 from shaded.publishing.exif_texts import decode_text, readings, settled, text_of, trimmed
 from shaded.publishing.ifd import ByteOrder, Directory, Entry, Header, read_directory, read_header, write_directory
 
 _PER_UNIT = {2: 1.0, 3: 2.54}
 _LONGEST, _FEW = 60_000, 64
-_INTEGERS, _FRACTIONS, _GEOTIFF = frozenset({1, 3, 4, 6, 8, 9}), frozenset({5, 10}), frozenset({3, 12})
-_TEXT_TYPES, _WIDE_TYPES = frozenset({1, 2, 7, 129}), frozenset({1, 2, 3, 7})
+_GEOTIFF = frozenset({3, 12})
 _SHORT, _LONG, _DOUBLE = 3, 4, 12
 _OWNER = tags.CAMERA_OWNER
 #: Stands for an orientation that is there and whose value is not.
 _UNREAD = Entry(_SHORT, 1, b"\xff\xff")
-#: Tags in which somebody may be named; one that is there and cannot be read is not the same as one that is absent.
-_NAMING = frozenset({
-    tags.ARTIST, tags.COPYRIGHT, tags.XP_AUTHOR, tags.XP_TITLE, tags.IMAGE_TITLE, tags.PHOTOGRAPHER, tags.EXIF_POINTER,
-})  # fmt: skip
 #: Where further directories are, and how many are looked at; they describe thumbnails and the like.
 _SUB, _MOST_FURTHER = 330, 8
-_NUMBERS = tags.INTEGERS | tags.FRACTIONS | tags.CODES | tags.OF_FULL_SIZE | tags.GEOTIFF | {tags.ORIENTATION}
 #: Where a block begins, behind what various writers put before it: ``Exif`` once or twice, an offset, zeros.
 _BEGIN = re.compile(rb"(?:II|MM|ii|mm)(?:[*+]\0|\0[*+])")
 _FURTHEST = 64
@@ -94,13 +88,13 @@ class Exif:
     def text(self, tag: int) -> str:
         """A text tag, such as 315 (artist) or 33432 (copyright); empty when it is absent or no text."""
         entries = (entry for part in (self.main, self.photo) if (entry := part.get(tag)) is not None)
-        found = (text_of(tag, entry, self.order) for entry in entries if entry.type in _TEXT_TYPES)
+        found = (text_of(tag, entry, self.order) for entry in entries if entry.type in TEXT_TYPES)
         return next(filter(None, found), "")
 
 
 def _turn_in(entry: Entry, order: ByteOrder) -> int | None:
     """A tag's value as an orientation: a number of any type, a digit as a text, or bytes of which one is not zero."""
-    if entry.type in _TEXT_TYPES:
+    if entry.type in TEXT_TYPES:
         plain = entry.raw.strip(b"\0 \t\r\n") or b"\0"
         number: float = math.nan if len(plain) > 1 else int(plain) if plain.isdigit() else plain[0]
     else:
@@ -114,68 +108,12 @@ def block_of(data: bytes) -> bytes:
     return data[found.start() :] if found is not None else data
 
 
-def _fits(tag: int, entry: Entry) -> bool:
-    """Whether a tag is one that can be published and looks like itself."""
-    if tag in tags.TEXTS:
-        return entry.type in _TEXT_TYPES
-    if tag in tags.WIDE_TEXTS:
-        return entry.type in _WIDE_TYPES
-    if tag == tags.ORIENTATION:  # written as it should be, however it was written
-        return True
-    if tag in tags.CODES:
-        return len(entry.raw) <= 4
-    fractional = entry.type in _FRACTIONS
-    if tag in tags.FRACTIONS or (tag in tags.OF_FULL_SIZE and fractional):
-        return fractional and entry.count <= tags.COUNTS.get(tag, 1)
-    whole = tag in tags.INTEGERS or tag in tags.OF_FULL_SIZE
-    return whole and entry.type in _INTEGERS and entry.count <= tags.COUNTS.get(tag, 1)
-
-
 def _described(directory: Directory) -> dict[int, Entry]:
     return {
         tag: settled(tag, entry) if tag in tags.TEXTS or tag in tags.WIDE_TEXTS else entry
         for tag, entry in directory.entries.items()
-        if _fits(tag, entry)
+        if fits(tag, entry)
     }
-
-
-def _odd(directory: Directory) -> frozenset[int]:
-    """The tags that may name somebody and are there in a shape that is none of theirs."""
-    return frozenset(
-        tag
-        for tag, entry in directory.entries.items()
-        if tag in _NAMING - {tags.EXIF_POINTER} and not _fits(tag, entry)
-    )
-
-
-def _is_understood(tag: int, entry: Entry) -> bool:
-    """Whether a tag is read, or cannot name a maker or an owner."""
-    if tag == tags.CREDENTIALS:
-        return not credentials_may_name(entry.raw)
-    if tag in tags.SILENT or tag == _OWNER:
-        return True
-    if not _fits(tag, entry):
-        return not may_hold_words(entry.raw)
-    if tag not in tags.TEXTS and tag not in tags.WIDE_TEXTS:
-        return True
-    whole = settled(tag, entry)
-    return not may_hold_words(whole.raw[len(trimmed(tag, whole).raw) :])
-
-
-def _unknown_in(directory: Directory, read: frozenset[int] = frozenset()) -> list[str]:
-    """The tags, by name, that are not understood and may name somebody; ``read`` are those that the caller reads."""
-    found = [tag for tag, entry in directory.entries.items() if not _is_understood(tag, entry)]
-    found += directory.lost - tags.SILENT - _NUMBERS - _NAMING
-    return [f"EXIF's {tags.name_of(tag)}" for tag in found if tag not in read]
-
-
-def _unread_in(directory: Directory, known: frozenset[int], what: str) -> list[str]:
-    """The tags, by name, of a directory of which nothing but what is ``known`` may be there, that may name somebody."""
-    return [
-        f"EXIF's {tags.name_of(tag)} of {what}"
-        for tag, entry in directory.entries.items()
-        if tag not in known and may_hold_words(entry.raw)
-    ]
 
 
 def _placed(directory: Directory, allowed: frozenset[int], *, many: frozenset[int] = frozenset()) -> dict[int, Entry]:
@@ -185,8 +123,8 @@ def _placed(directory: Directory, allowed: frozenset[int], *, many: frozenset[in
         for tag, entry in directory.entries.items()
         if tag in allowed and len(entry.raw) <= _LONGEST
         and not holds_picture(entry.raw) and not holds_picture(entry.raw.replace(b"\0", b""))
-        and not (entry.type in _TEXT_TYPES and lacks_words(decode_text(entry.raw.replace(b"\0", b""))))
-        and (entry.type in _TEXT_TYPES or entry.type in many or len(entry.raw) <= _FEW)
+        and not (entry.type in TEXT_TYPES and lacks_words(decode_text(entry.raw.replace(b"\0", b""))))
+        and (entry.type in TEXT_TYPES or entry.type in many or len(entry.raw) <= _FEW)
     }  # fmt: skip
 
 
@@ -220,6 +158,7 @@ def read_tree(data: bytes, main: Directory, header: Header, read: frozenset[int]
     interoperability = _pointed(data, photo, tags.INTEROPERABILITY_POINTER, header)
     shown = _described(photo)
     shown.pop(tags.ORIENTATION, None)
+    strange = odd(data, main, order) | odd(data, photo, order)
     unread = {tags.ORIENTATION: _UNREAD} if tags.ORIENTATION in main.lost else {}
     return Exif(
         order,
@@ -227,13 +166,13 @@ def read_tree(data: bytes, main: Directory, header: Header, read: frozenset[int]
         shown,
         _placed(place, tags.GPS),
         _interoperating(interoperability),
-        _NAMING if main.cut or photo.cut else ((main.lost | photo.lost) & _NAMING) | _odd(main) | _odd(photo),
+        NAMING if main.cut or photo.cut else ((main.lost | photo.lost) & NAMING) | strange,
         next((decode_text(one.raw).strip("\0 ") for part in (photo, main) if (one := part.entries.get(_OWNER))), ""),
         (
-            *_unknown_in(main, read | tags.GEOTIFF - {tags.GDAL_METADATA}),
-            *_unknown_in(photo),
-            *_unread_in(place, tags.GPS, "the place"),
-            *_unread_in(interoperability, tags.SILENT | {1, 2}, "the interoperability directory"),
+            *unknown_in(main, read | tags.GEOTIFF - {tags.GDAL_METADATA}),
+            *unknown_in(photo),
+            *unread_in(place, tags.GPS, "the place"),
+            *unread_in(interoperability, tags.SILENT | {1, 2}, "the interoperability directory"),
         ),
     )
 
@@ -251,7 +190,7 @@ def parse(block: bytes) -> Exif:
     for at in filter(None, further[:_MOST_FURTHER]):
         with suppress(ValueError):  # readers pass it over
             other = read_directory(block, at, header, forgiving=True)
-            found = _unread_in(other, tags.SILENT | _NUMBERS, "a further directory")
+            found = unread_in(other, tags.SILENT | NUMBERS, "a further directory")
             tree = replace(tree, unknown=(*tree.unknown, *found))
     return tree
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 ByteOrder = Literal["<", ">"]
@@ -64,13 +64,16 @@ class Header:
 class Directory:
     """The entries of one directory by tag, where the next one is (0: none), and the tags that could not be read.
 
-    ``cut`` says that the data end inside of it.
+    ``cut`` says that the data end inside of it, or that some of it holds only zeros. ``places`` are where values begin
+    in the data, and ``outside`` the tags whose values would lie behind their end.
     """
 
     entries: Mapping[int, Entry] = field(default_factory=dict)
     following: int = 0
     lost: frozenset[int] = frozenset()
     cut: bool = False
+    places: Mapping[int, int] = field(default_factory=dict)
+    outside: frozenset[int] = frozenset()
 
     def number(self, tag: int, order: ByteOrder, default: int = 0) -> int:
         """The first whole number of a tag."""
@@ -127,10 +130,28 @@ def read_directory(data: bytes, at: int, header: Header, *, forgiving: bool = Fa
         end -= -(-(end - len(data)) // size) * size
     if count > _MOST_ENTRIES or end > len(data):
         raise ValueError("a directory is cut off")
+    found = _read_entries(data, range(at + lead, end, size), size, inline, header)
+    following = 0
+    if end + inline <= len(data):
+        following = struct.unpack_from(f"{order}{offset_code}", data, end)[0]
+    emptied = end + size <= len(data) and not any(data[at : end + size]) and not count
+    return replace(found, following=following, cut=found.cut or cut or emptied)
+
+
+def _read_entries(data: bytes, spots: range, size: int, inline: int, header: Header) -> Directory:
+    """The entries that begin at some places, of so many bytes, the last ``inline`` of which are a value or its place.
+
+    Raises:
+        ValueError: Their values overlap.
+    """
+    order, offset_code = header.order, "Q" if header.big else "I"
     entries: dict[int, Entry] = {}
+    places: dict[int, int] = {}
     lost: set[int] = set()
+    outside: set[int] = set()
+    emptied = False
     left = _MOST_TIMES * len(data)
-    for place in range(at + lead, end, size):
+    for place in spots:
         tag, kind, values = struct.unpack_from(f"{order}HH{offset_code}", data, place)
         length = _SIZES.get(kind, 0) * values
         start = place + size - inline
@@ -141,12 +162,13 @@ def read_directory(data: bytes, at: int, header: Header, *, forgiving: bool = Fa
             if left < 0:
                 raise ValueError("the values of a directory overlap")
             entries[tag] = Entry(kind, values, data[start : start + length])
+            places[tag] = start
         elif values and tag not in entries:
             lost.add(tag)
-    following = 0
-    if end + inline <= len(data):
-        following = struct.unpack_from(f"{order}{offset_code}", data, end)[0]
-    return Directory(entries, following, frozenset(lost - entries.keys()), cut)
+            outside.update((tag,) if length else ())
+        emptied = emptied or not any(data[place : place + size])
+    known = entries.keys()
+    return Directory(entries, 0, frozenset(lost - known), emptied, places, frozenset(outside - known))
 
 
 def write_directory(entries: Mapping[int, Entry], at: int, order: ByteOrder) -> bytes:

@@ -24,7 +24,8 @@ _OLD_APP13 = b"Adobe_Photoshop2.5:"
 _MARK = 0x1C
 _CHARSET = (1, 90)
 _MOST_DATASETS = 10_000
-OBJECT_NAME, KEYWORDS, BYLINE, COPYRIGHT, CAPTION = 5, 25, 80, 116, 120
+_MOST_PADDING = 16
+OBJECT_NAME, KEYWORDS, BYLINE, CREDIT, COPYRIGHT, CAPTION = 5, 25, 80, 110, 116, 120
 #: Credit, source, contact and writer: whoever stands there, makers and owners among them.
 NAMING = (110, 115, 118, 122)
 #: Instructions and headline; titles, keywords and captions are read on their own.
@@ -92,7 +93,7 @@ def resources(block: bytes) -> Iterator[tuple[int, bytes]]:
         at += size
         if size & 1 and block[at : at + 4] not in _SIGNATURES:  # a byte of padding, which some writers forget
             at += 1
-    if block[at:].strip(b"\0 "):
+    if not _is_padding(block[at:]):
         raise ValueError("the Photoshop resources are damaged")
 
 
@@ -142,7 +143,12 @@ def datasets(records: bytes) -> tuple[list[Dataset], bool]:
             return found, False
         found.append(Dataset(records[at + 1], records[at + 2], records[start : start + size]))
         at = start + size
-    return found, not records[at:].strip(b"\0 ")
+    return found, _is_padding(records[at:])
+
+
+def _is_padding(rest: bytes) -> bool:
+    """Whether what follows the last part is nothing. More zeros than so many may stand where a name stood."""
+    return not rest.strip(b"\0 ") and rest.count(0) <= _MOST_PADDING
 
 
 def in_order(records: bytes) -> bytes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from shaded.errors import PictureError, Transient, Unreadable
 from shaded.publishing.containers import avif, heif, jpeg, png, tiff, webp
 from shaded.publishing.formats import Format, sniff
+from shaded.publishing.holes.profiles import is_sound
 from shaded.publishing.holes.runs import HOLE
 from shaded.publishing.holes.screening import has_doubtful_zeros
 from shaded.publishing.picture import Picture
@@ -39,7 +41,7 @@ def decode(data: bytes, path: Path | None = None) -> Picture:
     try:
         with warnings.catch_warnings():  # Pillow warns on standard error about odd metadata, which is read elsewhere
             warnings.simplefilter("ignore")
-            return _DECODERS[form](data)
+            return _with_sound_profile(_DECODERS[form](data))
     except PictureError:
         raise
     except MemoryError as error:
@@ -49,6 +51,15 @@ def decode(data: bytes, path: Path | None = None) -> Picture:
             f"the {form.upper()} file is damaged or incomplete ({_reason(data, form, error)})",
             path=path, remedy="Open it in the program that made it and save it again",
         ) from error  # fmt: skip
+
+
+def _with_sound_profile(picture: Picture) -> Picture:
+    """The picture without a profile that is damaged; a reader would take its colours for others."""
+    container = picture.container
+    if container.icc is None or is_sound(container.icc):
+        return picture
+    warnings = (*container.warnings, "The colour profile is damaged and was left out.")
+    return replace(picture, container=replace(container, icc=None, warnings=warnings))
 
 
 def _reason(data: bytes, form: Format, error: Exception) -> str:

@@ -17,6 +17,8 @@ THUMBNAIL = b"\xff\xd8\xff\xe0" + b"UNSHADED-THUMBNAIL" * 3
 THUMBNAIL += b"UNSHADED-THUMBNAIL".join(np.random.default_rng(seed).bytes(51) for seed in range(10)) + b"\xff\xd9"
 ICC_RGB = imagecodecs.cms_profile("adobergb")
 ICC_GRAY = imagecodecs.cms_profile("gray", gamma=1.8)
+#: It is whole, and has no curve that a reader knows.
+ICC_GRAY_UNKNOWN = ICC_GRAY.replace(b"kTRC", b"zTRC")
 
 
 def smooth(height=48, width=64, channels=3, kind=np.uint8, seed=0):

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFile
 from shaded.errors import Incomplete, Unreadable
 from shaded.outbox.screening import screen
 from shaded.publishing.reading import decode
-from tests.publishing.holed import MOST_PIXELS, TEXTURED, coded, emptied, heic, holes, read, tiff
+from tests.publishing.holed import MOST_PIXELS, TEXTURED, coded, emptied, fax, heic, holes, read, tiff
 from tests.publishing.samples import saved, smooth, textured
 
 
@@ -111,6 +111,15 @@ def test_a_tiff_that_does_not_say_how_long_its_strips_are_is_read():
     assert screen(other, None, MOST_PIXELS).format == "tiff"
     with pytest.raises(Incomplete, match="cut off"):
         screen(other[:-2000], None, MOST_PIXELS)
+
+
+@pytest.mark.parametrize("compression", ["group3", "group4", "packbits"])
+def test_a_hole_of_less_than_a_sector_in_black_and_white_is_refused(compression):
+    """In fax codes no run of zeros is that long, and PackBits never spells zeros one by one."""
+    data = fax(compression)
+    (start, end), *_ = coded(data)
+    for at in range(start + 20, end - 160, (end - start) // 30):
+        assert "only zeros" in str(read(emptied(data, at, 64))), at
 
 
 # Honest pictures ------------------------------------------------------------------------------------------------------

@@ -212,4 +212,4 @@ def test_what_is_published_has_the_profile_that_is_left(output):
     broken = decode(saved(smooth(), "PNG", icc_profile=with_tag(ICC_RGB, b"rXYZ", bytes(20))))
     encoded = encode(broken, broken.colour, output)
     assert decode(encoded.data).container.icc is None
-    assert "The colour profile was left out: it is damaged." in encoded.warnings
+    assert "The colour profile is damaged and was left out." in broken.container.warnings

@@ -27,6 +27,8 @@ _TIFF_BEGIN = re.compile(rb"II\*\0|MM\0\*|II\0\*|MM\*\0", re.IGNORECASE)
 _XMP = re.compile(rb".{0,20}ns\.adobe\.com/xap/1\.0/\0?", re.DOTALL)
 _EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
 _GUID = 32
+#: No segment has such a name: it was lost, whatever it was.
+_EMPTIED = bytes(4)
 _LARGEST_EXTENDED = 16_000_000
 _MARK_PROFILE = b"ICC_PROFILE\0"
 _PROFILE_HEAD = len(_MARK_PROFILE) + 2
@@ -103,14 +105,21 @@ def _found(segments: list[tuple[str, bytes]]) -> dict[str, Any]:
     more, whole = iptc.blocks_of(photoshop)
     blocks += [(kind, block) for kind, block in more if kind != "icc"]
     profile = next((block for kind, block in more if kind == "icc"), None)
-    unreadable = (*(() if whole else ("Photoshop resources",)), *(() if complete else ("extended XMP packet",)))
+    emptied = any(content.startswith(_EMPTIED) for _, content in segments)
+    unreadable = [
+        name
+        for name, lost in (
+            ("Photoshop resources", not whole), ("extended XMP packet", not complete), ("metadata segment", emptied),
+        )
+        if lost
+    ]  # fmt: skip
     comments = [content for name, content in segments if name == "COM" and content]
     return {
         **arranged(blocks),
         "icc": profile,
         "texts": tuple(("Comment", decode_text(content)) for content in reversed(comments[:-1])),
         "comment": comments[-1] if comments else None,
-        "unreadable": unreadable,
+        "unreadable": tuple(unreadable),
         "unknown": tuple(iptc.unknown_resources(photoshop)),
     }
 

@@ -24,7 +24,7 @@ from shaded.publishing.exif import block_of
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Kind, Picture, Pixels, arranged
 from shaded.publishing.remarks import NO_CREDENTIALS
-from shaded.publishing.walking import PNG_SIGNATURE, png_chunk, png_chunks
+from shaded.publishing.walking import PNG_SIGNATURE, png_chunk, png_chunks, png_is_sound
 
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 #: Chunks on colour, and how many bytes each has: a longer one holds something else.
@@ -115,10 +115,14 @@ def decode(data: bytes) -> Picture:
     blocks: list[tuple[Kind, bytes]] = []
     found: list[tuple[bytes, bytes]] = []
     needed = bytearray(PNG_SIGNATURE)
-    for kind, _, content in png_chunks(data):
+    damaged = False
+    for chunk in png_chunks(data):
+        kind, _, content = chunk
         palette = bool(chunks) and chunks[b"IHDR"][9] == 3
         if kind in _PIXEL_CHUNKS or (kind == b"tRNS" and palette):
             needed += png_chunk(kind, content)
+        if kind in texts.TEXT_CHUNKS or kind in _EXIF_CHUNKS:
+            damaged = damaged or not png_is_sound(data, chunk)
         if kind != b"IDAT":
             chunks.setdefault(kind, content)
         if len(content) == _COLOUR_CHUNKS.get(kind):
@@ -140,7 +144,7 @@ def decode(data: bytes) -> Picture:
         colour=stated,
         **arranged([*blocks, *said.blocks]),
         texts=said.texts,
-        unreadable=said.unreadable,
+        unreadable=(*said.unreadable, *(("damaged metadata",) if damaged else ())),
         unknown=(*_unknown_chunks(data), *said.unknown),
         dpi=_dpi(chunks.get(b"pHYs", b"")),
         png_chunks=tuple(kept),

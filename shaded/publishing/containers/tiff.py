@@ -18,6 +18,8 @@ from shaded.publishing.colour import Chromaticities, Colour, closest
 from shaded.publishing.containers.pixels import Planes, mode_name, split, straight
 from shaded.publishing.containers.tiff_strict import insist_on_whole
 from shaded.publishing.exif_tags import BLOCKS, RESOLUTION
+from shaded.publishing.holes import palette
+from shaded.publishing.holes.runs import Hole
 from shaded.publishing.ifd import Directory, Entry, Header, write_directory
 from shaded.publishing.metadata import Carried
 from shaded.publishing.picture import Container, Kind, Picture, Pixels, arranged
@@ -32,8 +34,10 @@ _CURVE, _WHITE, _PRIMARIES = 301, 318, 319
 _BYTES = 7
 
 
-def _expanded(indices: NDArray[np.uint8], page: Directory, header: Header) -> Pixels:
+def _expanded(indices: NDArray[np.uint8], page: Directory, header: Header, data: bytes) -> Pixels:
     """Palette colours: three runs of 16-bit values; 8 bits are kept, unless all values are small (an old mistake)."""
+    if palette.has_hole(data, page, np.unique(indices).tolist()):
+        raise Hole
     values = np.array(page.entries[320].integers(header.order), dtype=np.uint16).reshape(3, -1).T
     table = (values >> 8 if values.max(initial=0) > 255 else values).astype(np.uint8)
     array = table[indices]
@@ -90,7 +94,7 @@ def decode(data: bytes) -> Picture:
     photometric, bits = page.number(262, header.order), page.number(258, header.order, 1)
     samples = _samples(data)
     if photometric == 3:
-        samples = _expanded(cast("NDArray[np.uint8]", samples), page, header)
+        samples = _expanded(cast("NDArray[np.uint8]", samples), page, header, data)
     elif photometric == 0:
         samples = np.iinfo(samples.dtype).max - samples
     kinds = page.entries[338].integers(header.order) if 338 in page.entries else ()

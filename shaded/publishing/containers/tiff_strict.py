@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shaded.publishing.containers import jpeg_strict
 from shaded.publishing.holes.runs import Hole
-from shaded.publishing.holes.tiff import JPEG, ZSTANDARD, doubtful_pieces, layout
+from shaded.publishing.holes.tiff import JPEG, PACKBITS, ZSTANDARD, doubtful_pieces, layout, spells_zeros
 from shaded.publishing.ifd import Directory, Header
 
 
@@ -22,6 +22,9 @@ def insist_on_whole(data: bytes, page: Directory, header: Header) -> None:
     for number, (start, end) in enumerate(found.pieces):
         if found.compression == JPEG:
             jpeg_strict.insist_on_whole(found.whole_jpeg(data, start, end))
+        elif found.compression == PACKBITS and number in doubtful:
+            if spells_zeros(data, start, end):
+                raise Hole
         elif found.compression == ZSTANDARD and number in doubtful:
             rows = bytes(imagecodecs.zstd_decode(data[start:end], out=found.rows.row * found.height))
             if found.has_hole(rows, number, 0):

@@ -1,7 +1,7 @@
 """Whether the coded data of a WebP with runs of zeros are whole.
 
 libwebp says when data are missing, and not when some are left over. So it is given the file once more without the last
-bytes: an honest file is another picture then, or none.
+bytes: an honest file is another picture then, or none. Lossless data with copies have no long runs of zeros at all.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import WebPImagePlugin
 
 from shaded.publishing.holes.runs import Hole
+from shaded.publishing.holes.vp8l_copies import copies_its_neighbour
 from shaded.publishing.holes.webp import changed, doubtful_pieces, shortened
 from shaded.publishing.walking import riff_chunks
 
@@ -29,8 +30,12 @@ def insist_on_whole(data: bytes, pixels: NDArray[np.uint8]) -> None:
         ValueError: The file is cut off.
     """
     contents = [content for _, _, content in riff_chunks(data)]
+    height, width = pixels.shape[:2]
     for piece in doubtful_pieces(data):
-        other = shortened(contents[piece.chunk], piece)
+        content = contents[piece.chunk]
+        if piece.kind != b"VP8 " and copies_its_neighbour(content[piece.start :], width, height):
+            raise Hole
+        other = shortened(content, piece)
         if other is not None and np.array_equal(pixels, _pixels(changed(data, piece, other))):
             raise Hole
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from shaded.publishing.formats import Format
-from shaded.publishing.holes import items, jpeg, tiff, webp
+from shaded.publishing.holes import items, jpeg, palette, tags, tiff, webp
 from shaded.publishing.probing import tiff_pages
 
 
@@ -31,7 +31,9 @@ def _webp(data: bytes) -> bool:
 
 def _tiff(data: bytes) -> bool:
     header, pages = tiff_pages(data)
-    return sum(1 for _ in tiff.doubtful_pieces(data, tiff.layout(pages[0], header))) > 0
+    tags.insist_on_tags(data, pages[0], header)
+    doubtful = sum(1 for _ in tiff.doubtful_pieces(data, tiff.layout(pages[0], header))) > 0
+    return doubtful or palette.doubtful_zeros(data, pages[0])
 
 
 def _items(data: bytes) -> bool:

@@ -17,14 +17,18 @@ from shaded.publishing.holes.tiles import has_lost_tile, is_beside_pictures
 from shaded.publishing.ifd import Directory, Header
 from shaded.publishing.walking import Cut
 
-_PLAIN, JPEG, ZSTANDARD = 1, 7, 50000
+_PLAIN, JPEG, PACKBITS, ZSTANDARD = 1, 7, 32773, 50000
 _JPEG_TABLES = 347
 _CHUNKY = 1
 #: The longest runs of zeros that an encoder writes, in bytes, by compression. Fax codes (2 to 4) have a few bits, and
 #: fill bits. LZW (5) has a code for what repeats as soon as it was there once. PackBits (32773) has up to 128 bytes as
 #: they are, then a length, which is 0 for a single one. Zstandard stores a block of 128 KB as it is, unless compressing
 #: it saves a 64th.
-_LONGEST = {2: 64, 3: 64, 4: 64, 5: 64, 32773: 192, ZSTANDARD: 2304}
+_LONGEST = {2: 32, 3: 32, 4: 32, 5: 32, PACKBITS: 192, ZSTANDARD: 2304}
+
+#: PackBits' length for nothing; below it are bytes as they are, above it one that is repeated.
+_NOTHING = 128
+_SPELLED = 8
 
 
 @dataclass(frozen=True)
@@ -188,3 +192,13 @@ def _stretches(strips: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, int]]
             yield begin, end
             begin = start
     yield begin, strips[-1][1]
+
+
+def spells_zeros(data: bytes, start: int, end: int) -> bool:
+    """Whether PackBits data have zeros one by one: a length of one, then a zero, many times. Encoders count them."""
+    at, times = start, 0
+    while at + 1 < end and times < _SPELLED:
+        length = data[at]
+        times = times + 1 if not length and not data[at + 1] else 0
+        at += length + 2 if length < _NOTHING else 2 if length > _NOTHING else 1
+    return times == _SPELLED

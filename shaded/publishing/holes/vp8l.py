@@ -8,14 +8,14 @@ of repeating it (libwebp: 12 zeros in a row at the most, over 5,000 files of met
 
 from __future__ import annotations
 
-_TRANSFORMS = 4
-_SUBTRACT_GREEN, _PALETTE = 2, 3
+TRANSFORMS = 4
+SUBTRACT_GREEN, PALETTE = 2, 3
 _ORDER = (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-_GREEN, _OTHERS, _LENGTHS = 256, (256, 256, 256), 24
-_DISTANCES = 40
+GREEN, OTHERS, LENGTHS = 256, (256, 256, 256), 24
+DISTANCES = 40
 _LONGEST = 15
 #: A prefix code: the symbol of each length and code word; one symbol alone has length 0.
-_Code = dict[tuple[int, int], int]
+Code = dict[tuple[int, int], int]
 
 
 def chose_by_area(data: bytes) -> bool:
@@ -27,27 +27,28 @@ def chose_by_area(data: bytes) -> bool:
     Raises:
         ValueError: It is no such data.
     """
-    bits = _Bits(data)
-    for _ in range(_TRANSFORMS):
+    bits = Bits(data)
+    for _ in range(TRANSFORMS):
         if not bits.number(1):
             return False
         kind = bits.number(2)
-        if kind == _PALETTE:
-            _pass_over(bits, bits.number(8) + 1)
-        elif kind != _SUBTRACT_GREEN:
+        if kind == PALETTE:
+            pass_over(bits, bits.number(8) + 1)
+        elif kind != SUBTRACT_GREEN:
             bits.number(3)
-            if not _is_of_one_value(bits):
+            if not is_of_one_value(bits):
                 return True
     return False
 
 
-class _Bits:
+class Bits:
     """Numbers with their lowest bit first (RFC 9649, 3)."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
 
     def number(self, size: int) -> int:
+        """The next number of so many bits."""
         place = self._at >> 3
         found = int.from_bytes(self._data[place : place + 4], "little") >> (self._at & 7) & (1 << size) - 1
         self._at += size
@@ -55,7 +56,8 @@ class _Bits:
             raise ValueError("the head of the lossless data is damaged")
         return found
 
-    def symbol(self, code: _Code) -> int:
+    def symbol(self, code: Code) -> int:
+        """The symbol of the next code word."""
         word = length = 0
         while (length, word) not in code:
             if length == _LONGEST:
@@ -64,32 +66,32 @@ class _Bits:
         return code[length, word]
 
 
-def _is_of_one_value(bits: _Bits) -> bool:
+def is_of_one_value(bits: Bits) -> bool:
     """Whether an image has one value only; it is read to its end then."""
     if bits.number(1):
         return False
-    codes = [_read_code(bits, size) for size in (_GREEN + _LENGTHS, *_OTHERS, _DISTANCES)]
+    codes = [read_code(bits, size) for size in (GREEN + LENGTHS, *OTHERS, DISTANCES)]
     return all(len(code) == 1 for code in codes)
 
 
-def _pass_over(bits: _Bits, pixels: int) -> None:
+def pass_over(bits: Bits, pixels: int) -> None:
     """Read an image of so many pixels to its end: a palette."""
     cache = 1 << bits.number(4) if bits.number(1) else 0
     green, red, blue, alpha, distance = (
-        _read_code(bits, size) for size in (_GREEN + _LENGTHS + cache, *_OTHERS, _DISTANCES)
+        read_code(bits, size) for size in (GREEN + LENGTHS + cache, *OTHERS, DISTANCES)
     )
     while pixels > 0:
         symbol = bits.symbol(green)
         pixels -= 1
-        if symbol < _GREEN:
+        if symbol < GREEN:
             for code in (red, blue, alpha):
                 bits.symbol(code)
-        elif symbol < _GREEN + _LENGTHS:  # a copy; else it is a colour from the cache
-            pixels -= _prefixed(bits, symbol - _GREEN) - 1
-            _prefixed(bits, bits.symbol(distance))
+        elif symbol < GREEN + LENGTHS:  # a copy; else it is a colour from the cache
+            pixels -= prefixed(bits, symbol - GREEN) - 1
+            prefixed(bits, bits.symbol(distance))
 
 
-def _prefixed(bits: _Bits, prefix: int) -> int:
+def prefixed(bits: Bits, prefix: int) -> int:
     """A length or distance (RFC 9649, 5.2.2)."""
     if prefix < 4:
         return prefix + 1
@@ -97,7 +99,7 @@ def _prefixed(bits: _Bits, prefix: int) -> int:
     return ((2 + (prefix & 1)) << extra) + bits.number(extra) + 1
 
 
-def _read_code(bits: _Bits, size: int) -> _Code:
+def read_code(bits: Bits, size: int) -> Code:
     """One prefix code (RFC 9649, 6.2.1)."""
     if bits.number(1):
         two = bits.number(1)
@@ -111,7 +113,7 @@ def _read_code(bits: _Bits, size: int) -> _Code:
     return _canonical({symbol: length for symbol, length in enumerate(_read_lengths(bits, code, size, most)) if length})
 
 
-def _read_lengths(bits: _Bits, code: _Code, size: int, most: int) -> list[int]:
+def _read_lengths(bits: Bits, code: Code, size: int, most: int) -> list[int]:
     """The lengths of the code words of a code, which are coded themselves."""
     lengths: list[int] = []
     before = 8
@@ -127,11 +129,11 @@ def _read_lengths(bits: _Bits, code: _Code, size: int, most: int) -> list[int]:
     return lengths
 
 
-def _canonical(lengths: dict[int, int]) -> _Code:
+def _canonical(lengths: dict[int, int]) -> Code:
     """Code words in the order of their lengths, then of their symbols; a single symbol takes no bits."""
     if len(lengths) == 1:
         return {(0, 0): next(iter(lengths))}
-    code: _Code = {}
+    code: Code = {}
     word = last = 0
     for length, symbol in sorted((length, symbol) for symbol, length in lengths.items()):
         word <<= length - last
