@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
-from shaded.shading.tiny_encoders import TinyEncoder
+from shaded.shading.tiny_autoencoders import TinyEncoder
 
 __all__ = ["STRIDES", "WEIGHTS", "PatchConvolution", "StudentEncoder"]
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from shaded.shading.tiny_encoders import TinyEncoder, tiny_encoder
+from shaded.shading.tiny_autoencoders import TinyEncoder, tiny_encoder
 
 __all__ = ["FAMILIES", "Teacher", "load_teachers", "pull"]
 

@@ -108,7 +108,7 @@ def test_the_bundled_students_follow_the_real_encoders(shared_encoders, shared_p
     from safetensors.torch import load_file
 
     from shaded.models.bundle import load_state
-    from shaded.shading.tiny_encoders import tiny_encoder
+    from shaded.shading.tiny_autoencoders import tiny_encoder
 
     with Image.open(shared_pictures / "photo-fruits.jpg") as opened:
         small = opened.convert("RGB").resize((192, 128))
