@@ -3,9 +3,10 @@
     python -m shaded.training.autoencoder --cache CACHE --work DIR --until 10:13 [--name NAME] [--export]
 
 Half of what it sees are the trial's drawn pictures, half windows of all sizes of the training corpus
-(`shaded.training.corpus`), all reduced to 64 pixels: 8 x 8 latents, of four channels (48 to 1, as Stable Diffusion) or
-of sixteen (12 to 1, as FLUX.1): the trial's verdict is not to hang on one lossy autoencoder. The loss is that of latent diffusion (Rombach et al. 2022, section 3.1) without its discriminator: absolute error, LPIPS and
-a little Kullback-Leibler divergence. It goes on from `checkpoint.pt` in the work folder where there is one; `--export`
+(`shaded.training.corpus`), all reduced to 64 pixels. The latents are 8 x 8, of four channels (48 to 1, as Stable
+Diffusion's) or of sixteen (12 to 1, as FLUX.1's): the trial's verdict is not to hang on one lossy autoencoder. The loss
+is that of latent diffusion (Rombach et al. 2022, section 3.1) without its discriminator: absolute error, LPIPS and a
+little Kullback-Leibler divergence. It goes on from `checkpoint.pt` in the work folder where there is one; `--export`
 writes the averaged weights into the package, and `shaded.training.pin` registers them.
 """
 
