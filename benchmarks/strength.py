@@ -48,8 +48,8 @@ from shaded.shading.laundering import LAUNDERINGS
 from shaded.shading.perceptibility import ReferenceDistance, psnr
 from shaded.shading.presets import STEPS, VISIBILITIES
 from shaded.shading.pull import pull, remaining
-from shaded.shading.surrogates import Surrogate, plain_encoder
-from shaded.shading.tiny_encoders import tiny_encoder
+from shaded.shading.surrogates import Surrogate, plain_autoencoder
+from shaded.shading.tiny_autoencoders import tiny_encoder
 
 RECIPE_LIMIT = 0.04
 RECIPE_LAST_STEP = 0.01  # as a share of the first
@@ -93,7 +93,7 @@ class Bench:
 def real_encoders(folder: Path) -> tuple[Surrogate, ...]:
     """The real encoders by their families' names."""
     return tuple(
-        plain_encoder(family, tiny_encoder(load_file(folder / f"{family}-tiny-encoder.safetensors")), family=family)
+        plain_autoencoder(family, tiny_encoder(load_file(folder / f"{family}-tiny-encoder.safetensors")), family=family)
         for family in ("flux2", "sana")
     )
 

@@ -143,6 +143,7 @@ class Shading(_Table):
     threads: int = Field(default=0, ge=0, le=256)
     canvas_pixels: int = Field(default=1_048_576, ge=65_536, le=16_777_216)
     surrogates: tuple[FolderPath, ...] = ()
+    targets: Literal["shared", "own"] = "shared"
     anchors: FolderPath | None = None
 
 

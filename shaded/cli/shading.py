@@ -237,7 +237,7 @@ def _task(job_id: str, source: Path, job: Job, scratch: Path, secret: str) -> Sh
         profile=job.profile,
         concept_origin="command" if job.named else "profile",
         budget=job.settings.budget,
-        secret=secret,
+        secret=secret if job.settings.shading.targets == "own" else "",
         max_pixels=job.settings.watching.max_pixels,
         max_bytes=job.settings.watching.max_bytes,
     )

@@ -284,7 +284,7 @@ class Shading:
             output_name=name,
             profile=profile,
             budget=self._settings.budget,
-            secret=self._secret,
+            secret=self._secret if self._settings.shading.targets == "own" else "",
             max_pixels=self._settings.watching.max_pixels,
             max_bytes=self._settings.watching.max_bytes,
             canvas_pixels=canvas_pixels,

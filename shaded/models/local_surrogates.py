@@ -22,25 +22,26 @@ class LocalModel:
         kind: ``AutoencoderKL``, ``AutoencoderTiny`` (modules of diffusers) or ``encoder`` (a plain state dict).
         content: The module, or the state dict.
         sha256: Over the weight files' bytes, in the order of their names.
+        decoder: The state dict of the decoder that stands beside a plain encoder; ``None`` where there is none.
     """
 
     name: str
     kind: str
     content: Any
     sha256: str
+    decoder: Any = None
 
 
 def load_local(path: Path) -> LocalModel:
     """Read a surrogate: a folder in diffusers format, or a safetensors file of a tiny encoder.
 
+    The decoder of ``NAME-encoder.safetensors`` is ``NAME-decoder.safetensors`` beside it, where that is there.
+
     Raises:
         ModelError: There is nothing there, it is of another kind, or it does not load.
     """
     if path.is_file() and path.suffix == ".safetensors":
-        from safetensors.torch import load  # noqa: PLC0415 - brings torch, which only the worker may import
-
-        content = path.read_bytes()
-        return LocalModel(path.stem, "encoder", load(content), hashlib.sha256(content).hexdigest())
+        return _plain_encoder(path)
     kind = _class_name(path)
     weights = sorted(path.glob("*.safetensors"))
     if not weights:
@@ -57,6 +58,21 @@ def load_local(path: Path) -> LocalModel:
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"the surrogate does not load: {error}", path=path, remedy="Check the folder") from error
     return LocalModel(path.name, kind, module.eval().requires_grad_(requires_grad=False), digest.hexdigest())
+
+
+def _plain_encoder(path: Path) -> LocalModel:
+    """A tiny encoder, and the decoder whose file has the same name but for that word, where there is one."""
+    from safetensors.torch import load  # noqa: PLC0415 - brings torch, which only the worker may import
+
+    content = path.read_bytes()
+    digest = hashlib.sha256(content)
+    beside = path.with_name(path.name.replace("encoder", "decoder"))
+    decoder = None
+    if beside != path and beside.is_file():
+        words = beside.read_bytes()
+        digest.update(words)
+        decoder = load(words)
+    return LocalModel(path.stem, "encoder", load(content), digest.hexdigest(), decoder)
 
 
 def _class_name(path: Path) -> str:

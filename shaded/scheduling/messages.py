@@ -31,7 +31,7 @@ class ShadeTask(_Message):
         staging: An existing folder for the rendered file and its sidecar.
         output_name: The published file's name (its suffix says the format); the sidecar names it.
         concept_origin: Who named ``profile.concept``, when it is set: the profile or the command line.
-        secret: The installation's secret as hexadecimal digits; it chooses targets.
+        secret: The installation's secret as hexadecimal digits, which chooses targets; empty: those that all share.
         max_pixels: Pictures with more pixels are refused before they are decoded.
         max_bytes: Larger files are refused before they are read.
         canvas_pixels: A smaller canvas than the worker was started with, because memory is short; 0: none.
@@ -48,7 +48,7 @@ class ShadeTask(_Message):
     profile: Profile = Profile()
     concept_origin: Literal["profile", "command"] = "profile"
     budget: Budget = Budget()
-    secret: str
+    secret: str = ""
     max_pixels: int = 200_000_000
     max_bytes: int = 1_000_000_000
     canvas_pixels: int = 0

@@ -43,6 +43,9 @@ class Subject:
 def decide(task: ShadeTask, picture: Picture, view: Tensor, toolbox: Toolbox) -> Subject:
     """Name the source concept and choose its target and anchor.
 
+    Without a secret the choice is the same on every machine: a model learns what many artists' pictures agree on. Then
+    only the bundled gallery is chosen from, since nobody else has an artist's own anchors.
+
     Args:
         task: Its profile may name concept and target; its secret chooses otherwise.
         picture: For the words in its metadata.
@@ -55,12 +58,15 @@ def decide(task: ShadeTask, picture: Picture, view: Tensor, toolbox: Toolbox) ->
     words, title = subject_of(picture, gps=task.profile.metadata.gps)
     concept = name_concept(task, words, title, view, toolbox)
     secret = bytes.fromhex(task.secret)
-    concepts = sorted({anchor.concept for anchor in toolbox.anchors})
-    if task.profile.target:
-        target = _known_target(task.profile.target, concepts, toolbox)
+    named, anchors = task.profile.target, toolbox.anchors
+    if not (named or secret):
+        anchors = tuple(anchor for anchor in anchors if anchor.origin == "gallery")
+    concepts = sorted({anchor.concept for anchor in anchors})
+    if named:
+        target = _known_target(named, concepts, toolbox)
     else:
         target = _unrelated_target(concept.tag, concepts, toolbox, secret)
-    return Subject(concept, title, target, choose_anchor(concept.tag, target, toolbox.anchors, secret))
+    return Subject(concept, title, target, choose_anchor(concept.tag, target, anchors, secret))
 
 
 def name_concept(

@@ -21,9 +21,9 @@ from shaded.settings import Shading
 from shaded.shading.concepts import Vocabulary, vocabulary_of
 from shaded.shading.perceptibility import build_lpips
 from shaded.shading.students import STRIDES, WEIGHTS, StudentEncoder
-from shaded.shading.surrogates import Surrogate, autoencoder_kl, autoencoder_tiny, plain_encoder
+from shaded.shading.surrogates import Surrogate, autoencoder_kl, autoencoder_tiny, plain_autoencoder
 from shaded.shading.tagger import Tagger, build_network, fit_state
-from shaded.shading.tiny_encoders import tiny_encoder
+from shaded.shading.tiny_autoencoders import FAMILIES, tiny_decoder, tiny_encoder
 
 ANCHOR_SUFFIXES = frozenset({".png", ".webp", ".jpg", ".jpeg"})
 
@@ -177,16 +177,19 @@ def local_surrogate(model: LocalModel, device: torch.device) -> Surrogate:
     """A local model behind the surrogates' seam.
 
     Raises:
-        ModelError: A plain state dict that belongs to no known encoder.
+        ModelError: A plain state dict that belongs to no known encoder, or to another family than its file's name says.
     """
     if model.kind == "encoder":
         try:
-            encoder = tiny_encoder(model.content).to(device)
-            return plain_encoder(model.name, encoder, family=encoder.family)
+            named = next((family for family in FAMILIES if model.name.lower().startswith(family)), None)
+            encoder = tiny_encoder(model.content, named)
+            decoder = None if model.decoder is None else tiny_decoder(model.decoder, encoder.family).to(device)
+            return plain_autoencoder(model.name, encoder.to(device), decoder, family=encoder.family)
         except (ValueError, KeyError, RuntimeError) as error:
             raise ModelError(
                 f"the surrogate {model.name!r} is no encoder that is known here: {error}",
-                remedy="Use a FLUX.2 or Sana tiny encoder, or a folder in diffusers format",
+                remedy=f"Use a tiny encoder whose file's name begins with one of {', '.join(FAMILIES)}, "
+                "or a folder in diffusers format",
             ) from error
     wrap = autoencoder_kl if model.kind == "AutoencoderKL" else autoencoder_tiny
     return wrap(model.name, model.content.to(device))

@@ -131,14 +131,14 @@ def choose_target(source: str, gallery_concepts: Iterable[str], vocabulary: Voca
     """Choose the unrelated concept that pictures of `source` are moved toward.
 
     Each candidate is scored with HMAC-SHA256(secret, source and candidate), and the highest score wins
-    (rendezvous hashing: Thaler and Ravishankar, 1998). So the choice is the same as long as the secret lives,
-    two installations choose differently, and an added anchor changes a choice only where it wins it.
+    (rendezvous hashing: Thaler and Ravishankar, 1998). So the choice is the same as long as the secret is,
+    two secrets choose differently, and an added anchor changes a choice only where it wins it.
 
     Args:
         source: what the picture shows: a concept's name, an alias of it, or any free word.
         gallery_concepts: the concepts that an anchor exists for.
         vocabulary: tells which of them are related to the source.
-        secret: this installation's secret bytes.
+        secret: this installation's secret bytes; none for the choice that all installations share.
 
     Raises:
         ValueError: `gallery_concepts` holds nothing that is unrelated to the source.

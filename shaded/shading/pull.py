@@ -1,4 +1,8 @@
-"""Pull: how far a picture's latents went from its own toward the anchor's."""
+"""Pull: how far a picture went from its own place toward the anchor's.
+
+The same formulas serve for what an encoder gives of pictures (latent pull) and for what its decoder then shows (decoded
+pull): all functions take any three tensors of one shape ``(B, ...)``.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +16,23 @@ def _norm(latents: Tensor) -> Tensor:
 
 
 def remaining(shaded: Tensor, original: Tensor, anchor: Tensor) -> Tensor:
-    """``|E(x') - E(t)| / |E(x) - E(t)|`` ``(B,)`` from latents ``(B, C, h, w)``: 1 nothing done, 0 at the anchor."""
+    """``|x' - t| / |x - t|`` ``(B,)``, L2 norms: 1 nothing done, 0 at the anchor."""
     return _norm(shaded - anchor) / _norm(original - anchor).clamp_min(1e-8)
 
 
 def pull(shaded: Tensor, original: Tensor, anchor: Tensor) -> Tensor:
-    """``1 - |E(x') - E(t)| / |E(x) - E(t)|`` ``(B,)``, L2 norms of encoder means: 0 nothing, 1 fully at the anchor."""
+    """``1 - |x' - t| / |x - t|`` ``(B,)``, L2 norms: 0 nothing, 1 fully at the anchor; sideways moves lower it."""
     return 1 - remaining(shaded, original, anchor)
 
 
 def direction(shaded: Tensor, original: Tensor, anchor: Tensor) -> Tensor:
-    """The cosine ``(B,)`` between the way gone, ``E(x') - E(x)``, and the way to the anchor, ``E(t) - E(x)``."""
+    """The cosine ``(B,)`` between the way gone, ``x' - x``, and the way to the anchor, ``t - x``."""
     gone, way = (shaded - original).flatten(1), (anchor - original).flatten(1)
     norms = _norm(gone) * _norm(way)
     return (gone * way).sum(dim=1) / norms.clamp_min(1e-12)
+
+
+def progress(shaded: Tensor, original: Tensor, anchor: Tensor) -> Tensor:
+    """``<x' - x, t - x> / |t - x|^2`` ``(B,)``: the part of the way that was gone, whatever was moved sideways."""
+    gone, way = (shaded - original).flatten(1), (anchor - original).flatten(1)
+    return (gone * way).sum(dim=1) / way.square().sum(dim=1).clamp_min(1e-12)

@@ -1,4 +1,4 @@
-"""The encoders the project trains itself: small students of the real ones, to optimise a shading against.
+"""The autoencoders the project trains itself: small students of the real ones, to optimise a shading against.
 
 What a student is worth is what a shading found against it does to the encoder that it learned from. A student that
 merely gives the right latents for photographs fools only itself; these were taught what their teachers' blocks give,
@@ -15,21 +15,21 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
-from shaded.shading.tiny_encoders import TinyEncoder
+from shaded.shading.tiny_autoencoders import FAMILIES, TinyDecoder, TinyEncoder
 
-__all__ = ["STRIDES", "WEIGHTS", "PatchConvolution", "StudentEncoder"]
+__all__ = ["STRIDES", "WEIGHTS", "PatchConvolution", "StudentAutoencoder", "StudentDecoder", "StudentEncoder"]
 
-#: Side of the square of picture pixels that one latent stands for, by family.
+#: Of the students that are bundled: side of the square of picture pixels that one latent stands for, by family.
 STRIDES: Mapping[str, int] = {"flux2": 8, "sana": 32}
 
 #: How much a student counts in the ensemble.
 WEIGHTS: Mapping[str, float] = {"flux2": 1.2, "sana": 1.0}
 
-#: Outputs and stride of the first convolution.
-_FIRST: Mapping[str, tuple[int, int]] = {"flux2": (64, 1), "sana": (32, 2)}
+#: Outputs and stride of an encoder's first convolution, by the encoder's stride.
+_FIRST: Mapping[int, tuple[int, int]] = {8: (64, 1), 32: (32, 2)}
 
 #: The last of the layers that a network has to learn from pixels, before the picture's own redundancy is gone.
-_FRONTS: Mapping[str, int] = {"flux2": 2, "sana": 3}
+_FRONTS: Mapping[int, int] = {8: 2, 32: 3}
 
 # Usual size of the cosine components of patches of 3 x 3 pixels in pictures, by how often they change along each side;
 # of luma, and of each chroma part. Measured on the training corpus.
@@ -77,16 +77,16 @@ class PatchConvolution(nn.Module):
 
 
 class StudentEncoder(TinyEncoder):
-    """A picture (B, 3, H, W) in [0, 1] to estimated latents (B, 32, H / stride, W / stride) of one family.
+    """A picture (B, 3, H, W) in [0, 1] to estimated latents (B, channels, H / stride, W / stride) of one family.
 
-    Laid out like its teacher. `family` is "flux2" (stride 8) or "sana" (stride 32); H and W are multiples of that. The
+    Laid out like its teacher. `family` is one of `FAMILIES`; H and W are multiples of its stride. The
     first convolution stays in the picture's own number format: in bfloat16, a change of one grey level could be
     rounded away there. From there on `half` lets processors that have bfloat16 use it.
     """
 
     def __init__(self, family: str, *, half: bool = False) -> None:
         super().__init__(family)
-        outputs, stride = _FIRST[family]
+        outputs, stride = _FIRST[self.stride]
         self[0] = PatchConvolution(outputs, stride=stride)
         self.in_bfloat16 = half
         self.to(memory_format=torch.channels_last)
@@ -114,7 +114,57 @@ class StudentEncoder(TinyEncoder):
 
     def front(self) -> list[nn.Parameter]:
         """The weights of the layers that see pixels."""
-        return [weight for layer in list(self)[: _FRONTS[self.family] + 1] for weight in layer.parameters()]
+        return [weight for layer in list(self)[: _FRONTS[self.stride] + 1] for weight in layer.parameters()]
+
+    @classmethod
+    def from_state(cls, family: str, state: Mapping[str, Tensor], *, half: bool = False) -> Self:
+        """The student with these weights (any float type), in evaluation mode, frozen."""
+        student = cls(family, half=half)
+        student.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+        return student.eval().requires_grad_(requires_grad=False)
+
+
+class StudentDecoder(TinyDecoder):
+    """Latents (B, channels, h, w) of one family to the picture (B, 3, 8 h, 8 w) that its decoder shows, about [0, 1].
+
+    Laid out like its teacher. The last convolution stays in float32: in bfloat16 grey levels would be lost in it.
+    """
+
+    def __init__(self, family: str, *, half: bool = False) -> None:
+        super().__init__(family)
+        self.in_bfloat16 = half
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """The picture, float32."""
+        return self.features(latents, {})[0]
+
+    def features(self, latents: Tensor, taught: Mapping[int, Tensor | None]) -> list[Tensor]:
+        """As :meth:`StudentEncoder.features`, with the picture last."""
+        kept: list[Tensor] = []
+        signal = latents.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(latents.device.type, torch.bfloat16, enabled=self.in_bfloat16, cache_enabled=False):
+            for number, layer in enumerate(list(self)[:-1]):
+                signal = layer(signal)
+                if number in taught:
+                    kept.append(signal)
+                    instead = taught[number]
+                    signal = signal if instead is None else instead.to(signal.dtype)
+        return [*kept, self[-1](signal.float())]
+
+
+class StudentAutoencoder(nn.Module):
+    """A family's encoder and decoder; families without a tiny decoder have `decoder` None."""
+
+    def __init__(self, family: str, *, half: bool = False) -> None:
+        super().__init__()
+        self.encoder = StudentEncoder(family, half=half)
+        self.decoder = StudentDecoder(family, half=half) if FAMILIES[family].stride == 8 else None
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """The latents of (B, 3, H, W) in [0, 1], float32."""
+        latents: Tensor = self.encoder(picture)
+        return latents
 
     @classmethod
     def from_state(cls, family: str, state: Mapping[str, Tensor], *, half: bool = False) -> Self:

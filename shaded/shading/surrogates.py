@@ -22,7 +22,7 @@ class Surrogate:
         encode: ``(B, 3, H, W)`` in ``[0, 1]``, sides multiples of 32, to latents ``(B, C, h, w)``.
         role: ``surrogate`` may be optimised against; ``meter`` measures only, since an encoder that was optimised
             against flatters the result.
-        family: Whose latents these are, where that is known: ``flux2`` or ``sana``.
+        family: Whose latents these are, where that is known; see :data:`~shaded.shading.tiny_autoencoders.FAMILIES`.
         weight: How much it counts beside the others that a shading is optimised against.
         dtype: What it computes in.
         reconstruct: Where the encoder has a decoder: ``(B, 3, H, W)`` in ``[0, 1]`` through both, to the same.
@@ -67,6 +67,15 @@ def _round_trip(module: Any, encode: Callable[[Tensor], Tensor]) -> Callable[[Te
     return reconstruct
 
 
-def plain_encoder(name: str, module: nn.Module, *, family: str | None = None) -> Surrogate:
-    """A module that takes ``[0, 1]`` and gives latents, such as a tiny encoder."""
-    return Surrogate(name, module, family=family)
+def plain_autoencoder(
+    name: str, encoder: nn.Module, decoder: nn.Module | None = None, *, family: str | None = None
+) -> Surrogate:
+    """A module that takes ``[0, 1]`` and gives latents, such as a tiny encoder, perhaps with one that goes back."""
+    if decoder is None:
+        return Surrogate(name, encoder, family=family)
+
+    def reconstruct(picture: Tensor) -> Tensor:
+        decoded: Tensor = decoder(encoder(picture))
+        return decoded.clamp(0, 1)
+
+    return Surrogate(name, encoder, family=family, reconstruct=reconstruct)

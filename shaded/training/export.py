@@ -1,6 +1,6 @@
 """Write the averaged weights of a checkpoint into the package.
 
-    python -m shaded.training.export --checkpoint run/checkpoint.pt --revision 1 [--only meter]
+    python -m shaded.training.export --checkpoint run/checkpoint.pt --revision 1 [--only NAME...]
 
 Run `python -m shaded.training.pin` afterwards: the package checks its weights' hashes.
 """
@@ -15,10 +15,7 @@ import torch
 from shaded.training.rig import MODELS
 from shaded.training.weights import recipe_hash, save_weights
 
-__all__ = ["FILES", "main"]
-
-#: A network of the checkpoint, and its file in the package.
-FILES = {"flux2": "student-flux2", "sana": "student-sana", "meter-flux2": "meter-flux2", "meter-sana": "meter-sana"}
+__all__ = ["main"]
 
 
 def main() -> None:
@@ -26,19 +23,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--revision", required=True)
-    parser.add_argument("--only", choices=tuple(FILES))
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="of the networks, as student-flux2; default: all")
     parser.add_argument("--target", type=Path, default=MODELS)
     options = parser.parse_args()
     saved = torch.load(options.checkpoint, weights_only=True)
-    for name in FILES if options.only is None else (options.only,):
+    for name in options.only or saved["trained"]:
         metadata = {
-            "name": FILES[name],
+            "name": name,
             "revision": options.revision,
             "licence": "Apache-2.0",
             "recipe": recipe_hash(),
             "steps": str(saved["steps"]),
         }
-        save_weights(options.target / f"{FILES[name]}.safetensors", saved["networks"][name]["average"], metadata)
+        save_weights(options.target / f"{name}.safetensors", saved["networks"][name]["average"], metadata)
 
 
 if __name__ == "__main__":

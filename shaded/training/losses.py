@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from shaded.shading.laundering import random_laundering
-from shaded.training.teachers import FAMILIES, pull
+from shaded.training.teachers import pull
 
-__all__ = ["Batch", "Outcome", "eight_bits", "launder_some", "meter_loss", "student_loss"]
+__all__ = ["Batch", "Outcome", "Triple", "eight_bits", "launder_some", "meter_loss", "student_loss"]
 
 _HINT_WEIGHT = 0.3
+
+#: Of shaded pictures, pictures and anchors.
+Triple = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Shaded pictures for the meter: what they are and what the real encoders said of them."""
+    """What a real autoencoder, and a meter, say of shaded pictures, the pictures and the anchors.
 
-    shaded: Tensor
-    pictures: Tensor
-    anchors: Tensor
-    latents: Mapping[str, tuple[Tensor, Tensor, Tensor]]
-    """By family, of the three above."""
+    Each is a triple of latents, or of what a decoder shows, (B, ...).
+    """
+
+    real: Triple
+    mine: Triple
 
 
 def eight_bits(picture: Tensor) -> Tensor:
@@ -57,9 +59,9 @@ def student_loss(
 ) -> tuple[Tensor, float, float, float]:
     """How far the student's features are from the teacher's, and how far their shift under the shading is.
 
-    Each is a list over layers; the first `count` samples are pictures, the next `count` the same ones shaded. Returns
-    the loss; of the latents, the squared error as a share of their variance, and the same of their shift; and the worst
-    such share of a layer's error.
+    Each is a list over layers, what they come to last (latents, or the picture that is shown); the first `count`
+    samples are pictures, the next `count` the same ones shaded. Returns the loss; of the last, the squared error as a
+    share of its variance, and the same of its shift; and the worst such share of a layer's error.
     """
     loss = torch.zeros(())
     errors, shift = [], 0.0
@@ -90,19 +92,16 @@ def launder_some(shaded: Tensor, share: float, generator: torch.Generator) -> Te
     return torch.cat(parts)
 
 
-def meter_loss(meter: Callable[[Tensor], Mapping[str, Tensor]], outcome: Outcome) -> tuple[Tensor, dict[str, float]]:
-    """How far the meter is from the real encoders: latents, the shading's shift in latents, and the pull itself."""
-    estimates = meter(torch.cat([outcome.shaded, outcome.pictures, outcome.anchors]))
-    loss, numbers = torch.zeros(()), {}
-    for family in FAMILIES:
-        real, mine = outcome.latents[family], estimates[family].chunk(3)
-        joined = torch.cat(real)
-        loss = loss + (estimates[family] - joined).square().mean() / joined.var()
-        shift = real[0] - real[1]
-        sizes = shift.square().mean(dim=(1, 2, 3)).clamp_min(1e-3 * joined.var())
-        missed = (mine[0] - mine[1] - shift).square().mean(dim=(1, 2, 3))
-        loss = loss + 0.3 * (missed / sizes).mean()
-        gap = (pull(*mine) - pull(*real)).abs() * _weights(real[1], real[2])
-        loss = loss + 2 * gap.mean()
-        numbers[f"gap_{family}"] = float(gap.detach().mean())
-    return loss, numbers
+def meter_loss(outcome: Outcome) -> tuple[Tensor, float]:
+    """How far the meter is from the real autoencoder, and how far the pull that it would state is, in the mean.
+
+    The loss is made of what both give, of how the shading moves that, and of the pull itself.
+    """
+    real, mine = outcome.real, outcome.mine
+    joined = torch.cat(real)
+    loss = (torch.cat(mine) - joined).square().mean() / joined.var()
+    shift = real[0] - real[1]
+    sizes = shift.square().mean(dim=(1, 2, 3)).clamp_min(1e-3 * joined.var())
+    missed = (mine[0] - mine[1] - shift).square().mean(dim=(1, 2, 3))
+    gap = (pull(*mine) - pull(*real)).abs() * _weights(real[1], real[2])
+    return loss + 0.3 * (missed / sizes).mean() + 2 * gap.mean(), float(gap.detach().mean())

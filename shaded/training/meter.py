@@ -1,4 +1,4 @@
-"""Teach the meters, after the students: copies of them that learn what the real encoders say of the students' shadings.
+"""Teach the meters, after the students: copies that learn what the real autoencoders say of the students' shadings.
 
     python -m shaded.training.meter --cache CACHE --encoders DIR --work DIR --until 10:13
 
@@ -10,10 +10,14 @@ nothing is ever optimised against a meter.
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
+from shaded.shading.students import StudentAutoencoder
 from shaded.training.distil import Worker, train
-from shaded.training.losses import Outcome, launder_some, meter_loss
+from shaded.training.losses import Outcome, Triple, launder_some, meter_loss
 from shaded.training.rig import METERS
+from shaded.training.slots import Slot
+from shaded.training.teachers import Teacher
 
 __all__ = ["MeterWorker"]
 
@@ -24,29 +28,51 @@ _LAUNDERED_SHARE = 0.25
 class MeterWorker(Worker):
     """A worker whose students are finished and whose meters learn."""
 
-    trained = tuple(METERS.values())
+    taught = METERS
+    begins_apart = False
 
-    def learn(self) -> dict[str, float]:
-        """Give the meters gradients from one batch; returns numbers for the journal."""
-        slot = self.next_slot()
+    def learn(
+        self,
+        slot: Slot,
+        family: str,
+        network: StudentAutoencoder,
+        *,
+        apart: bool = False,  # noqa: ARG002 - never
+    ) -> dict[str, float]:
+        """Give one meter gradients from one batch; returns numbers for the journal."""
+        teacher = self.rig.teachers[family]
         shaded = launder_some(slot.shaded, _LAUNDERED_SHARE, self.generator)
-        ends = (slot.batch.pictures, slot.batch.anchors)
-        latents = {}
+        ends = torch.cat([slot.batch.pictures, slot.batch.anchors])
         with torch.no_grad():
-            for family, teacher in self.rig.teachers.items():
-                if family not in slot.known:
-                    slot.known[family] = [teacher(one) for one in ends]
-                picture, anchor = slot.known[family]
-                latents[family] = (teacher(shaded), picture, anchor)
-        outcome = Outcome(shaded, *ends, latents)
-        meters = {family: self.networks[name] for family, name in METERS.items()}
-        gap, numbers = meter_loss(lambda picture: {name: meter(picture) for name, meter in meters.items()}, outcome)
-        gap.backward()  # type: ignore[no-untyped-call]
-        return {f"{name}_{slot.kind}": value for name, value in numbers.items()}
+            if family not in slot.known:
+                slot.known[family] = _all_of(teacher, ends)
+            pairs = zip(_all_of(teacher, shaded), slot.known[family], strict=True)
+            real = [torch.cat(pair) for pair in pairs]
+        mine = [network(torch.cat([shaded, ends]))]
+        if network.decoder is not None:
+            mine.append(network.decoder(mine[0]))
+        numbers, loss = {}, torch.zeros(())
+        for what, (one, other) in zip(("latent", "decoded"), zip(real, mine, strict=True), strict=False):
+            part, gap = meter_loss(Outcome(_three(one), _three(other)))
+            loss = loss + part
+            numbers[f"{what} gap {slot.kind}"] = gap
+        loss.backward()  # type: ignore[no-untyped-call]
+        return numbers
 
     def rate(self, progress: float) -> float:
         """Falls in a straight line to nothing."""
         return _RATE * (1 - progress)
+
+
+def _all_of(teacher: Teacher, pictures: Tensor) -> list[Tensor]:
+    """Latents, and what the decoder shows where there is one."""
+    latents = teacher(pictures)
+    return [latents] if teacher.decoder is None else [latents, *teacher.shown(latents, ())]
+
+
+def _three(joined: Tensor) -> Triple:
+    shaded, pictures, anchors = joined.chunk(3)
+    return shaded, pictures, anchors
 
 
 if __name__ == "__main__":

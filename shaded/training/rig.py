@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,16 +14,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shaded.shading.students import StudentEncoder
+from shaded.models.bundle import bundled_models, load_state
+from shaded.shading.students import StudentAutoencoder
+from shaded.shading.tiny_autoencoders import FAMILIES
 from shaded.training.corpus import Corpus, Pixels, load_corpus
 from shaded.training.losses import Batch
 from shaded.training.muon import Muon
-from shaded.training.teachers import FAMILIES, load_teachers
+from shaded.training.teachers import load_teachers
 
-__all__ = ["METERS", "MODELS", "Averages", "Journal", "Prefetcher", "Rig", "Schedule", "apply_gradients", "today_at"]
+__all__ = [
+    "METERS", "MODELS", "STUDENTS", "Averages", "Journal", "Prefetcher", "Rig", "Schedule", "apply_gradients",
+    "today_at",
+]  # fmt: skip
 
-#: The meter of each family.
-METERS = {"flux2": "meter-flux2", "sana": "meter-sana"}
+#: The student and the meter of each family, by the names of their weight files.
+STUDENTS = {family: f"student-{family}" for family in FAMILIES}
+METERS = {family: f"meter-{family}" for family in FAMILIES}
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 
@@ -45,18 +51,28 @@ class Averages:
 
 
 class Rig:
-    """The students and the meters under training with their optimisers and averages, and the teachers."""
+    """The students and the meters of some families under training, with optimisers and averages, and the teachers."""
 
-    def __init__(self, encoders: Path, *, half: bool = True) -> None:
-        names = {family: family for family in FAMILIES} | {name: family for family, name in METERS.items()}
-        self.networks = {name: StudentEncoder(family, half=half) for name, family in names.items()}
+    def __init__(self, encoders: Path, families: Sequence[str] = tuple(FAMILIES), *, half: bool = True) -> None:
+        self.families = tuple(families)
+        names = {names[family]: family for names in (STUDENTS, METERS) for family in self.families}
+        self.networks = {name: StudentAutoencoder(family, half=half) for name, family in names.items()}
         self.averages = {name: Averages(network) for name, network in self.networks.items()}
         self.optimisers: dict[str, torch.optim.Optimizer] = {
-            name: Muon(network.parameters(), network.front()) for name, network in self.networks.items()
+            name: Muon(network.parameters(), network.encoder.front()) for name, network in self.networks.items()
         }
-        self.teachers = load_teachers(encoders, half=half)
+        self.teachers = load_teachers(encoders, self.families, half=half)
         self.steps = 0
         self.lock = threading.Lock()
+
+    def begin_with_bundled(self) -> None:
+        """Let every network that the package has weights for begin with those; earlier files hold an encoder alone."""
+        for name, network in self.networks.items():
+            if name in bundled_models():
+                state = load_state(name)
+                part = network if any(key.startswith("encoder.") for key in state) else network.encoder
+                part.load_state_dict(state)
+                self.averages[name] = Averages(network)
 
     def save(self, path: Path, started: float, trained: tuple[str, ...]) -> None:
         """Write everything that a later run needs to go on; `trained` are the networks that this one teaches."""
@@ -80,11 +96,11 @@ class Rig:
         """
         saved = torch.load(path, weights_only=True)
         if saved["trained"] != list(trained):
-            for family, name in METERS.items():
-                average = saved["networks"][family]["average"]
-                for network in (family, name):
-                    self.networks[network].load_state_dict(average)
-                    self.averages[network].state = {key: tensor.clone() for key, tensor in average.items()}
+            for family in self.families:
+                average = saved["networks"][STUDENTS[family]]["average"]
+                for name in (STUDENTS[family], METERS[family]):
+                    self.networks[name].load_state_dict(average)
+                    self.averages[name].state = {key: tensor.clone() for key, tensor in average.items()}
             return time.time()
         for name, parts in saved["networks"].items():
             self.networks[name].load_state_dict(parts["weights"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -23,17 +23,18 @@ _LONGEST = 16
 _MOMENTUM = 0.6
 _FIRST_STEP, _LAST_STEP = 1.0, 0.3
 _STUDENT_SHARE, _TEACHER_SHARE = 0.65, 0.22
-_FAINT_SHARE = 0.6
+_FAINT_SHARE, _DECODED_SHARE = 0.6, 0.6
 
 
 @dataclass(frozen=True)
 class Slot:
     """A batch of pictures (B, 3, S, S) on their way to anchors: the shading so far and how to go on with it.
 
-    `kind` says what finds the shading: the students, the real encoders ("teacher") or nothing ("noise"). `flat` (B,)
+    `kind` says what finds the shading: a student, its teacher or nothing ("noise"), `family` whose, and `decoded`
+    whether it moves what the decoder shows, or latents. `flat` (B,)
     is the limit in flat areas, `reach` (B,) how much is to be seen, `ends` the last step, `faint_lines` whether
-    outlines are held down as at lower intensities. Two things are kept for the steps to come: `ways`, the latents of
-    pictures and anchors that the shading is found with, and `known`, what the teachers said of those, both by family.
+    outlines are held down as at lower intensities. Two things are kept for the steps to come: `way`, what the network
+    that the shading is found with gives of pictures and anchors, and `known`, what the teachers said, by family.
     """
 
     batch: Batch
@@ -45,8 +46,10 @@ class Slot:
     kind: str
     age: int
     ends: int
+    family: str = ""
+    decoded: bool = False
     faint_lines: bool = False
-    ways: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    way: list[Tensor] = field(default_factory=list)
     known: dict[str, list[Tensor]] = field(default_factory=dict)
 
     @property
@@ -55,8 +58,8 @@ class Slot:
         return eight_bits(self.batch.pictures + self.delta)
 
 
-def new_slot(batch: Batch, generator: torch.Generator) -> Slot:
-    """A fresh slot of a random kind, without a shading but for noise."""
+def new_slot(batch: Batch, families: Sequence[str], generator: torch.Generator) -> Slot:
+    """A fresh slot of a random kind and one of the families, without a shading but for noise."""
     draw = float(torch.rand((), generator=generator))
     if draw > _STUDENT_SHARE + _TEACHER_SHARE:
         return noise_slot(batch, generator)
@@ -65,8 +68,9 @@ def new_slot(batch: Batch, generator: torch.Generator) -> Slot:
     ends = int(torch.randint(2, _LONGEST + 1, (), generator=generator))
     reach = 0.3 + 0.9 * torch.rand(len(flat), generator=generator)
     nothing = torch.zeros_like(batch.pictures)
-    faint = float(torch.rand((), generator=generator)) < _FAINT_SHARE
-    return Slot(batch, limits, flat, nothing, nothing, reach, kind, 0, ends, faint)
+    faint, decoded = (torch.rand(2, generator=generator) < torch.tensor([_FAINT_SHARE, _DECODED_SHARE])).tolist()
+    family = families[int(torch.randint(len(families), (), generator=generator))]
+    return Slot(batch, limits, flat, nothing, nothing, reach, kind, 0, ends, family, decoded, faint)
 
 
 def noise_slot(batch: Batch, generator: torch.Generator) -> Slot:
@@ -92,8 +96,14 @@ def _size(change: Tensor) -> Tensor:
     return size
 
 
-def advanced(slot: Slot, encoders: Mapping[str, nn.Module], generator: torch.Generator) -> Slot:
-    """The slot one step (see `shading/optimiser.py`) nearer to its anchors, at times through a laundering."""
+def advanced(slot: Slot, see: Callable[[Tensor], Tensor], generator: torch.Generator) -> Slot:
+    """The slot one step (see `shading/optimiser.py`) nearer to its anchors, at times through a laundering.
+
+    Args:
+        slot: Where it stands.
+        see: From pictures (B, 3, S, S) to what is to be moved: latents, or what the decoder shows.
+        generator: Of chance.
+    """
     if slot.kind == "noise":
         return replace(slot, age=slot.age + 1)
     unit = slot.flat.view(-1, 1, 1, 1)
@@ -103,17 +113,15 @@ def advanced(slot: Slot, encoders: Mapping[str, nn.Module], generator: torch.Gen
     arrived = (slot.batch.pictures + delta).clamp(0, 1)
     if float(torch.rand((), generator=generator)) < 0.5:
         arrived = random_laundering(generator, moving=False).apply(arrived)
-    rest = torch.zeros(())
-    for family, encoder in encoders.items():
-        if family not in slot.ways:
-            # A student changes a little while its slot lives; where the way led at first is near enough.
-            with torch.no_grad():
-                ends = without_outlines(slot.batch.anchors, *ratios) if slot.faint_lines else slot.batch.anchors
-                slot.ways[family] = encoder(torch.cat([slot.batch.pictures, ends])).chunk(2)
-        start, end = slot.ways[family]
-        left = (encoder(arrived) - end).flatten(1).norm(dim=1)
-        whole = (start - end).flatten(1).norm(dim=1)
-        rest = rest + (left / torch.maximum(whole, whole.mean() / 2)).sum()
+    if not slot.way:
+        # A student changes a little while its slot lives; where the way led at first is near enough.
+        with torch.no_grad():
+            ends = without_outlines(slot.batch.anchors, *ratios) if slot.faint_lines else slot.batch.anchors
+            slot.way.extend(see(torch.cat([slot.batch.pictures, ends])).chunk(2))
+    start, end = slot.way
+    left = (see(arrived) - end).flatten(1).norm(dim=1)
+    whole = (start - end).flatten(1).norm(dim=1)
+    rest = (left / torch.maximum(whole, whole.mean() / 2)).sum()
     (gradient,) = torch.autograd.grad(rest, delta)
     step = steepest(gradient, slot.limits) / slot.limits
     momentum = _MOMENTUM * slot.momentum + step / _size(step)

@@ -25,7 +25,7 @@ from shaded.evidence.findings import (
 from shaded.evidence.launderings import Laundering
 from shaded.models.bundle import load_state
 from shaded.shading.perceptibility import ReferenceDistance, build_lpips
-from shaded.shading.surrogates import plain_encoder
+from shaded.shading.surrogates import plain_autoencoder
 
 CPU = torch.device("cpu")
 
@@ -53,7 +53,7 @@ def window(canvases, lpips):
 
 def _encoders():
     """One that sees 8-pixel cells, one that sees 32-pixel cells."""
-    return [plain_encoder("fine", torch.nn.AvgPool2d(8)), plain_encoder("coarse", torch.nn.AvgPool2d(32))]
+    return [plain_autoencoder("fine", torch.nn.AvgPool2d(8)), plain_autoencoder("coarse", torch.nn.AvgPool2d(32))]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from shaded.evidence.detectors import (
 )
 from shaded.shading.engine import as_saved
 from shaded.shading.laundering import gaussian_blur
-from shaded.shading.surrogates import plain_encoder
+from shaded.shading.surrogates import plain_autoencoder
 
 SIDE = 32
 
@@ -168,7 +168,7 @@ def test_pull_left_is_nothing_after_a_perfect_subtraction():
     """Half of the way before, none after; picture by picture, in each encoder."""
     original, anchor = torch.full((3, 3, SIDE, SIDE), 0.2), torch.full((3, 3, SIDE, SIDE), 0.8)
     shaded = torch.full((3, 3, SIDE, SIDE), 0.5)
-    encoders = [plain_encoder(name, torch.nn.AvgPool2d(8)) for name in ("one", "two")]
+    encoders = [plain_autoencoder(name, torch.nn.AvgPool2d(8)) for name in ("one", "two")]
     left = pull_left(encoders, shaded, original, original, anchor)
     assert set(left) == {"one", "two"}
     for before, after in left.values():

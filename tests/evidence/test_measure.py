@@ -20,7 +20,7 @@ from shaded.evidence.measure import (
 from shaded.models.bundle import load_state
 from shaded.shading.perceptibility import ReferenceDistance, build_lpips
 from shaded.shading.presets import VISIBILITIES
-from shaded.shading.surrogates import plain_encoder
+from shaded.shading.surrogates import plain_autoencoder
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def _busy(seed=0):
 
 def _mean_encoder(name="mean"):
     """An encoder that sees mean colours of 8-pixel cells."""
-    return plain_encoder(name, torch.nn.AvgPool2d(8))
+    return plain_autoencoder(name, torch.nn.AvgPool2d(8))
 
 
 def test_psnr_of_full_size_pixels():
@@ -122,7 +122,7 @@ def test_survival_names_the_worst_encoder():
     original, shaded, anchor = (torch.full((1, 3, 64, 64), level) for level in (0.2, 0.4, 0.8))
 
     def seeing(name, columns):
-        return plain_encoder(name, _Window(columns))
+        return plain_autoencoder(name, _Window(columns))
 
     def wash_left(picture):
         return torch.where(torch.arange(64) < 32, (picture > 0.5).float(), picture)

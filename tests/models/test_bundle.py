@@ -19,7 +19,7 @@ def test_the_manifest_is_the_one_that_pinning_writes():
     """`python -m shaded.training.pin` would change nothing."""
     from shaded.training.pin import manifest
 
-    assert (bundle.models_folder() / "manifest.toml").read_text("utf-8") == manifest()
+    assert (bundle.models_folder() / "manifest.toml").read_text("utf-8") == manifest(bundle.models_folder())
 
 
 def test_every_bundled_model_has_a_card_that_says_how_to_make_it_again():

@@ -70,3 +70,19 @@ def test_a_tiny_encoder_s_file_loads(shared_encoders):
     """A safetensors file of a tiny encoder is a surrogate without any folder."""
     model = load_local(shared_encoders / "sana-tiny-encoder.safetensors")
     assert (model.kind, model.name) == ("encoder", "sana-tiny-encoder")
+
+
+def test_the_decoder_beside_a_tiny_encoder_comes_with_it(tmp_path):
+    """``NAME-encoder`` and ``NAME-decoder`` are one model, and both are in its hash; an encoder alone is one too."""
+    from safetensors.torch import save_file
+
+    from shaded.shading.tiny_autoencoders import TinyDecoder, TinyEncoder
+
+    encoder, decoder = (tmp_path / f"sdxl-tiny-{part}.safetensors" for part in ("encoder", "decoder"))
+    save_file(TinyEncoder("sdxl").state_dict(), encoder)
+    alone = load_local(encoder)
+    save_file(TinyDecoder("sdxl").state_dict(), decoder)
+    both = load_local(encoder)
+    assert (alone.decoder, alone.name, both.name) == (None, "sdxl-tiny-encoder", "sdxl-tiny-encoder")
+    assert both.decoder.keys() == TinyDecoder("sdxl").state_dict().keys()
+    assert both.sha256 != alone.sha256

@@ -16,8 +16,8 @@ from shaded.scheduling.rendering import RenderingEngine
 from shaded.scheduling.views import canvas_of
 from shaded.settings import Profile, Shading
 from shaded.shading.canvas import plan_canvas
-from shaded.shading.surrogates import plain_encoder
-from shaded.shading.tiny_encoders import tiny_encoder
+from shaded.shading.surrogates import plain_autoencoder
+from shaded.shading.tiny_autoencoders import tiny_encoder
 from tests.scheduling.conftest import SECRET
 
 pytestmark = [pytest.mark.real_encoder, pytest.mark.timeout(600)]
@@ -43,7 +43,7 @@ def shaded_cow(toolbox, shared_pictures, shared_encoders, tmp_path_factory):
     with Image.open(anchors / f"{COW}.anchor.png") as opened:
         anchor = torch.from_numpy(np.asarray(opened).copy()).permute(2, 0, 1).unsqueeze(0).float() / 255
     encoders = [
-        plain_encoder(name, tiny_encoder(load_file(shared_encoders / f"{name}-tiny-encoder.safetensors")).eval())
+        plain_autoencoder(name, tiny_encoder(load_file(shared_encoders / f"{name}-tiny-encoder.safetensors")).eval())
         for name in ("flux2", "sana")
     ]
     views = (canvas_of(picture, canvas, torch.device("cpu")) for picture in (published, original))

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from shaded.errors import ConfigurationError, DeviceLost
+from shaded.errors import ConfigurationError, DeviceLost, ModelError
+from shaded.models.local_surrogates import load_local
 from shaded.scheduling import toolbox as toolbox_module
-from shaded.scheduling.toolbox import choose_device
+from shaded.scheduling.toolbox import choose_device, local_surrogate
 from shaded.settings import Shading
+from shaded.shading.tiny_autoencoders import TinyDecoder, TinyEncoder
 
 
 def test_a_real_encoder_takes_the_place_of_its_student(shared_encoders):
@@ -56,3 +58,34 @@ def test_a_processor_has_no_number(monkeypatch):
     assert choose_device("auto", 3) == torch.device("cpu")
     with pytest.raises(ConfigurationError, match="cuda is not available"):
         choose_device("cuda", 3)
+
+
+def _saved(folder, name, encoder, decoder=None):
+    from safetensors.torch import save_file
+
+    save_file(encoder.state_dict(), folder / f"{name}-encoder.safetensors")
+    if decoder is not None:
+        save_file(decoder.state_dict(), folder / f"{name}-decoder.safetensors")
+    return load_local(folder / f"{name}-encoder.safetensors")
+
+
+def test_a_tiny_autoencoder_is_loaded_with_its_decoder(tmp_path):
+    """Its family comes from the file's name where shapes leave a choice, and it gives pictures back."""
+    model = _saved(tmp_path, "sdxl-tiny", TinyEncoder("sdxl"), TinyDecoder("sdxl"))
+    surrogate = local_surrogate(model, torch.device("cpu"))
+    assert surrogate.family == "sdxl"
+    with torch.no_grad():
+        assert surrogate.reconstruct(torch.rand(1, 3, 32, 64)).shape == (1, 3, 32, 64)
+
+
+@pytest.mark.parametrize(("name", "encoder", "decoder", "why"), [
+    ("mine", "sd1", None, "several tiny encoders"),
+    ("flux2", "sdxl", None, "do not fit the flux2 tiny encoder"),
+    ("sdxl", "sdxl", "flux1", "do not fit the sdxl tiny decoder"),
+])  # fmt: skip
+def test_a_tiny_autoencoder_of_another_family_is_refused(tmp_path, name, encoder, decoder, why):
+    """Weights that fit several families, or not the one that their name says, are an error that says what to do."""
+    model = _saved(tmp_path, name, TinyEncoder(encoder), decoder and TinyDecoder(decoder))
+    with pytest.raises(ModelError, match=why) as refused:
+        local_surrogate(model, torch.device("cpu"))
+    assert "begins with one of sd1, sdxl" in refused.value.remedy

@@ -8,7 +8,7 @@ from torch import nn
 
 from shaded.models.bundle import load_state
 from shaded.shading.perceptibility import build_lpips
-from shaded.shading.surrogates import plain_encoder
+from shaded.shading.surrogates import plain_autoencoder
 
 
 @pytest.fixture(autouse=True)
@@ -36,4 +36,4 @@ def encoder():
     """A fixed random encoder of stride 8."""
     torch.manual_seed(0)
     module = nn.Sequential(nn.Conv2d(3, 8, 8, stride=8), nn.ReLU(), nn.Conv2d(8, 4, 1))
-    return plain_encoder("random", module.requires_grad_(False))
+    return plain_autoencoder("random", module.requires_grad_(False))

@@ -66,10 +66,10 @@ def test_transparent_pixels_are_left_alone(lpips, textured, encoder):
 def test_every_surrogate_is_moved_toward_the_anchor(lpips, textured, encoder):
     """With two encoders at hand both of their latents move, and neither is left far behind."""
     from shaded.evidence.measure import measure_strength
-    from shaded.shading.surrogates import plain_encoder
+    from shaded.shading.surrogates import plain_autoencoder
 
     torch.manual_seed(9)
-    other = plain_encoder("other", torch.nn.Conv2d(3, 6, 16, stride=16).requires_grad_(False))
+    other = plain_autoencoder("other", torch.nn.Conv2d(3, 6, 16, stride=16).requires_grad_(False))
     work = _work(textured, steps=12)
     shaded = shade_canvas(work, [encoder, other], lpips)
     seen = measure_strength([encoder, other], as_saved(textured + shaded.delta), textured, work.anchor)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from shaded.shading.students import STRIDES, PatchConvolution, StudentEncoder
+from shaded.shading.students import STRIDES, PatchConvolution, StudentAutoencoder, StudentEncoder
+from shaded.shading.tiny_autoencoders import FAMILIES
 
 
 def _picture(*shape, seed=0):
@@ -28,9 +29,29 @@ def test_latents_have_the_real_encoders_shape(family):
 
 
 def test_an_unknown_family_is_refused_by_name():
-    """A family without a student is an error that names it and those that there are."""
-    with pytest.raises(ValueError, match=r"'sd1'.*flux2, sana"):
-        StudentEncoder("sd1")
+    """A family that is not known is an error that names it and those that are."""
+    with pytest.raises(ValueError, match=r"'cascade'.*flux2, sana"):
+        StudentEncoder("cascade")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_an_autoencoder_gives_latents_and_perhaps_a_picture(family):
+    """Every family's student has its teacher's shapes; the decoder's layers can be taught by themselves, too."""
+    torch.manual_seed(0)
+    student = StudentAutoencoder(family).eval()
+    latents = student(_picture(1, 3, 64, 96))
+    stride = FAMILIES[family].stride
+    assert latents.shape == (1, FAMILIES[family].channels, 64 // stride, 96 // stride)
+    if student.decoder is not None:
+        block, shown = student.decoder.features(latents, {3: None})
+        assert (block.shape, shown.shape) == ((1, 64, 8, 12), (1, 3, 64, 96))
+        again = student.decoder.features(latents, {3: torch.zeros_like(block)})
+        torch.testing.assert_close(again[0], block)
+        assert not torch.allclose(again[1], shown)
+    back = StudentAutoencoder.from_state(family, student.state_dict())
+    torch.testing.assert_close(back(_picture(1, 3, 64, 96)), latents)
+    assert not any(weight.requires_grad for weight in back.parameters())
 
 
 @torch.no_grad()
@@ -108,7 +129,7 @@ def test_the_bundled_students_follow_the_real_encoders(shared_encoders, shared_p
     from safetensors.torch import load_file
 
     from shaded.models.bundle import load_state
-    from shaded.shading.tiny_encoders import tiny_encoder
+    from shaded.shading.tiny_autoencoders import tiny_encoder
 
     with Image.open(shared_pictures / "photo-fruits.jpg") as opened:
         small = opened.convert("RGB").resize((192, 128))

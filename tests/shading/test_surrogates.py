@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from shaded.shading.surrogates import autoencoder_kl, autoencoder_tiny, plain_encoder
+from shaded.shading.surrogates import autoencoder_kl, autoencoder_tiny, plain_autoencoder
 
 
 def _tiny_kl():
@@ -43,9 +43,17 @@ def test_an_autoencoder_kl_gives_a_picture_back():
     assert back.shape == picture.shape
 
 
+def test_a_plain_encoder_with_a_decoder_gives_a_picture_back():
+    """What the decoder makes of the latents is held to the range of pictures."""
+    picture = torch.tensor([-1.0, 0.25, 2.0]).view(1, 3, 1, 1)
+    same = plain_autoencoder("same", nn.Identity(), nn.Identity(), family="flux1")
+    assert same.family == "flux1"
+    assert same.reconstruct(picture).flatten().tolist() == [0.0, 0.25, 1.0]
+
+
 def test_an_encoder_alone_gives_no_picture_back():
     """Only what has a decoder can be a round trip."""
-    assert plain_encoder("same", nn.Identity()).reconstruct is None
+    assert plain_autoencoder("same", nn.Identity()).reconstruct is None
 
 
 def test_an_autoencoder_tiny_gives_its_latents():
@@ -67,4 +75,4 @@ def test_an_autoencoder_tiny_gives_its_latents():
 def test_a_plain_encoder_is_called_as_it_is():
     """A module that takes [0, 1] needs no adapter."""
     picture = torch.rand(1, 3, 8, 8)
-    assert torch.equal(plain_encoder("same", nn.Identity()).encode(picture), picture)
+    assert torch.equal(plain_autoencoder("same", nn.Identity()).encode(picture), picture)

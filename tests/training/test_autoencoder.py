@@ -16,7 +16,7 @@ from shaded.training.corpus import Corpus
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return autoencoder.new_autoencoder()
+    return autoencoder.new_autoencoder("autoencoder-trial")
 
 
 @pytest.fixture
@@ -31,6 +31,12 @@ def test_it_reduces_pictures_as_stable_diffusion_does(network):
     latents = network.encode(torch.zeros(2, 3, 64, 64)).latent_dist.mean
     assert latents.shape == (2, 4, 8, 8)
     assert network.decode(latents).sample.shape == (2, 3, 64, 64)
+
+
+def test_the_finer_one_keeps_four_times_as_much():
+    """A second autoencoder has sixteen channels at the same size, so that the same models can draw in it."""
+    fine = autoencoder.new_autoencoder("autoencoder-trial-fine")
+    assert fine.encode(torch.zeros(1, 3, 64, 64)).latent_dist.mean.shape == (1, 16, 8, 8)
 
 
 def test_the_loss_falls_when_it_is_followed(network):

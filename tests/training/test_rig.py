@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
 from shaded.training import rig as rig_module
-from shaded.training.distil import crop_shape, rate_at
+from shaded.training.distil import Worker, crop_shape, rate_at
+from shaded.training.losses import Batch
+from shaded.training.meter import MeterWorker
 from shaded.training.rig import Averages, Schedule, apply_gradients, today_at
-from shaded.training.teachers import FAMILIES
+from shaded.training.slots import noise_slot
+
+FAMILIES = ("sd1", "sana")
+TRAINED = ("student-sd1", "student-sana")
 
 
 def test_averages_follow_a_network_slowly_and_warm_up() -> None:
@@ -66,7 +73,7 @@ def test_clock_times_are_read_as_today() -> None:
 
 @pytest.mark.parametrize("progress", [0.0, 0.5, 0.9])
 @pytest.mark.parametrize("draw", [0.0, 0.5, 0.999])
-def test_crops_fit_both_encoders(progress: float, draw: float) -> None:
+def test_crops_fit_every_encoder(progress: float, draw: float) -> None:
     """Every crop size is a multiple of 32."""
     size, count = crop_shape(progress, draw)
     assert size % 32 == 0
@@ -75,16 +82,16 @@ def test_crops_fit_both_encoders(progress: float, draw: float) -> None:
 
 def test_checkpoint_brings_everything_back(tmp_path: Path, shared_encoders: Path) -> None:
     """A rig restored from a checkpoint has the same weights, averages and step count, and knows when the run began."""
-    one, other = rig_module.Rig(shared_encoders), rig_module.Rig(shared_encoders)
+    one, other = (rig_module.Rig(shared_encoders, FAMILIES) for _ in range(2))
     one.steps = 41
     for network in one.networks.values():
         for weight in network.parameters():
             weight.grad = torch.ones_like(weight)
     for optimiser in one.optimisers.values():
         optimiser.step()
-    one.save(tmp_path / "checkpoint.pt", 123.0, FAMILIES)
-    assert other.restore(tmp_path / "checkpoint.pt", FAMILIES) == 123.0
-    assert other.steps == other.averages["flux2"].steps == 41
+    one.save(tmp_path / "checkpoint.pt", 123.0, TRAINED)
+    assert other.restore(tmp_path / "checkpoint.pt", TRAINED) == 123.0
+    assert other.steps == other.averages["student-sd1"].steps == 41
     for name, network in one.networks.items():
         for key, tensor in network.state_dict().items():
             torch.testing.assert_close(other.networks[name].state_dict()[key], tensor)
@@ -93,14 +100,41 @@ def test_checkpoint_brings_everything_back(tmp_path: Path, shared_encoders: Path
 
 def test_meters_begin_as_copies_of_the_students(tmp_path: Path, shared_encoders: Path) -> None:
     """Where the students' run is over, students and meters are the students' averages, and the clock starts anew."""
-    one, other = rig_module.Rig(shared_encoders), rig_module.Rig(shared_encoders)
+    one, other = (rig_module.Rig(shared_encoders, FAMILIES) for _ in range(2))
     one.steps = 41
     for average in one.averages.values():
         average.state = {key: tensor + 1 for key, tensor in average.state.items()}
-    one.save(tmp_path / "checkpoint.pt", 123.0, FAMILIES)
+    one.save(tmp_path / "checkpoint.pt", 123.0, TRAINED)
     assert other.restore(tmp_path / "checkpoint.pt", tuple(rig_module.METERS.values())) > 1e9
     assert other.steps == 0
-    for family, name in rig_module.METERS.items():
-        for key, tensor in one.averages[family].state.items():
-            torch.testing.assert_close(other.networks[family].state_dict()[key], tensor)
-            torch.testing.assert_close(other.networks[name].state_dict()[key], tensor)
+    for family in FAMILIES:
+        for key, tensor in one.averages[f"student-{family}"].state.items():
+            for kind in ("student", "meter"):
+                torch.testing.assert_close(other.networks[f"{kind}-{family}"].state_dict()[key], tensor)
+
+
+def test_a_rig_may_begin_with_the_bundled_weights(shared_encoders: Path) -> None:
+    """Files that hold an encoder alone are taken too; its decoder, and families without a file, begin at random."""
+    rig = rig_module.Rig(shared_encoders, FAMILIES)
+    before = rig.networks["student-sana"].encoder.state_dict()["16.conv.0.weight"].clone()
+    rig.begin_with_bundled()
+    after = rig.networks["student-sana"].encoder.state_dict()["16.conv.0.weight"]
+    assert not torch.allclose(before, after)
+    torch.testing.assert_close(rig.averages["student-sana"].state["encoder.16.conv.0.weight"], after)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("kind", [Worker, MeterWorker])
+def test_a_step_gives_a_student_or_a_meter_gradients(shared_encoders: Path, family: str, kind: type[Worker]) -> None:
+    """Layers by themselves and all together: each weight is taught, and finite errors are told."""
+    rig = rig_module.Rig(shared_encoders, FAMILIES)
+    generator = torch.Generator().manual_seed(0)
+    batch = Batch(torch.rand(1, 3, 64, 64, generator=generator), torch.rand(1, 3, 64, 64, generator=generator))
+    worker = kind(rig, Schedule(0, 1), SimpleNamespace(ready=SimpleNamespace(get=lambda: batch)), None, 0, apart=0.5)
+    network = worker.networks[worker.taught[family]]
+    for slot, apart in ((noise_slot(batch, generator), True), (worker.next_slot(), False)):
+        network.zero_grad()
+        numbers = worker.learn(slot, family, network, apart=apart)
+        assert all(math.isfinite(number) for number in numbers.values())
+        silent = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
+        assert silent == []

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from shaded.training.teachers import FAMILIES, load_teachers, pull
+from shaded.shading.tiny_autoencoders import FAMILIES
+from shaded.training.teachers import load_teachers, pull
 
 
 @pytest.mark.parametrize(("way", "expected"), [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0), (-0.5, -0.5)])
@@ -30,3 +31,6 @@ def test_half_precision_encoders_measure_nearly_the_same_pull(shared_encoders: P
             pulls = [float(pull(*(judge[family](one) for one in (shaded, picture, anchor)))) for judge in (full, half)]
             assert pulls[0] == pytest.approx(pulls[1], abs=0.01)
             assert pulls[0] > 0.005
+            if full[family].decoder is not None:
+                shown = [teacher[family].shown(teacher[family](picture), ())[0] for teacher in (full, half)]
+                assert float((shown[0] - shown[1]).abs().mean()) < 0.01
