@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from shaded.cli import shading, verifying
 from shaded.daemon import executors
 from shaded.daemon.audience import Nobody
 from shaded.publishing.sidecar import is_own_output, read_sidecar, sidecar_path
-from shaded.settings import Profile, load_settings
+from shaded.settings import Profile, Shading, load_settings
 from tests.daemon.rig import FakeExecutor, png
 
 pytestmark = pytest.mark.real_process
@@ -168,7 +169,18 @@ def test_the_command_line_names_the_concept(tmp_path):
     assert task.profile.concept == "fox"
     assert (task.profile.target, task.profile.intensity, task.profile.quality) == ("boat", "high", "fast")
     assert task.concept_origin == "command"
-    assert len(bytes.fromhex(task.secret)) == 32
+
+
+@pytest.mark.parametrize(("targets", "length"), [("shared", 0), ("own", 32)])
+def test_the_secret_goes_to_the_worker_only_where_targets_are_ones_own(tmp_path, targets, length):
+    """The engine chooses the target that all share, unless the settings say otherwise."""
+    fox = tmp_path / "fox.png"
+    fox.write_bytes(png(1))
+    executor = _drivable()
+    job = _job(tmp_path)
+    own = job.settings.model_copy(update={"shading": Shading(targets=targets)})
+    shading.shade_pictures(replace(job, settings=own), [fox], executor, Nobody())
+    assert len(bytes.fromhex(executor.submitted[0].secret)) == length
 
 
 def test_a_dead_worker_is_a_failed_picture(tmp_path):

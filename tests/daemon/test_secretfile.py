@@ -12,7 +12,7 @@ from shaded.daemon.instance import installation_secret
 from shaded.daemon.secretfile import read_secret
 from shaded.errors import LedgerDamaged, StateUnusable, Unavailable
 from shaded.ledger import Ledger
-from shaded.settings import load_settings
+from shaded.settings import Shading, load_settings
 from tests.daemon.rig import png
 
 OLD = "ab" * 32
@@ -132,8 +132,14 @@ def test_a_full_disk_makes_no_secret_that_is_lost(settings, monkeypatch):
 
 
 def test_the_daemon_and_the_shade_command_have_the_same(rig):
-    """The daemon tells its workers the secret of the file, and keeps a copy in its ledger."""
+    """The daemon keeps a copy in its ledger, and tells its workers where targets are to be its own."""
     rig.put("fox.png", png(3))
     rig.settle()
     secret = installation_secret(rig.settings)
-    assert rig.executor.submitted[0].secret == secret == rig.ledger.meta_get("secret")
+    assert rig.ledger.meta_get("secret") == secret
+    assert rig.executor.submitted[0].secret == ""
+    rig.settings = rig.settings.model_copy(update={"shading": Shading(targets="own")})
+    rig.restart()
+    rig.put("wolf.png", png(4))
+    rig.settle()
+    assert rig.executor.submitted[-1].secret == secret
