@@ -35,7 +35,7 @@ def check(
         *folder_problems(settings), *pattern_problems(settings), *cluster_problems(settings),
         *([] if skip_models else model_problems()),
     ]  # fmt: skip
-    hints = [*folder_hints(settings), *memory_hints(settings)]
+    hints = [*folder_hints(settings), *anchor_hints(settings), *memory_hints(settings)]
     if as_json:
         print_json({"ok": not problems, "problems": problems, "hints": hints})
     else:
@@ -55,6 +55,17 @@ def check(
         typer.echo("There are problems." if problems else "All is well.")
     if problems:
         raise typer.Exit(WRONG_SETTINGS)
+
+
+def anchor_hints(settings: Settings) -> Iterator[str]:
+    """Whether a folder of own anchors is named in vain."""
+    engine = settings.shading
+    named = any(profile.target for profile in settings.profile.values())
+    if engine.anchors is not None and engine.targets == "shared" and not named:
+        yield (
+            "shading.anchors: these pictures are chosen only for a target that a profile names, "
+            'since shading.targets is "shared"; name a target in a profile, or set shading.targets = "own"'
+        )
 
 
 def cluster_problems(settings: Settings) -> Iterator[str]:

@@ -150,6 +150,23 @@ def test_check_refuses_overlapping_folders(shaded, tmp_path):
     assert "overlap" in err
 
 
+@pytest.mark.parametrize(
+    ("engine", "target", "said"),
+    [
+        ({"anchors": "/mine"}, "", True),
+        ({"anchors": "/mine"}, "teapot", False),
+        ({"anchors": "/mine", "targets": "own"}, "", False),
+        ({}, "", False),
+    ],
+)
+def test_own_anchors_that_nothing_would_use_are_a_hint(engine, target, said):
+    """Where all share their targets, an artist's own pictures count only for a target that a profile names."""
+    settings = load_settings(shading=engine, profile={"default": {"target": target}})
+    hints = list(checking.anchor_hints(settings))
+    assert bool(hints) is said
+    assert all('shading.targets = "own"' in hint for hint in hints)
+
+
 def test_check_asks_for_ray_where_there_is_a_cluster(settings, monkeypatch):
     """A cluster in the settings without Ray is a problem, with what to install."""
     assert list(checking.cluster_problems(settings)) == []
