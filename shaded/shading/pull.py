@@ -30,9 +30,3 @@ def direction(shaded: Tensor, original: Tensor, anchor: Tensor) -> Tensor:
     gone, way = (shaded - original).flatten(1), (anchor - original).flatten(1)
     norms = _norm(gone) * _norm(way)
     return (gone * way).sum(dim=1) / norms.clamp_min(1e-12)
-
-
-def progress(shaded: Tensor, original: Tensor, anchor: Tensor) -> Tensor:
-    """``<x' - x, t - x> / |t - x|^2`` ``(B,)``: the part of the way that was gone, whatever was moved sideways."""
-    gone, way = (shaded - original).flatten(1), (anchor - original).flatten(1)
-    return (gone * way).sum(dim=1) / way.square().sum(dim=1).clamp_min(1e-12)

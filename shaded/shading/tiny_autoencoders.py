@@ -23,27 +23,23 @@ class Family:
     """Generators whose autoencoders give the same latents.
 
     Attributes:
-        title: Its name for people.
         channels: Of the latents.
         stride: Side of the square of picture pixels that one latent stands for.
         pooled: Whether the blocks at the latents' size have a normalised pointwise detour.
-        sides: Sides in pixels that its generators are trained at; pictures have about the area of the square.
     """
 
-    title: str
     channels: int
     stride: int
     pooled: bool
-    sides: tuple[int, ...]
 
 
 #: By the names that settings, sidecars and weight files use.
 FAMILIES: Mapping[str, Family] = {
-    "sd1": Family("Stable Diffusion 1.x and 2.x", 4, 8, pooled=False, sides=(512, 768)),
-    "sdxl": Family("SDXL", 4, 8, pooled=False, sides=(512, 768, 1024)),
-    "flux1": Family("FLUX.1", 16, 8, pooled=False, sides=(512, 768, 1024)),
-    "flux2": Family("FLUX.2", 32, 8, pooled=True, sides=(512, 768, 1024)),
-    "sana": Family("Sana", 32, 32, pooled=False, sides=(512, 1024)),
+    "sd1": Family(4, 8, pooled=False),  # Stable Diffusion 1.x and 2.x
+    "sdxl": Family(4, 8, pooled=False),
+    "flux1": Family(16, 8, pooled=False),
+    "flux2": Family(32, 8, pooled=True),
+    "sana": Family(32, 32, pooled=False),
 }
 
 

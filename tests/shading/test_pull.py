@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from shaded.shading.pull import direction, progress, pull, remaining
+from shaded.shading.pull import direction, pull, remaining
 
 ORIGIN = torch.zeros(1, 4, 2, 2)
 ANCHOR = torch.ones(1, 4, 2, 2)
@@ -37,11 +37,3 @@ def test_pictures_of_a_batch_do_not_mix():
     """Every picture of a batch has its own pull."""
     shaded = torch.cat([ORIGIN, ANCHOR])
     assert pull(shaded, ORIGIN.repeat(2, 1, 1, 1), ANCHOR.repeat(2, 1, 1, 1)).tolist() == pytest.approx([0, 1])
-
-
-def test_progress_does_not_see_what_was_moved_sideways():
-    """Half the way and as much aside: progress is a half, and pull is less."""
-    aside = torch.tensor([1.0, -1.0] * 8).reshape(1, 4, 2, 2)
-    shaded = ORIGIN + 0.5 * (ANCHOR - ORIGIN) + 0.5 * aside
-    assert float(progress(shaded, ORIGIN, ANCHOR)) == pytest.approx(0.5)
-    assert float(pull(shaded, ORIGIN, ANCHOR)) < 0.5
